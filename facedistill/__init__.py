@@ -1,0 +1,1 @@
+"""Knowledge distillation for face models: classification, alignment and verification by one equation."""

@@ -1,0 +1,90 @@
+"""Parameters of the stages: one section of params.yaml, one frozen dataclass, nothing else let in."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar, dataclass_transform
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as _dataclass
+
+T = TypeVar("T")
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class ParamsError(ValueError):
+    """A parameter that is unknown, missing or out of its range."""
+
+
+@dataclass_transform(frozen_default=True)
+def params(cls: type[T]) -> type[T]:
+    """Class decorator: a frozen dataclass that refuses unknown keys and values of the wrong type or range."""
+    return _dataclass(frozen=True, config=ConfigDict(extra="forbid"))(cls)  # type: ignore[return-value]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 numbers: PyYAML alone takes `1e-4`, which `dvc exp run -S` may write, for a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
+
+
+def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """The whole parameter file as plain dictionaries and lists.
+
+    Raises ParamsError where the file is missing or is not a YAML mapping.
+    """
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run from the top of the repository") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise ParamsError(f"{path}: expected a mapping of sections, found {type(values).__name__}")
+    return values
+
+
+def load(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
+    """The section of the parameter file with this dotted name (`datasets.lfw`), checked, as a `kind`.
+
+    Raises ParamsError naming the file, the key and what is allowed.
+    """
+    value: Any = read(path)
+    for i, key in enumerate(names := section.split(".")):
+        if not isinstance(value, Mapping) or key not in value:
+            found = ", ".join(map(str, value)) if isinstance(value, Mapping) else repr(value)
+            raise ParamsError(f"{path}: no key {'.'.join(names[: i + 1])!r}; {'.'.join(names[:i]) or 'the file'} has: {found}")
+        value = value[key]
+    return check(kind, value, f"{path}: {section}")
+
+
+def check(kind: Any, value: Any, where: str) -> Any:
+    """`value` (plain YAML data) as a `kind`; `where` opens every message of the ParamsError that a bad value raises."""
+    try:
+        # Strict JSON is what YAML data is: objects become dataclasses and arrays tuples, and nothing else is coerced.
+        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        lines = [f"{where}{_dotted(e['loc'])}: {_explain(e)}" for e in error.errors(include_url=False)]
+        raise ParamsError("\n".join(lines)) from None
+
+
+def _dotted(loc: tuple[Any, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+
+
+def _explain(error: Any) -> str:
+    if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return "unknown key"
+    if error["type"] in ("missing", "missing_argument"):
+        return "missing"
+    return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {error['input']!r}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, dataclass_transform
+from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -63,9 +64,11 @@ def load(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
     for i, key in enumerate(names := section.split(".")):
         if not isinstance(value, Mapping) or key not in value:
             found = ", ".join(map(str, value)) if isinstance(value, Mapping) else repr(value)
-            raise ParamsError(f"{path}: no key {'.'.join(names[: i + 1])!r}; {'.'.join(names[:i]) or 'the file'} has: {found}")
+            raise ParamsError(
+                f"{path}: no key {'.'.join(names[: i + 1])!r}; {'.'.join(names[:i]) or 'the file'} has: {found}"
+            )
         value = value[key]
-    return check(kind, value, f"{path}: {section}")
+    return check(kind, value, f"{path}: {section}")  # type: ignore[no-any-return]
 
 
 def check(kind: Any, value: Any, where: str) -> Any:
@@ -74,7 +77,7 @@ def check(kind: Any, value: Any, where: str) -> Any:
         # Strict JSON is what YAML data is: objects become dataclasses and arrays tuples, and nothing else is coerced.
         return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
     except ValidationError as error:
-        lines = [f"{where}{_dotted(e['loc'])}: {_explain(e)}" for e in error.errors(include_url=False)]
+        lines = [f"{where}{_dotted(e['loc'])}: {_explain(kind, e)}" for e in error.errors(include_url=False)]
         raise ParamsError("\n".join(lines)) from None
 
 
@@ -82,9 +85,26 @@ def _dotted(loc: tuple[Any, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
 
 
-def _explain(error: Any) -> str:
+def _explain(kind: Any, error: Any) -> str:
     if error["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return "unknown key"
+        return f"unknown key; allowed: {', '.join(_keys(kind, error['loc'][:-1]))}"
     if error["type"] in ("missing", "missing_argument"):
         return "missing"
     return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {error['input']!r}"
+
+
+def _keys(kind: Any, path: tuple[Any, ...]) -> list[str]:
+    """The keys of the dataclass at this place of `kind`; of a union, those of the member that the path names or has."""
+    if get_origin(kind) is Annotated:
+        return _keys(get_args(kind)[0], path)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        if not path:
+            return list(hints)
+        return _keys(hints[path[0]], path[1:]) if path[0] in hints else _keys(kind, path[1:])
+    members = [member for member in get_args(kind) if member is not type(None)]
+    if get_origin(kind) in (tuple, dict):
+        return _keys(members[-1] if members[-1] is not ... else members[0], path[1:])
+    if path and isinstance(path[0], str):
+        members = [m for m in members if path[0] in get_args(get_type_hints(m).get("kind"))] or members
+    return _keys(members[0], path)

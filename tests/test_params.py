@@ -1,0 +1,114 @@
+"""Parameters: what is let in, and what the messages name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field
+
+from facedistill.data.dataset import DatasetParams
+from facedistill.losses.equation5 import EquationParams, Recipe
+from facedistill.networks import NetworkParams
+from facedistill.params import ParamsError, check, load, params, read
+from facedistill.training.cell import RatesParams, TaskParams, TrainingParams
+
+ROOT = Path(__file__).parents[1]
+FILES = [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))]
+
+
+@params
+class Inner:
+    rate: Annotated[float, Field(gt=0)]
+
+
+@params
+class Outer:
+    kind: Literal["a", "b"]
+    inner: Inner
+    names: tuple[str, ...] = ()
+
+
+GOOD = {"kind": "a", "inner": {"rate": 1}, "names": ["x"]}
+
+
+def test_plain_yaml_becomes_a_frozen_dataclass() -> None:
+    outer = check(Outer, GOOD, "p")
+    assert outer == Outer(kind="a", inner=Inner(rate=1.0), names=("x",))
+    with pytest.raises(AttributeError):
+        outer.kind = "b"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"kind": "c"}, r"p\.kind: .*'a' or 'b', found 'c'"),
+        ({"inner": {"rate": 0}}, r"p\.inner\.rate: .*greater than 0, found 0"),
+        ({"inner": {"rate": "fast"}}, r"p\.inner\.rate: .*number, found 'fast'"),
+        ({"inner": {"rate": True}}, r"p\.inner\.rate: .*number, found True"),
+        ({"inner": {"rate": 1, "rat": 2}}, r"p\.inner\.rat: unknown key; allowed: rate$"),
+        ({"inner": {}}, r"p\.inner\.rate: missing"),
+        ({"names": ["x", 3]}, r"p\.names\[1\]: .*string, found 3"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_is_allowed(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ParamsError, match=message):
+        check(Outer, GOOD | change, "p")
+
+
+def test_an_unknown_key_of_a_source_is_answered_with_the_keys_of_its_kind() -> None:
+    wrong = {
+        "source": {"kind": "casia", "root": "x", "people": 3},
+        "split": {"by": "image", "test": 0.2, "seed": 1},
+        "crop": {"method": "centre", "size": 32},
+    }
+    with pytest.raises(ParamsError) as error:
+        check(DatasetParams, wrong, "p")
+    assert "people: unknown key; allowed: kind, root, landmarks" in str(error.value)
+    assert "p.split.seed: unknown key; allowed: by, test" in str(error.value)
+
+
+def test_numbers_as_dvc_writes_them(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("a: 1e-4\nb: 2\nc: .5\nd: 1.5E+3\ne: 12e\n")
+    assert read(file) == {"a": 1e-4, "b": 2, "c": 0.5, "d": 1500.0, "e": "12e"}
+    assert load(float, "b", file) == 2
+
+
+def test_a_missing_section_is_named_with_what_there_is(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("a: {b: 1}\n")
+    with pytest.raises(ParamsError, match=r"no key 'a\.c'; a has: b"):
+        load(int, "a.c", file)
+    with pytest.raises(ParamsError, match="no such file"):
+        load(int, "a", tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "a: !!python/object/apply:os.system [true]"])
+def test_what_is_no_plain_mapping_is_refused(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with pytest.raises(ParamsError):
+        read(file)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
+def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
+    for name in ("classification", "alignment", "lfw"):
+        dataset = load(DatasetParams, f"datasets.{name}", file)
+        sides = [t["input"] for t in read(file)["tasks"].values() if t["dataset"] == name]
+        assert all(dataset.crop.size >= side for side in sides)
+    for task in ("classification", "alignment", "triplet", "triplet_softmax"):
+        assert load(TaskParams, f"tasks.{task}", file).dataset in read(file)["datasets"]
+    load(EquationParams, "equation", file)
+    load(TrainingParams, "training", file)
+    load(RatesParams, "rates", file)
+    load(RatesParams, "teacher.rates", file)
+    load(NetworkParams, "teacher.network", file)
+    students = load(dict[str, NetworkParams], "students", file)
+    recipes = load(dict[str, Recipe], "recipes", file)
+    for recipe in recipes.values():
+        assert recipe.start is None or recipe.start in recipes
+    for table in ("table1", "alignment", "verification"):
+        assert set(load(list[str], f"{table}.students", file)) <= set(students)

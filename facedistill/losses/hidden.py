@@ -1,0 +1,20 @@
+"""Ψ: the hidden layer (Luo et al. 2016; Equation 7)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from facedistill.losses.squared import Reduction, squared_distance
+from facedistill.networks import Outputs
+
+
+class Hidden(nn.Module):
+    """‖P·K_S − K_T‖². The linear projector P widens K_S to K_T; it is trained with the student, and not saved."""
+
+    def __init__(self, student_width: int, teacher_width: int, reduction: Reduction) -> None:
+        super().__init__()
+        self.projector = nn.Linear(student_width, teacher_width)
+        self.reduction = reduction
+
+    def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
+        return squared_distance(self.projector(student.hidden), teacher.hidden.detach(), self.reduction)

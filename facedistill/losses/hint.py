@@ -1,0 +1,22 @@
+"""Ψ: the hint at half of the depth (FitNets, Romero et al. 2015, section 2.2)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from facedistill.losses.squared import squared_distance
+from facedistill.networks import Outputs
+
+
+class Hint(nn.Module):
+    """Mean squared difference between the middle feature maps, the student's widened by a 1x1 convolution.
+
+    Always averaged over the map: a sum over its thousands of values would drown every learning rate.
+    """
+
+    def __init__(self, student_width: int, teacher_width: int) -> None:
+        super().__init__()
+        self.regressor = nn.Conv2d(student_width, teacher_width, 1)
+
+    def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
+        return squared_distance(self.regressor(student.middle.float()), teacher.middle.detach(), "mean")

@@ -1,0 +1,21 @@
+"""Ψ: regression of the logits (Ba & Caruana 2014)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from facedistill.losses.squared import Reduction, squared_distance
+from facedistill.networks import Outputs
+
+
+class Logits(nn.Module):
+    """‖a_S − a_T‖² between the logits of the student and of the teacher, before any softmax."""
+
+    def __init__(self, reduction: Reduction) -> None:
+        super().__init__()
+        self.reduction = reduction
+
+    def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
+        assert student.logits is not None
+        assert teacher.logits is not None
+        return squared_distance(student.logits, teacher.logits.detach(), self.reduction)

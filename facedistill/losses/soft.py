@@ -1,0 +1,15 @@
+"""H: soft predictions (Hinton et al. 2014; Equations 1 and 2)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """H(P_T^τ, P_S^τ) = −Σ softmax(a_T / τ) · log softmax(a_S / τ), mean over the batch.
+
+    logits, teacher_logits: (N, classes). No factor τ²: the paper has none. No gradient reaches the teacher.
+    """
+    target = F.softmax(teacher_logits.detach().float() / temperature, dim=1)
+    return F.cross_entropy(logits.float() / temperature, target)

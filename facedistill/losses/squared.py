@@ -1,0 +1,15 @@
+"""‖·‖², the one reduction that the Euclidean terms share."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+Reduction = Literal["sum", "mean"]
+
+
+def squared_distance(a: Tensor, b: Tensor, reduction: Reduction = "sum") -> Tensor:
+    """‖a − b‖² of (N, …) tensors: summed (or averaged, for `mean`) over the dimensions, averaged over the batch."""
+    squares = (a.float() - b.float()).square().flatten(1)
+    return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()

@@ -1,0 +1,30 @@
+"""Φ of verification: the triplet loss (Schroff et al. 2015; Equation 8)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def triplet_loss(hidden: Tensor, labels: Tensor, margin: float) -> Tensor:
+    """[‖K_a − K_p‖² − ‖K_a − K_n‖² + λ]₊ on L2-normalised K, mean over all ordered (anchor, positive) pairs.
+
+    hidden: (N, width). labels: (N,) identities. The negative of a pair is the nearest semi-hard one (further than the
+    positive, by less than the margin), else the hardest of all.
+
+    Raises ValueError for a batch without a positive pair or without a negative.
+    """
+    unit = F.normalize(hidden.float(), dim=1)
+    distances = 2 - 2 * unit @ unit.T
+    same = labels[:, None] == labels[None, :]
+    positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    anchor, other = positive.nonzero(as_tuple=True)
+    if not len(anchor) or same.all():
+        raise ValueError("a triplet batch needs two photographs of one identity and one of another")
+    d_positive = distances[anchor, other]
+    d_negatives = distances[anchor].masked_fill(same[anchor], torch.inf)
+    semi_hard = (d_negatives > d_positive[:, None]) & (d_negatives < d_positive[:, None] + margin)
+    nearest_semi_hard = d_negatives.masked_fill(~semi_hard, torch.inf).amin(1)
+    d_negative = torch.where(nearest_semi_hard.isfinite(), nearest_semi_hard, d_negatives.amin(1))
+    return F.relu(d_positive - d_negative + margin).mean()

@@ -1,0 +1,12 @@
+"""Where the stages find each other's outputs, from the top of the repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+CROPS = Path("data/crops")
+MODELS = Path("models")
+CURVES = Path("reports/curves")
+METRICS = Path("reports/metrics")
+PAIRS = Path("reports/pairs")
+PREDICTIONS = Path("reports/predictions")

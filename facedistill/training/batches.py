@@ -1,0 +1,171 @@
+"""Crops on their way to the network: which ones make a batch, and how each is cut, flipped and coloured.
+
+Whatever is random in a sample is drawn from (seed, epoch, row), so the number of workers never changes a result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from facedistill.data.align import flip
+from facedistill.data.shards import Crops
+from facedistill.params import params
+from facedistill.training.augment import Photometric, TransformParams
+
+
+@params
+class LoaderParams:
+    """cache_mb: decoded crops are kept in memory where the whole set takes no more. workers: decoding processes."""
+
+    cache_mb: Annotated[int, Field(ge=0)]
+    workers: Annotated[int, Field(ge=0)]
+    flip: bool
+    photometric: tuple[TransformParams, ...]
+
+
+class Batch(NamedTuple):
+    """images: (N, 3, H, W) uint8 RGB, channels_last. labels: (N,) int64, −1 for an identity outside the classes.
+
+    landmarks: (N, 5, 2) float32 in units of the crop's side, NaN where unknown. rows: (N,) of the crop set.
+    """
+
+    images: Tensor
+    labels: Tensor
+    landmarks: Tensor
+    rows: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        return Batch(*(part.to(device, non_blocking=True) for part in self))
+
+
+class ShuffledBatches(Sampler[list[tuple[int, int]]]):
+    """Every row once an epoch, in an order drawn from (seed, epoch); an incomplete last batch is left out."""
+
+    def __init__(self, rows: int, batch: int, seed: int) -> None:
+        self.rows, self.batch, self.seed, self.epoch = rows, min(batch, rows), seed, 0
+
+    def __len__(self) -> int:
+        return self.rows // self.batch
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
+        for i in range(len(self)):
+            yield [(self.epoch, int(row)) for row in order[i * self.batch : (i + 1) * self.batch]]
+
+
+class IdentityBatches(Sampler[list[tuple[int, int]]]):
+    """P identities x Q photographs: every photograph about once an epoch, in groups of Q of one identity.
+
+    The last group of an identity is filled up with photographs of it that are already in other groups. Raises
+    ValueError where fewer than two identities have two photographs: such a set has no triplets.
+    """
+
+    def __init__(self, labels: NDArray[np.int32], batch: int, per_identity: int, seed: int) -> None:
+        order = np.argsort(labels, kind="stable")
+        members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+        self.members = [m for m in members if len(m) >= 2]
+        if len(self.members) < 2:
+            raise ValueError("the triplet loss needs two identities with two photographs each")
+        self.per_identity, self.seed, self.epoch = per_identity, seed, 0
+        groups = sum(-(-len(m) // per_identity) for m in self.members)
+        self.groups_per_batch = min(batch // per_identity, groups)
+        self.batch = self.groups_per_batch * per_identity
+        self.batches = groups // self.groups_per_batch
+
+    def __len__(self) -> int:
+        return self.batches
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        rng = np.random.default_rng((self.seed, self.epoch))
+        groups = []
+        for members in self.members:
+            shuffled = rng.permutation(members)
+            padded = np.resize(shuffled, -(-len(shuffled) // self.per_identity) * self.per_identity)
+            groups.append(padded.reshape(-1, self.per_identity))
+        shuffled_groups = rng.permutation(np.concatenate(groups))
+        for i in range(self.batches):
+            chosen = shuffled_groups[i * self.groups_per_batch : (i + 1) * self.groups_per_batch]
+            yield [(self.epoch, int(row)) for row in chosen.ravel()]
+
+
+class TrainingCrops(Dataset[Batch]):
+    """Whole batches, by lists of (epoch, row): a random `side` x `side` part of each crop, flipped half of the time."""
+
+    def __init__(self, crops: Crops, side: int, seed: int, loader: LoaderParams) -> None:
+        if side > crops.size:
+            raise ValueError(
+                f"input of {side} px from crops of {crops.size} px: raise the crop's size or lower the input"
+            )
+        self.crops, self.side, self.seed, self.flip = crops, side, seed, loader.flip
+        self.photometric = Photometric(loader.photometric) if loader.photometric else None
+        fits = len(crops) * crops.size**2 * 3 <= loader.cache_mb * 2**20
+        self.cache = np.stack([crops.image(i) for i in range(len(crops))]) if fits else None
+
+    def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
+        rows = np.array([row for _, row in keys])
+        images = np.empty((len(keys), self.side, self.side, 3), np.uint8)
+        landmarks = self.crops.landmarks[rows]
+        for i, (epoch, row) in enumerate(keys):
+            rng = np.random.default_rng((self.seed, epoch, row))
+            image = self.crops.image(int(row)) if self.cache is None else self.cache[row]
+            x, y = rng.integers(0, self.crops.size - self.side, size=2, endpoint=True)
+            image = image[y : y + self.side, x : x + self.side]
+            landmarks[i] -= (x, y)
+            if rng.random() < 0.5 and self.flip:
+                image = image[:, ::-1]
+                landmarks[i] = flip(landmarks[i], self.side)
+            images[i] = image if self.photometric is None else self.photometric(image, rng)
+        return as_batch(images, self.crops.labels[rows], landmarks / self.side, rows)
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def batches(self, sampler: Sampler[list[tuple[int, int]]], loader: LoaderParams) -> DataLoader[Batch]:
+        """The loader over one epoch of `sampler`; set `sampler.epoch` before each."""
+        workers = 0 if self.cache is not None else loader.workers
+        return DataLoader(
+            self,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=_as_is,  # type: ignore[arg-type] # __getitems__ gives whole batches
+            pin_memory=torch.cuda.is_available(),
+            persistent_workers=workers > 0,
+            worker_init_fn=_one_thread,
+        )
+
+
+def centre_batches(crops: Crops, side: int, batch: int) -> Iterator[Batch]:
+    """Every crop in order, its central `side` x `side` part, as evaluation takes it."""
+    for start in range(0, len(crops), batch):
+        rows = np.arange(start, min(start + batch, len(crops)))
+        offset = (crops.size - side) // 2
+        images = np.stack([crops.image(int(row))[offset : offset + side, offset : offset + side] for row in rows])
+        yield as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
+
+
+def as_batch(images: NDArray[np.uint8], labels: Any, landmarks: Any, rows: Any) -> Batch:
+    """A Batch of (N, H, W, 3) images; the move to (N, 3, H, W) is a view, and so channels_last."""
+    return Batch(
+        torch.from_numpy(images).permute(0, 3, 1, 2),
+        torch.as_tensor(labels, dtype=torch.int64),
+        torch.as_tensor(landmarks, dtype=torch.float32),
+        torch.as_tensor(rows),
+    )
+
+
+def _as_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _one_thread(_worker: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(1)

@@ -1,0 +1,116 @@
+"""One cell of a table: a network trained by one recipe on one task's data, from parameters to a saved model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field
+
+from facedistill.data.shards import INDEX, Crops
+from facedistill.losses.equation5 import Equation5, EquationParams, PhiName, Recipe
+from facedistill.networks import FaceNetwork, NetworkParams
+from facedistill.params import params
+from facedistill.paths import CROPS, CURVES, MODELS
+from facedistill.training import checkpoint
+from facedistill.training.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
+from facedistill.training.curves import Curves
+from facedistill.training.device import Precision, choose_device
+from facedistill.training.loop import OptimisationParams, train
+from facedistill.training.teachers import Teachers
+
+
+@params
+class TaskParams:
+    """phi: the task's own loss. dataset: the crops that it trains on. input: side of the network's input, in pixels.
+
+    batch: crops in a step; per_identity: how many of them show one person (0: as they come).
+    """
+
+    phi: PhiName
+    dataset: str
+    input: Annotated[int, Field(ge=16)]
+    batch: Annotated[int, Field(ge=2)]
+    per_identity: Annotated[int, Field(ge=0)]
+
+
+@params
+class TrainingParams:
+    """What all training shares: the loader, the precision, and the steps between the points of a step curve."""
+
+    loader: LoaderParams
+    precision: Precision
+    log_every: Annotated[int, Field(ge=1)]
+
+
+@params
+class RatesParams:
+    """The two optimisations of the paper: from random weights, and from the weights of another model."""
+
+    scratch: OptimisationParams
+    initialised: OptimisationParams
+
+
+def train_cell(
+    model: str,
+    recipe: Recipe,
+    task: TaskParams,
+    network: NetworkParams,
+    equation: EquationParams,
+    rates: RatesParams,
+    training: TrainingParams,
+    seed: int,
+    soft_teacher: Path | None = None,
+    hidden_teacher: Path | None = None,
+) -> None:
+    """Train one network and save it as models/`model`, its loss curves as reports/curves/`model`.
+
+    `model` is NETWORK/NAME, or longer (resnet50-8/alignment/ours/hidden); `recipe.start` names one under NETWORK.
+    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T, each a folder of a model.
+
+    Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list.
+    """
+    device = choose_device()
+    torch.manual_seed(seed)
+
+    crops = Crops(CROPS / task.dataset, "train")
+    student = FaceNetwork(network, _classes(recipe, crops, soft_teacher), landmarks=task.phi == "landmarks")
+    if recipe.start:
+        checkpoint.warm_start(student, MODELS / model.split("/")[0] / recipe.start)
+    teachers = Teachers(recipe, soft_teacher, hidden_teacher, device)
+    loss = Equation5(recipe, equation, student, teachers.hidden)
+
+    data = TrainingCrops(crops, task.input, seed, training.loader)
+    if task.per_identity:
+        sampler: IdentityBatches | ShuffledBatches = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
+    else:
+        sampler = ShuffledBatches(len(crops), task.batch, seed)
+    loader = data.batches(sampler, training.loader)
+
+    rate = recipe.rate or ("initialised" if recipe.start else "scratch")
+    optimisation: OptimisationParams = getattr(rates, rate)
+    with Curves(CURVES / model, training.log_every) as curves:
+        means = train(student, loss, teachers, sampler, loader, optimisation, device, training.precision, curves)
+
+    record = {
+        "model": model,
+        "task": asdict(task),
+        "recipe": asdict(recipe),
+        "equation": asdict(equation),
+        "optimisation": asdict(optimisation),
+        "seed": seed,
+        "data": {"dataset": task.dataset, "photographs": len(crops), "sha256": checkpoint.sha256(crops.folder / INDEX)},
+        "last_epoch": means,
+    }
+    checkpoint.save(MODELS / model, student, record)
+
+
+def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
+    """Width of the classifier: the soft teacher's, whose classes it learns, else that of the crops; 0 for none."""
+    if not recipe.needs_identity:
+        return 0
+    if recipe.alpha > 0 and soft_teacher:
+        return int(checkpoint.read_card(soft_teacher)["classes"])
+    return len(crops.classes)

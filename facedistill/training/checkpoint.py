@@ -1,0 +1,101 @@
+"""A trained network on the disk: weights as safetensors, and a small JSON beside them that says what they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from facedistill.networks import FaceNetwork, NetworkParams
+from facedistill.params import check
+
+WEIGHTS, CARD = "model.safetensors", "model.json"
+
+
+class ModelError(RuntimeError):
+    """A model that is missing, damaged, or not the one that is asked for."""
+
+
+def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
+    """Write `network` into `folder`. `record`: JSON values on how it came about (recipe, data, metrics)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    save_file(state, folder / WEIGHTS)
+    card = {
+        "network": asdict(network.params),
+        "classes": network.classes,
+        "landmarks": network.landmarks is not None,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "sha256": sha256(folder / WEIGHTS),
+        "git_revision": _git_revision(),
+        **record,
+    }
+    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+
+
+def load(folder: Path) -> FaceNetwork:
+    """The network of `folder`, on the CPU.
+
+    Raises ModelError where a file is missing, the weights do not match the recorded sha256, or do not fit the network.
+    """
+    card = read_card(folder)
+    network = FaceNetwork(
+        check(NetworkParams, card["network"], f"{folder / CARD}: network"), card["classes"], card["landmarks"]
+    )
+    network.load_state_dict(load_state(folder))
+    return network
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The JSON beside the weights."""
+    try:
+        return json.loads((folder / CARD).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    except FileNotFoundError:
+        raise ModelError(f"{folder / CARD}: no such model; `dvc repro` trains it, `dvc pull` fetches it") from None
+
+
+def load_state(folder: Path) -> dict[str, torch.Tensor]:
+    """The tensors of `folder` by name, after comparing the file with its recorded sha256."""
+    expected = read_card(folder)["sha256"]
+    if not (folder / WEIGHTS).exists():
+        raise ModelError(f"{folder / WEIGHTS}: no such file; `dvc checkout` or `dvc pull` restores it")
+    if (found := sha256(folder / WEIGHTS)) != expected:
+        raise ModelError(
+            f"{folder / WEIGHTS}: damaged: sha256 is {found[:12]}…, {CARD} records {expected[:12]}…; "
+            f"remove the folder {folder} and its copy in the DVC cache, then `dvc pull` or `dvc repro`"
+        )
+    return load_file(folder / WEIGHTS)
+
+
+def warm_start(network: FaceNetwork, folder: Path) -> None:
+    """Give `network` the trunk of the model in `folder`, and each head that both have in the same size.
+
+    Raises ModelError where the trunks differ.
+    """
+    state, own = load_state(folder), network.state_dict()
+    fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
+    if missing := [name for name in own if name.startswith("trunk.") and name not in fitting]:
+        raise ModelError(
+            f"{folder}: not the same trunk as {network.params}: {len(missing)} tensors differ, as {missing[0]}"
+        )
+    network.load_state_dict(fitting, strict=False)
+
+
+def sha256(path: Path) -> str:
+    """The hex digest of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _git_revision() -> str | None:
+    try:
+        command = ["git", "rev-parse", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None

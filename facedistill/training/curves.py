@@ -1,0 +1,51 @@
+"""Loss curves, by dvclive: a folder of TSV files a training run, for `dvc plots` and the report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+
+class Curves:
+    """`train/TERM` once an epoch, `step/TERM` every `every` steps, in FOLDER/plots/metrics.
+
+    Without dvclive installed nothing is written, and a line on stderr says so.
+    """
+
+    def __init__(self, folder: Path, every: int) -> None:
+        self.folder, self.every = folder, every
+        self.live: Any = None
+
+    def __enter__(self) -> Self:
+        try:
+            from dvclive import Live
+        except ModuleNotFoundError:
+            print(f"dvclive is not installed: no curves in {self.folder}", file=sys.stderr)
+        else:
+            self.live = Live(str(self.folder), dvcyaml=None, save_dvc_exp=False, report=None)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.live and kind is None:
+            self.live.end()
+
+    def wants(self, step: int) -> bool:
+        """Whether this step is one of those that are logged."""
+        return self.live is not None and step % self.every == 0
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        self._log("step", step, values)
+
+    def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
+        self._log("train", epoch, values)
+
+    def _log(self, prefix: str, step: int, values: Mapping[str, float]) -> None:
+        if self.live:
+            self.live.step = step
+            for name, value in values.items():
+                self.live.log_metric(f"{prefix}/{name}", value)

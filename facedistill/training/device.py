@@ -1,0 +1,34 @@
+"""Where the arithmetic runs, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def choose_device() -> torch.device:
+    """The first CUDA device, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether the hardware has bf16 matrix units: Ampere or later, or a CPU with AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+    """bf16 autocast where `precision` asks for it; `auto` does where the hardware multiplies in it."""
+    bf16 = precision == "bf16" or (precision == "auto" and multiplies_bf16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+
+
+def place(module: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to the device, its convolutions in channels_last."""
+    return module.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

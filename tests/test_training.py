@@ -1,0 +1,274 @@
+"""Batches, the loop, teachers and checkpoints, on a small set of coloured squares in place of people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from facedistill.data.codec import encode
+from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
+from facedistill.losses.equation5 import EquationParams, Recipe
+from facedistill.networks import FaceNetwork, NetworkParams
+from facedistill.params import ParamsError
+from facedistill.training import checkpoint
+from facedistill.training.augment import TransformParams
+from facedistill.training.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops, centre_batches
+from facedistill.training.cell import RatesParams, TaskParams, TrainingParams, train_cell
+from facedistill.training.loop import DivergedError, OptimisationParams
+
+PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
+LOADER = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=())
+SMALL = NetworkParams(architecture="resnet50", divisor=32)
+EQUATION = EquationParams(temperature=3, temperature_squared=False, margin=0.4, reduction="mean")
+
+
+def optimisation(**changes: object) -> OptimisationParams:
+    values = {
+        "learning_rate": 0.05,
+        "epochs": 2,
+        "warmup_steps": 0,
+        "schedule": "constant",
+        "momentum": 0.9,
+        "weight_decay": 0.0001,
+        "clip_norm": 5,
+    }
+    return OptimisationParams(**(values | changes))  # type: ignore[arg-type]
+
+
+def draw(folder: Path) -> None:
+    """Each person has a colour; a white dot marks each landmark."""
+    rng = np.random.default_rng(0)
+    colours = rng.integers(40, 160, (PEOPLE, 3))
+    shards = {}
+    for split, count in (("train", PHOTOGRAPHS), ("test", 2)):
+        writer = ShardWriter(folder, split, [])  # type: ignore[arg-type]
+        for person in range(PEOPLE):
+            for i in range(count):
+                image = np.clip(colours[person] + rng.normal(0, 6, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
+                points = rng.integers(8, SIZE - 8, (5, 2)).astype(np.float32)
+                for x, y in points.astype(int):
+                    image[y, x] = 255
+                crop = Crop(encode(image, 100), points, np.eye(2, 3))
+                writer.add(crop, f"{person}/{i}", person, None, {})
+        shards[split] = writer.close()
+    write_index(folder, SIZE, [str(i) for i in range(PEOPLE)], shards)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def crops(tmp_path_factory: pytest.TempPathFactory) -> Crops:
+    folder = tmp_path_factory.mktemp("crops")
+    draw(folder)
+    return Crops(folder, "train")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for dataset in ("faces",):
+        (tmp_path / "data/crops" / dataset).mkdir(parents=True)
+        draw(tmp_path / "data/crops" / dataset)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(model: str, recipe: Recipe, **changes: object) -> None:
+    phi = recipe.phi if recipe.phi != "none" else "softmax"
+    task = TaskParams(phi=phi, dataset="faces", input=SIDE, batch=16, per_identity=4 if "triplet" in phi else 0)
+    values = {
+        "task": task,
+        "network": SMALL,
+        "equation": EQUATION,
+        "rates": RatesParams(scratch=optimisation(), initialised=optimisation(learning_rate=0.01)),
+        "training": TrainingParams(loader=LOADER, precision="fp32", log_every=1),
+        "seed": 0,
+    }
+    train_cell(model, recipe, **(values | changes))  # type: ignore[arg-type]
+
+
+def test_a_sample_depends_on_epoch_and_row_alone(crops: Crops) -> None:
+    data = TrainingCrops(crops, SIDE, 3, LOADER)
+    together = data.__getitems__([(1, 5), (1, 9), (2, 5)])
+    assert torch.equal(data.__getitems__([(1, 9)]).images[0], together.images[1])
+    assert not torch.equal(together.images[0], together.images[2])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_and_cache_never_change_a_batch(crops: Crops, workers: int) -> None:
+    streamed = LoaderParams(cache_mb=0, workers=workers, flip=True, photometric=())
+    batches = []
+    for loader in (LOADER, streamed):
+        sampler = ShuffledBatches(len(crops), 16, seed=1)
+        sampler.epoch = 4
+        batches.append(list(TrainingCrops(crops, SIDE, 1, loader).batches(sampler, loader)))
+    for cached, other in zip(*batches, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(cached, other, strict=True))
+
+
+def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> None:
+    data = TrainingCrops(crops, SIDE, 0, LOADER)
+    batch = data.__getitems__([(epoch, row) for epoch in range(3) for row in range(len(crops))])
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    seen = 0
+    for image, landmarks in zip(batch.images, batch.landmarks * SIDE, strict=True):
+        for x, y in landmarks.round().int().tolist():
+            if 0 <= x < SIDE and 0 <= y < SIDE:
+                assert image[:, y, x].min() > 200
+                seen += 1
+    assert seen > 500
+
+
+def test_a_flip_swaps_left_and_right(crops: Crops) -> None:
+    turned = TrainingCrops(crops, SIZE, 0, LOADER).__getitems__([(epoch, 0) for epoch in range(16)])
+    original = crops.landmarks[0]
+    mirrored = np.stack([SIZE - 1 - original[:, 0], original[:, 1]], axis=1)[[1, 0, 2, 4, 3]]
+    found = [np.allclose(points * SIZE, mirrored, atol=1e-4) for points in turned.landmarks.numpy()]
+    assert 0 < sum(found) < 16
+    assert all(f or np.allclose(p * SIZE, original, atol=1e-4) for f, p in zip(found, turned.landmarks, strict=True))
+
+
+def test_centre_batches_cut_the_middle_in_order(crops: Crops) -> None:
+    batches = list(centre_batches(crops, SIDE, batch=20))
+    assert torch.cat([b.rows for b in batches]).tolist() == list(range(len(crops)))
+    expected = crops.image(0)[2:34, 2:34].transpose(2, 0, 1)
+    assert np.array_equal(batches[0].images[0].numpy(), expected)
+
+
+def test_an_input_larger_than_the_crop_is_refused(crops: Crops) -> None:
+    with pytest.raises(ValueError, match="raise the crop's size"):
+        TrainingCrops(crops, SIZE + 1, 0, LOADER)
+
+
+def test_photometric_transforms_are_drawn_by_sample_and_move_nothing(crops: Crops) -> None:
+    noisy = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=(TransformParams("GaussNoise", 1.0, {}),))
+    plain, changed = (
+        TrainingCrops(crops, SIDE, 0, loader).__getitems__([(0, 0), (0, 1)]) for loader in (LOADER, noisy)
+    )
+    again = TrainingCrops(crops, SIDE, 0, noisy).__getitems__([(0, 1)])
+    assert not torch.equal(plain.images, changed.images)
+    assert torch.equal(plain.landmarks, changed.landmarks)
+    assert torch.equal(again.images[0], changed.images[1])
+
+
+@pytest.mark.parametrize("name", ["HorizontalFlip", "NoSuchThing", "os"])
+def test_a_transform_that_moves_pixels_is_refused(crops: Crops, name: str) -> None:
+    loader = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=(TransformParams(name, 1.0, {}),))
+    with pytest.raises(ParamsError, match="pixel-level"):
+        TrainingCrops(crops, SIDE, 0, loader)
+
+
+def test_shuffled_batches_take_every_row_once_in_an_order_of_the_epoch() -> None:
+    sampler = ShuffledBatches(50, 16, seed=0)
+    first = [row for batch in sampler for _, row in batch]
+    assert len(first) == 48 == len(set(first))
+    assert first == [row for batch in sampler for _, row in batch]
+    sampler.epoch = 1
+    assert first != [row for batch in sampler for _, row in batch]
+
+
+def test_identity_batches_hold_p_identities_by_q_photographs() -> None:
+    labels = np.repeat(np.arange(10), [4, 4, 6, 9, 2, 4, 1, 4, 4, 4]).astype(np.int32)
+    sampler = IdentityBatches(labels, batch=16, per_identity=4, seed=0)
+    seen = set()
+    for batch in sampler:
+        assert len(batch) == 16
+        groups = labels[[row for _, row in batch]].reshape(4, 4)
+        assert (groups == groups[:, :1]).all()
+        seen |= {row for _, row in batch}
+    assert len(sampler) == 3
+    assert 6 not in labels[list(seen)]
+
+
+def test_identity_batches_refuse_people_without_a_second_photograph() -> None:
+    with pytest.raises(ValueError, match="two identities"):
+        IdentityBatches(np.array([0, 0, 1, 2], np.int32), 4, 2, 0)
+
+
+def test_schedules() -> None:
+    constant, cosine = optimisation(warmup_steps=4), optimisation(schedule="cosine", warmup_steps=4)
+    assert [constant.rate(step, 12) for step in range(5)] == pytest.approx([0.0125, 0.025, 0.0375, 0.05, 0.05])
+    assert cosine.rate(4, 12) == pytest.approx(0.05)
+    assert cosine.rate(8, 12) == pytest.approx(0.025)
+    assert cosine.rate(12, 12) == pytest.approx(0)
+
+
+def weights(model: str) -> dict[str, torch.Tensor]:
+    return checkpoint.load_state(Path("models") / model)
+
+
+def test_training_is_repeatable_and_learns(workspace: Path) -> None:
+    rates = RatesParams(scratch=optimisation(epochs=12), initialised=optimisation())
+    for model in ("s/one", "s/two"):
+        run(model, Recipe(phi="softmax"), rates=rates, network=NetworkParams(architecture="resnet50", divisor=8))
+    one, two = weights("s/one"), weights("s/two")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert checkpoint.read_card(Path("models/s/one"))["last_epoch"]["loss"] < 1.3  # chance: log 6 = 1.79
+    curve = (workspace / "reports/curves/s/one/plots/metrics/train/loss.tsv").read_text().splitlines()
+    assert curve[0].split("\t") == ["step", "loss"]
+    assert len(curve) == 13
+
+
+def test_every_task_and_target_trains_from_a_start_with_teachers(workspace: Path) -> None:
+    del workspace
+    run("teacher/classification", Recipe(phi="softmax"), network=NetworkParams(architecture="resnet50", divisor=16))
+    run("s/softmax", Recipe(phi="softmax"))
+    teacher = Path("models/teacher/classification")
+    before = weights("teacher/classification")
+    for phi in ("softmax", "landmarks", "triplet", "triplet_softmax", "none"):
+        psi = "hint" if phi == "none" else "hidden"
+        recipe = Recipe(phi=phi, alpha=float(phi != "none"), beta=1, psi=psi, start="softmax")
+        run(f"s/{phi}", recipe, soft_teacher=teacher, hidden_teacher=teacher)
+        card = checkpoint.read_card(Path(f"models/s/{phi}"))
+        assert card["landmarks"] == (phi == "landmarks")
+        assert card["classes"] == (0 if phi == "none" else PEOPLE)
+        assert {"loss", psi} <= card["last_epoch"].keys()
+        assert not [name for name in weights(f"s/{phi}") if "projector" in name or "regressor" in name]
+    after = weights("teacher/classification")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_warm_start_takes_the_trunk_and_the_heads_that_fit(tmp_path: Path) -> None:
+    source = FaceNetwork(SMALL, classes=5)
+    checkpoint.save(tmp_path, source, {})
+    same, other = FaceNetwork(SMALL, classes=5), FaceNetwork(SMALL, classes=7, landmarks=True)
+    fresh = other.identity.weight.clone()  # type: ignore[union-attr]
+    for network in (same, other):
+        checkpoint.warm_start(network, tmp_path)
+        assert torch.equal(network.trunk.conv1.weight, source.trunk.conv1.weight)
+    assert torch.equal(same.identity.weight, source.identity.weight)  # type: ignore[union-attr]
+    assert torch.equal(other.identity.weight, fresh)  # type: ignore[union-attr]
+    with pytest.raises(checkpoint.ModelError, match="not the same trunk"):
+        checkpoint.warm_start(FaceNetwork(NetworkParams(architecture="resnet50", divisor=16)), tmp_path)
+
+
+def test_a_saved_network_gives_the_same_outputs_when_loaded(tmp_path: Path) -> None:
+    network = FaceNetwork(SMALL, classes=5, landmarks=True).eval()
+    checkpoint.save(tmp_path, network, {"seed": 1})
+    images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
+    loaded = checkpoint.load(tmp_path).eval()
+    assert all(torch.equal(a, b) for a, b in zip(network(images), loaded(images), strict=True))
+    assert json.loads((tmp_path / "model.json").read_text())["parameters"] == sum(
+        p.numel() for p in network.parameters()
+    )
+
+
+def test_damaged_or_missing_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(checkpoint.ModelError, match="no such model"):
+        checkpoint.load(tmp_path)
+    checkpoint.save(tmp_path, FaceNetwork(SMALL), {})
+    file = tmp_path / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(checkpoint.ModelError, match="damaged"):
+        checkpoint.load(tmp_path)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_its_terms(workspace: Path) -> None:
+    del workspace
+    wild = optimisation(learning_rate=1e30, clip_norm=0)
+    with pytest.raises(DivergedError, match=r"epoch 1 of 2.*softmax"):
+        run("s/wild", Recipe(phi="softmax"), rates=RatesParams(scratch=wild, initialised=wild))
+    assert not Path("models/s/wild/model.safetensors").exists()

@@ -1,0 +1,28 @@
+"""Contact sheets: a row a person, a column a photograph."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from .head import landmarks
+from .person import person
+from .render import draw
+from .view import view
+
+
+def sheet(seed: int, people: int, photographs: int, difficulty: float, marks: bool = False) -> NDArray[np.uint8]:
+    """(people * 218, photographs * 178, 3) uint8 RGB; `marks` draws the five landmarks."""
+    rows = []
+    for identity in range(people):
+        who, row = person(seed, identity), []
+        for index in range(photographs):
+            how = view(seed, identity, index, difficulty)
+            image = draw(who, how)
+            if marks:
+                for x, y in landmarks(who, how):
+                    cv2.circle(image, (round(x * 16), round(y * 16)), 24, (0, 255, 0), -1, cv2.LINE_AA, 4)
+            row.append(image)
+        rows.append(np.hstack(row))
+    return np.vstack(rows)

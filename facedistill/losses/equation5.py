@@ -46,7 +46,7 @@ class Recipe:
 class EquationParams:
     """temperature: τ of Equation 1. temperature_squared: H times τ², as Hinton et al. do and the paper does not.
 
-    margin: λ of Equation 8. reduction: of ‖·‖² over the dimensions, in Φ of alignment and in Ψ.
+    margin: λ of Equation 8. reduction: of ‖·‖² over the dimensions in Ψ; Φ of alignment always sums its ten.
     """
 
     temperature: Annotated[float, Field(gt=0)]
@@ -121,5 +121,5 @@ class Equation5(nn.Module):
             terms["softmax"] = F.cross_entropy(student.logits.float(), labels)
         if self.recipe.phi == "landmarks":
             assert student.landmarks is not None
-            terms["landmarks"] = squared_distance(student.landmarks, landmarks, self.equation.reduction)
+            terms["landmarks"] = squared_distance(student.landmarks, landmarks, "sum")
         return terms

@@ -1,0 +1,56 @@
+"""Errors of five landmarks, in percent of the distance between the eyes. Pixels are the original photograph's."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def nrmse(predicted: ArrayLike, true: ArrayLike) -> float:
+    """Mean of `nrmse_per_image`: the number of the paper's Table 3, in percent."""
+    return float(nrmse_per_image(predicted, true).mean())
+
+
+def nrmse_per_image(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
+    """(n,) percent: 100 · sqrt(mean over points of the squared distance) / distance between the true eyes.
+
+    predicted, true: (n, 5, 2) x, y in pixels of the original photograph, in the order of data.photograph.LANDMARKS.
+    Raises ValueError naming the row for a value that is not finite and for two eyes on one point.
+    """
+    squared, eyes = _squared_distances(predicted, true)
+    errors: NDArray[np.float64] = 100 * np.sqrt(squared.mean(axis=1)) / eyes
+    return errors
+
+
+def nme(predicted: ArrayLike, true: ArrayLike) -> float:
+    """Mean point error over the distance between the true eyes, averaged over images, in percent.
+
+    Shapes, units and errors as in `nrmse_per_image`; never above NRMSE.
+    """
+    squared, eyes = _squared_distances(predicted, true)
+    return float((100 * np.sqrt(squared).mean(axis=1) / eyes).mean())
+
+
+def mean_shape(train: ArrayLike, count: int) -> NDArray[np.float64]:
+    """The baseline that never looks: the mean of the training landmarks as the prediction for each of `count` images.
+
+    train: (n, 5, 2) in crop coordinates / crop size (0..1). Returns (count, 5, 2) in the same coordinates, to be mapped
+    back to the photographs as a network's output is. Raises ValueError where train is empty or not finite.
+    """
+    points = np.asarray(train, dtype=np.float64)
+    if points.shape[1:] != (5, 2) or not len(points) or not np.isfinite(points).all():
+        raise ValueError(f"expected finite (n, 5, 2) training landmarks, found {points.shape}")
+    return np.tile(points.mean(axis=0), (count, 1, 1))
+
+
+def _squared_distances(predicted: ArrayLike, true: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(n, 5) squared distances of points in pixels², (n,) distances between the true eyes in pixels."""
+    p, t = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
+    if p.shape != t.shape or t.shape[1:] != (5, 2) or not len(t):
+        raise ValueError(f"expected (n, 5, 2) predicted and true landmarks, found {p.shape} and {t.shape}")
+    if len(bad := np.flatnonzero(~np.isfinite(p - t).all(axis=(1, 2)))):
+        raise ValueError(f"row {bad[0]}: a predicted or true landmark is not finite ({len(bad)} of {len(t)} rows)")
+    eyes = np.linalg.norm(t[:, 0] - t[:, 1], axis=1)
+    if len(bad := np.flatnonzero(eyes == 0)):
+        raise ValueError(f"row {bad[0]}: the true eyes lie on one point, so there is nothing to normalise by")
+    return ((p - t) ** 2).sum(axis=2), eyes

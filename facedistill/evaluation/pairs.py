@@ -1,0 +1,107 @@
+"""Verification of pairs: LFW's View 2, and the ROC curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class View2:
+    """The result of LFW's View 2; everything but the thresholds in percent.
+
+    accuracy: mean over the folds. fold_std: deviation between the folds (ddof=1).
+    standard_error: fold_std / sqrt(number of folds), what LFW's own result pages print.
+    fold_accuracies, thresholds: one a fold, in the order of the fold numbers.
+    """
+
+    accuracy: float
+    standard_error: float
+    fold_std: float
+    fold_accuracies: tuple[float, ...]
+    thresholds: tuple[float, ...]
+
+
+def view2(distances: ArrayLike, same: ArrayLike, folds: ArrayLike) -> View2:
+    """Accuracy where each fold is judged by the threshold that is best on all the others (ten folds in LFW).
+
+    distances: (n,) any dissimilarity. same: (n,) bool. folds: (n,) int, consecutive numbers.
+    A pair is called the same person where distance <= threshold. Candidates are the midpoints between neighbouring
+    distances and one threshold beyond each end; of equally accurate ones the lowest is taken (fewest false accepts).
+    Raises ValueError for a distance that is not finite, a fold without pairs, fewer than two folds, and where the
+    remaining folds hold one class alone.
+    """
+    d, s = _checked(distances, same)
+    f = np.asarray(folds)
+    if f.shape != d.shape or not np.issubdtype(f.dtype, np.integer):
+        raise ValueError(f"folds: expected {d.shape} integers, found {f.shape} of {f.dtype}")
+    numbers = np.arange(f.min(), f.max() + 1)
+    if empty := sorted(set(numbers.tolist()) - set(f.tolist())):
+        raise ValueError(f"fold {empty[0]} has no pairs; folds run from {numbers[0]} to {numbers[-1]}")
+    if len(numbers) < 2:
+        raise ValueError("one fold only: the threshold of a fold is chosen on the others")
+    thresholds, accuracies = [], []
+    for number in numbers:
+        held_out = f == number
+        if len(np.unique(s[~held_out])) < 2:
+            raise ValueError(f"the pairs outside fold {number} are all of one class: no threshold can be chosen")
+        threshold = _best_threshold(d[~held_out], s[~held_out])
+        thresholds.append(threshold)
+        accuracies.append(100 * float(np.mean((d[held_out] <= threshold) == s[held_out])))
+    std = float(np.std(accuracies, ddof=1))
+    return View2(float(np.mean(accuracies)), std / len(numbers) ** 0.5, std, tuple(accuracies), tuple(thresholds))
+
+
+def roc(distances: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """(far, tpr, thresholds): shares in 0..1 of impostor and of genuine pairs with distance <= threshold.
+
+    All three rise from (0, 0, below every distance) to (1, 1, above every distance), one point per distinct distance.
+    Raises ValueError for a distance that is not finite and where there is one class alone.
+    """
+    d, s = _checked(distances, same)
+    thresholds, genuine, impostor = _accepted(d, s)
+    if not genuine[-1] or not impostor[-1]:
+        raise ValueError(f"a ROC needs pairs of both classes, found {genuine[-1]} same and {impostor[-1]} different")
+    return impostor / impostor[-1], genuine / genuine[-1], thresholds
+
+
+def embedding_distances(embeddings: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Squared Euclidean distances, (n,) in 0..4, of L2-normalised embeddings: 2 - 2 cos.
+
+    embeddings: (m, d). a, b: (n,) rows of the two photographs of each pair.
+    Raises ValueError naming a row that is zero or not finite.
+    """
+    e = np.asarray(embeddings, dtype=np.float64)
+    norms = np.linalg.norm(e, axis=1, keepdims=True)
+    if len(bad := np.flatnonzero(~np.isfinite(norms) | (norms == 0))):
+        raise ValueError(f"embedding {bad[0]} has norm {norms[bad[0], 0]}: it has no direction")
+    e = e / norms
+    squared: NDArray[np.float64] = ((e[np.asarray(a)] - e[np.asarray(b)]) ** 2).sum(axis=1)
+    return squared
+
+
+def _checked(distances: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    d, s = np.asarray(distances, dtype=np.float64), np.asarray(same)
+    if d.ndim != 1 or s.shape != d.shape or s.dtype != np.bool_ or not len(d):
+        raise ValueError(f"expected (n,) distances and (n,) bool, found {d.shape} and {s.shape} of {s.dtype}")
+    if len(bad := np.flatnonzero(~np.isfinite(d))):
+        raise ValueError(f"the distance of pair {bad[0]} is {d[bad[0]]} ({len(bad)} of {len(d)} are not finite)")
+    return d, s
+
+
+def _accepted(
+    d: NDArray[np.float64], s: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rising thresholds that tell all distinct distances apart, and the genuine and impostor pairs below each."""
+    distinct, index = np.unique(d, return_inverse=True)
+    genuine = np.bincount(index, weights=s, minlength=len(distinct)).cumsum().astype(np.int64)
+    total = np.bincount(index, minlength=len(distinct)).cumsum()
+    padded = np.concatenate([distinct[:1] - 1, distinct, distinct[-1:] + 1])
+    return (padded[:-1] + padded[1:]) / 2, np.append(0, genuine), np.append(0, total - genuine)
+
+
+def _best_threshold(d: NDArray[np.float64], s: NDArray[np.bool_]) -> float:
+    thresholds, genuine, impostor = _accepted(d, s)
+    return float(thresholds[np.argmax(genuine - impostor)])  # = right answers, less the number of impostor pairs

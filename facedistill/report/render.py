@@ -1,0 +1,126 @@
+"""From parameters, metrics and what training and evaluation left for the plots, to tables.md and its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from facedistill import grid
+from facedistill.data.photograph import LANDMARKS
+from facedistill.data.shards import Crops
+from facedistill.evaluation.pairs import roc
+from facedistill.params import PARAMS_FILE, read
+from facedistill.paths import CROPS, CURVES, METRICS, PAIRS, PREDICTIONS
+from facedistill.report import pictures, plots, style
+from facedistill.report.curves import curves
+from facedistill.report.provenance import KINDS, Provenance
+from facedistill.report.results import Layout, MissingResultError, Paper, Results
+from facedistill.report.tables import TASKS, report
+
+DRAWN = 7
+"""Test photographs in the picture of landmarks, evenly spread over the test side."""
+
+SHEET = (6, 10)
+"""People in the sheet of crops, and photographs of each."""
+
+
+def render(root: Path = Path()) -> None:
+    """Write reports/tables.md and reports/plots/*.png below `root`, the top of a repository.
+
+    Raises ParamsError, DataError or MissingResultError where anything that the parameters ask for is not there.
+    """
+    layout = Layout.read(root / PARAMS_FILE)
+    results = Results(layout, root / METRICS)
+    provenance = Provenance.read(root / PARAMS_FILE, root / CROPS)
+    shown = [*_plots(root, layout, results), *_pictures(root, layout, provenance)]
+    (root / "reports/tables.md").write_text(report(results, Paper(), provenance, shown), encoding="utf-8")
+
+
+def _plots(root: Path, layout: Layout, results: Results) -> Iterator[str]:
+    """Save the plots of numbers; the Markdown that shows each."""
+    folder = root / "reports/plots"
+    drawn = list(curves(layout, read(root / PARAMS_FILE), root / CURVES))
+    teacher = _roc(root / PAIRS / "teacher.parquet", "classification", "evaluate_teacher")
+    panels = {}
+    for student in layout.students:
+        file = root / PAIRS / "classification" / f"{student.name}.parquet"
+        stage = f"evaluate_classification@{student.name}"
+        panels[student.label] = {"teacher": teacher, **{r: _roc(file, r, stage) for r in grid.CLASSIFICATION}}
+
+    style.save(plots.accuracy_by_parameters(results), folder / "accuracy.png")
+    yield "![Accuracy against parameters](plots/accuracy.png)"
+    style.save(plots.roc_curves(panels), folder / "roc.png")
+    yield "![ROC on pairs of people nobody trained on](plots/roc.png)"
+    labels = {student.name: student.label for student in layout.students}
+    for task in ("classification", *TASKS):
+        title = f"Learning curves, {TASKS.get(task, task)}"
+        figure = plots.learning_curves([curve for curve in drawn if curve.task == task], labels, title)
+        style.save(figure, folder / f"curves_{task}.png")
+        yield f"![{title}](plots/curves_{task}.png)"
+
+
+def _pictures(root: Path, layout: Layout, provenance: Provenance) -> Iterator[str]:
+    """Save the pictures of drawn faces; the Markdown that shows each, or says why there is none."""
+    folder = root / "reports/plots"
+    for name, what, draw in (("alignment", "landmarks", _landmarks), ("classification", "crops", _sheet)):
+        if (kind := provenance.datasets[name].kind) == "synthetic":
+            style.save(draw(root, layout), folder / f"{what}.png")
+            yield f"![{what.capitalize()}](plots/{what}.png)"
+        else:
+            (folder / f"{what}.png").unlink(missing_ok=True)
+            yield f"No picture of {what}: {KINDS[kind]} show real people, and only drawn faces are shown in a report."
+
+
+def _landmarks(root: Path, layout: Layout) -> Figure:
+    crops = Crops(root / CROPS / "alignment", "test")
+    rows = np.linspace(0, len(crops) - 1, min(DRAWN, len(crops))).astype(int)
+    folder, stage = root / PREDICTIONS, "evaluate_{}alignment@{}"
+    shown = {"Teacher": _predictions(folder / "teacher.parquet", "alignment", crops, "evaluate_teacher")}
+    for s in layout.transfer["alignment"]:
+        alone = folder / "alignment" / f"{s.name}.parquet"
+        own = folder / "own_alignment" / f"{s.name}.parquet"
+        shown[f"{s.label}\nundistilled"] = _predictions(alone, "pretrain/none", crops, stage.format("", s.name))
+        shown[f"{s.label}\nyours"] = _predictions(own, "distill", crops, stage.format("own_", s.name))
+    images = [crops.image(int(i)) for i in rows]
+    return pictures.landmarks(images, crops.landmarks[rows], {label: p[rows] for label, p in shown.items()})
+
+
+def _sheet(root: Path, layout: Layout) -> Figure:
+    crops = Crops(root / CROPS / "classification", "train")
+    people, each = SHEET
+    rows = [np.flatnonzero(crops.labels == label)[:each] for label in range(min(people, len(crops.classes)))]
+    return pictures.sheet([[crops.image(int(i)) for i in row] for row in rows])
+
+
+def _roc(file: Path, model: str, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pairs = _rows(file, model, stage)
+    far, tpr, _ = roc(pairs["distance"].to_numpy(), pairs["same"].to_numpy())
+    return far, tpr
+
+
+def _predictions(file: Path, model: str, crops: Crops, stage: str) -> NDArray[np.float64]:
+    """(n, 5, 2) in pixels of the crops, in their order."""
+    table = _rows(file, model, stage)
+    if table["key"].to_pylist() != crops.keys:
+        raise MissingResultError(f"{file}: other photographs than {crops.folder}'s; run `dvc repro -f {stage}`")
+    points = np.stack([table[f"{axis}{i + 1}"].to_numpy() for i in range(len(LANDMARKS)) for axis in "xy"], axis=1)
+    return points.reshape(-1, len(LANDMARKS), 2)
+
+
+def _rows(file: Path, model: str, stage: str) -> pa.Table:
+    """The rows of one model in a table that evaluation wrote."""
+    try:
+        table = pq.read_table(file)
+    except FileNotFoundError:
+        raise MissingResultError(f"{file}: no such file; run `dvc repro {stage}`") from None
+    rows = table.filter(pc.equal(table["model"], model))
+    if not len(rows):
+        raise MissingResultError(f"{file}: no rows of the model {model!r}; run `dvc repro -f {stage}`")
+    return rows

@@ -1,0 +1,68 @@
+"""The paper's selection rule (section 5.3): measure each target alone, and drop the one that hurts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from facedistill.report.results import METRIC, OWN, TRANSFER, Paper, Results, Weights
+
+TIE = 0.3
+"""Points, in percent: a smaller gap tells nothing, since the paper publishes no variance."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One row of the grid and what the rule makes of it.
+
+    gains: of every target over none, in points, positive where it helps. paper: the same from the paper's numbers,
+    None where it has none.
+    """
+
+    task: str
+    student: str
+    init: str
+    gains: Mapping[str, float]
+    preferred: Weights
+    paper: Weights | None
+
+
+def verdict(gain: float) -> str:
+    """`helps`, `hurts` or `tie`, of a gain in points."""
+    if abs(gain) < TIE:
+        return "tie"
+    return "helps" if gain > 0 else "hurts"
+
+
+def preferred(gains: Mapping[str, float], weights: Mapping[str, Weights]) -> Weights:
+    """The weights with every target that does not hurt; a tie is kept, as the paper keeps soft in its Table 4."""
+    kept = [weights[target] for target, gain in gains.items() if verdict(gain) != "hurts"]
+    return Weights(max((w.alpha for w in kept), default=0.0), max((w.beta for w in kept), default=0.0))
+
+
+def choices(results: Results, paper: Paper) -> list[Choice]:
+    """The rule applied to every task, student and initialisation, in the order of the tables."""
+    weights = {name: w for name, w in results.layout.weights.items() if name != OWN}
+    rows = []
+    for task in TRANSFER:
+        sign = -1 if task == "alignment" else 1
+        for student in results.layout.transfer[task]:
+            for init in ("pretrain", "distill"):
+                ours = {t: results[task, student.name, init, t, METRIC[task]] for t in weights}
+                printed = {t: paper.get(task, str(student.divisor), init, t) for t in weights}
+                theirs = {t: value for t, value in printed.items() if value is not None}
+                rows.append(
+                    Choice(
+                        task=task,
+                        student=student.label,
+                        init=init,
+                        gains=(gains := _gains(ours, sign)),
+                        preferred=preferred(gains, weights),
+                        paper=preferred(_gains(theirs, sign), weights) if len(theirs) == len(weights) else None,
+                    )
+                )
+    return rows
+
+
+def _gains(values: Mapping[str, float], sign: int) -> dict[str, float]:
+    return {target: sign * (value - values["none"]) for target, value in values.items() if target != "none"}

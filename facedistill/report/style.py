@@ -1,0 +1,69 @@
+"""One look for all plots: the same colour for the same method, told apart by the colour-blind, on white."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import matplotlib
+from matplotlib.figure import Figure
+
+WIDTH = 9.0
+"""Inches: shown at the width of a README, 9-point type stays readable."""
+
+_RC: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelcolor": "#333333",
+    "axes.edgecolor": "#888888",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "lines.linewidth": 1.6,
+    "lines.solid_capstyle": "round",
+    "legend.frameon": False,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "figure.facecolor": "white",
+}
+styled = matplotlib.rc_context(_RC)
+"""Decorator of a function that draws."""
+
+
+class Method(NamedTuple):
+    """How a recipe or a target is drawn. Colours: Okabe and Ito's, and Tol's wine for the user's own."""
+
+    label: str
+    colour: str
+    line: Literal["-", "--"] = "-"
+    marker: str = "o"
+
+
+METHODS = {
+    "teacher": Method("Teacher", "#000000", marker="*"),
+    "none": Method("No target", "#999999", marker="s"),
+    "softmax": Method("Softmax alone (W_S0)", "#999999", marker="s"),
+    "softmax_full": Method("Softmax alone, full budget", "#999999", "--", "D"),
+    "hidden": Method("Hidden target", "#009E73", marker="P"),
+    "logits": Method("Logits target", "#CC79A7", marker="X"),
+    "soft": Method("Soft target", "#56B4E9", marker="v"),
+    "soft_full": Method("Soft target, full budget", "#0072B2", "--", "^"),
+    "fitnet": Method("FitNet, soft target", "#E69F00", marker="p"),
+    "ours": Method("Ours, soft target", "#D55E00"),
+    "own": Method("Yours", "#882255", marker="h"),
+}
+"""In the order of legends."""
+
+
+def save(figure: Figure, file: Path) -> None:
+    """As PNG, the same bytes for the same numbers: no date and no version of matplotlib inside."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, format="png", dpi=160, metadata={"Software": None})

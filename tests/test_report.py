@@ -1,0 +1,451 @@
+"""The report: numbers in the right cells, only cells of the grid, words that follow from numbers, same bytes twice."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from facedistill import grid
+from facedistill.data.codec import encode
+from facedistill.data.shards import Crop, ShardWriter, write_index
+from facedistill.paths import CROPS, CURVES, METRICS, PAIRS, PREDICTIONS
+from facedistill.report import style
+from facedistill.report.curves import curves
+from facedistill.report.provenance import Provenance
+from facedistill.report.render import render
+from facedistill.report.results import (
+    OWN,
+    TRANSFER,
+    Layout,
+    MissingResultError,
+    Paper,
+    Results,
+    Weights,
+    cells,
+)
+from facedistill.report.selection import choices, preferred, verdict
+from facedistill.report.tables import cell, report, teacher_sentence
+
+RATE = {"epochs": 4, "learning_rate": 0.1}
+PARAMS: dict[str, Any] = {
+    "seed": 3,
+    "alpha": 0.5,
+    "beta": 2,
+    "report": {"title": "A demo on drawn faces", "note": "A demo: it shows that every part works."},
+    "datasets": {name: {"source": {"kind": "synthetic"}} for name in ("classification", "alignment", "lfw")},
+    "rates": {"scratch": RATE, "initialised": {"epochs": 1, "learning_rate": 0.01}},
+    "teacher": {"rates": {"scratch": {"epochs": 16, "learning_rate": 0.05}, "initialised": RATE}},
+    "tasks": {task: {"phi": "landmarks" if task == "alignment" else task} for task in TRANSFER},
+    "students": {f"resnet50-{k}": {"architecture": "resnet50", "divisor": k} for k in (2, 4, 8)},
+    "recipes": {
+        "softmax": {"phi": "softmax"},
+        "soft": {"phi": "softmax", "alpha": 1},
+        "ours": {"phi": "softmax", "alpha": 1, "start": "softmax"},
+        "softmax_full": {"phi": "softmax", "start": "softmax"},
+        "soft_full": {"phi": "softmax", "alpha": 1, "start": "soft"},
+        "hidden": {"phi": "softmax", "beta": 1, "psi": "hidden"},
+        "logits": {"phi": "softmax", "beta": 1, "psi": "logits"},
+        "fitnet": {"phi": "softmax", "alpha": 1, "start": "hint"},
+    },
+    "targets": {
+        "none": {"alpha": 0, "beta": 0},
+        "hidden": {"alpha": 0, "beta": 1},
+        "soft": {"alpha": 1, "beta": 0},
+    },
+    "table1": {"students": ["resnet50-8"]},
+    "alignment": {"students": ["resnet50-8"]},
+    "verification": {"students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
+}
+PARAMETERS = {"teacher": 23_508_038, "resnet50-2": 5_892_646, "resnet50-4": 1_480_982, "resnet50-8": 374_158}
+PEOPLE, EACH, SIZE = 6, 8, 24
+
+
+def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
+    """A repository after evaluation: every file that the tables are made from, filled from a fixed generator."""
+    rng = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    for name in ("classification", "alignment", "lfw"):
+        write_crops(root / CROPS / name, rng)
+    pq.write_table(pa.table({"same": [True, False] * 30}), root / CROPS / "lfw/pairs.parquet")
+
+    def classification(name: str, top1: float) -> dict[str, Any]:
+        lfw = {"accuracy": round(60 + top1 / 3, 3), "standard_error": 0.61, "fold_std": 1.93}
+        return {"top1": top1, "lfw": lfw, "parameters": PARAMETERS[name]}
+
+    def transfer(task: str, value: float) -> dict[str, float]:
+        return {"nrmse": value, "nme": round(0.8 * value, 3)} if task == "alignment" else {"nn_top1": value}
+
+    teacher: dict[str, Any] = {"classification": classification("teacher", 91.25)}
+    teacher |= {task: transfer(task, 5.5 if task == "alignment" else 81.25) for task in TRANSFER}
+    teacher["alignment"] |= {"mean_shape_nrmse": 21.5, "mean_shape_nme": 18.5}
+    files: dict[Path, Any] = {METRICS / "teacher.json": teacher}
+    layout = Layout.read(root / "params.yaml")
+    for c in cells(layout):
+        task, student = c.key[:2]
+        small = {"resnet50-2": 0, "resnet50-4": 4, "resnet50-8": 12}[student]
+        value = round(float((6 if task == "alignment" else 78) - small * (task != "alignment") + rng.uniform(-3, 3)), 3)
+        node = files.setdefault(METRICS / c.file, {})
+        for name in c.path[:-1]:
+            node = node.setdefault(name, {})
+        node[c.path[-1]] = classification(student, value) if task == "classification" else transfer(task, value)
+    for file, value in files.items():
+        write_json(root / file, value)
+
+    return root
+
+
+def mock_plots(root: Path, params: dict[str, Any]) -> None:
+    """The files that the plots are made from, beside those of the tables."""
+    rng = np.random.default_rng(1)
+    terms = ("loss", "softmax", "landmarks", "triplet", "soft", "hidden", "logits")
+    for c in cells(Layout.read(root / "params.yaml")):
+        write_curve(root / CURVES / c.model.relative_to("models"), terms, rng)
+    write_rows(root / PAIRS / "teacher.parquet", {"classification": pairs(rng, 1.0)})
+    for student in params["students"]:
+        rows = {recipe: pairs(rng, 0.7 + 0.05 * i) for i, recipe in enumerate(grid.CLASSIFICATION)}
+        write_rows(root / PAIRS / "classification" / f"{student}.parquet", rows)
+    write_rows(root / PREDICTIONS / "teacher.parquet", {"alignment": predictions(rng, 0.5)})
+    for student in params["alignment"]["students"]:
+        init_target = {f"{i}/{t}": predictions(rng, 1.2) for i in ("pretrain", "distill") for t in grid.TARGETS}
+        write_rows(root / PREDICTIONS / f"alignment/{student}.parquet", init_target)
+        own = {init: predictions(rng, 0.9) for init in ("pretrain", "distill")}
+        write_rows(root / PREDICTIONS / f"own_alignment/{student}.parquet", own)
+
+
+SHAPE = SIZE * np.array([[0.34, 0.4], [0.66, 0.4], [0.5, 0.6], [0.38, 0.75], [0.62, 0.75]])
+
+
+def write_crops(folder: Path, rng: np.random.Generator) -> None:
+    folder.mkdir(parents=True)
+    shards = {}
+    for side in ("train", "test"):
+        writer = ShardWriter(folder, side, [])
+        for i in range(PEOPLE * EACH):
+            image = np.full((SIZE, SIZE, 3), rng.integers(40, 220, 3), np.uint8)
+            writer.add(Crop(encode(image, 95), SHAPE.astype(np.float32), np.eye(2, 3)), f"{i:03d}", i // EACH, None, {})
+        shards[side] = writer.close()
+    write_index(folder, SIZE, [f"person {i}" for i in range(PEOPLE)], shards)
+
+
+def write_curve(run: Path, terms: tuple[str, ...], rng: np.random.Generator) -> None:
+    folder = run / "plots/metrics/step"
+    folder.mkdir(parents=True)
+    for k, term in enumerate(terms):
+        steps = np.arange(10, 810, 10)
+        values = (k + 1) * (0.2 + np.exp(-steps / 200)) * rng.uniform(0.9, 1.1, len(steps))
+        lines = [f"step\t{term}", *(f"{s}\t{v}" for s, v in zip(steps, values, strict=True))]
+        (folder / f"{term}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_json(file: Path, value: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(value), encoding="utf-8")
+
+
+def write_rows(file: Path, models: dict[str, dict[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tables = [pa.table({"model": [name] * len(next(iter(c.values()))), **c}) for name, c in models.items()]
+    pq.write_table(pa.concat_tables(tables), file)
+
+
+def pairs(rng: np.random.Generator, separation: float) -> dict[str, Any]:
+    same = np.tile([True, False], 300)
+    return {"distance": rng.normal(1.4 - separation * same, 0.4), "same": same, "fold": np.arange(600) // 60}
+
+
+def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
+    points = SHAPE + rng.normal(0, noise, (PEOPLE * EACH, 5, 2))
+    columns = {f"{axis}{i + 1}": points[:, i, j] for i in range(5) for j, axis in enumerate("xy")}
+    return {"key": [f"{i:03d}" for i in range(len(points))], **columns}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's whole grid, not rendered; not to be changed."""
+    return mock(tmp_path_factory.mktemp("report") / "whole")
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    """The whole grid, to be changed."""
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+def results(root: Path) -> Results:
+    return Results(Layout.read(root / "params.yaml"), root / METRICS)
+
+
+def edit(root: Path, file: str, change: Any) -> None:
+    value = json.loads((root / METRICS / file).read_text())
+    change(value)
+    write_json(root / METRICS / file, value)
+
+
+SMALL = PARAMS | {key: {"students": ["resnet50-8"]} for key in ("table1", "alignment", "verification")}
+SMALL |= {"students": {"resnet50-8": PARAMS["students"]["resnet50-8"]}}
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The grid of one student, rendered; not to be changed."""
+    root = mock(tmp_path_factory.mktemp("rendered") / "small", SMALL)
+    mock_plots(root, SMALL)
+    render(root)
+    return root
+
+
+def tables(root: Path) -> str:
+    return report(results(root), Paper(), Provenance.read(root / "params.yaml", root / CROPS), [])
+
+
+def section(text: str, title: str) -> str:
+    """From a heading to the next of its level."""
+    return re.split(r"\n## ", text.split(f"## {title}", 1)[1])[0]
+
+
+class TestResults:
+    def test_every_number_stands_under_its_address(self, trained: Path) -> None:
+        r = results(trained)
+        file = json.loads((trained / METRICS / "triplet/resnet50-4.json").read_text())
+        assert r["triplet", "resnet50-4", "distill", "soft", "nn_top1"] == file["distill"]["soft"]["nn_top1"]
+        own = json.loads((trained / METRICS / "own_alignment/resnet50-8.json").read_text())
+        assert r["alignment", "resnet50-8", "pretrain", OWN, "nme"] == own["pretrain"]["nme"]
+        assert r["teacher", "alignment", "mean_shape_nrmse"] == 21.5
+
+    def test_cells_are_those_of_the_parameters_whatever_else_lies_in_the_folder(self, copy: Path) -> None:
+        (copy / "params.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
+        edit(copy, "classification/resnet50-8.json", lambda m: m.update(old={"top1": 99.87}))
+        text = tables(copy)
+        assert "ResNet-50/8" in text
+        assert "ResNet-50/2" not in text
+        assert "ResNet-50/4" not in text
+        assert "99.87" not in text
+
+    @pytest.mark.parametrize(
+        ("file", "stage"),
+        [
+            ("teacher.json", "evaluate_teacher"),
+            ("classification/resnet50-2.json", "evaluate_classification@resnet50-2"),
+            ("table1/resnet50-8.json", "evaluate_table1@resnet50-8"),
+            ("own_alignment/resnet50-8.json", "evaluate_own_alignment@resnet50-8"),
+            ("triplet_softmax/resnet50-4.json", "evaluate_verification@resnet50-4-triplet_softmax"),
+        ],
+    )
+    def test_a_missing_file_names_the_stage_to_run(self, copy: Path, file: str, stage: str) -> None:
+        (copy / METRICS / file).unlink()
+        with pytest.raises(MissingResultError, match=f"{file}: no such file; run `dvc repro {stage}`"):
+            results(copy)
+
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (
+                lambda m: m["distill"].pop("soft"),
+                r"no distill\.soft; run `dvc repro -f evaluate_verification@resnet50-2",
+            ),
+            (lambda m: m["pretrain"]["none"].update(nn_top1=None), r"pretrain\.none\.nn_top1 is None, not a number"),
+            (lambda m: m["pretrain"]["none"].update(nn_top1=float("nan")), "is nan, not a number"),
+        ],
+    )
+    def test_a_missing_or_empty_cell_is_named(self, copy: Path, change: Any, message: str) -> None:
+        edit(copy, "triplet/resnet50-2.json", change)
+        with pytest.raises(MissingResultError, match=message):
+            results(copy)
+
+    def test_a_student_that_is_not_defined_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(SMALL | {"table1": {"students": ["resnet18"]}}))
+        with pytest.raises(MissingResultError, match="'resnet18' is not a key of `students`"):
+            Layout.read(tmp_path / "params.yaml")
+
+
+class TestPaper:
+    def test_the_orderings_that_the_paper_claims_hold_in_its_numbers(self) -> None:
+        """A slip in paper.json would turn some of these round."""
+        paper = Paper()
+
+        def at(*path: str) -> float:
+            value = paper.get(*path)
+            assert value is not None
+            return value
+
+        assert at("table1", "soft") > at("table1", "hidden") > at("table1", "logits")
+        assert at("table1", "ours") - at("table1", "fitnet") == pytest.approx(5.2, abs=0.05)
+        assert at("table1", "ours") - at("table1", "scratch") == pytest.approx(10.6, abs=0.05)
+        assert at("table2", "top1", "ours", "2") - at("table2", "top1", "teacher") == pytest.approx(2.4)
+        assert at("table2", "lfw", "ours", "2") - at("table2", "lfw", "teacher") == pytest.approx(0.53)
+        for metric in ("top1", "lfw"):
+            assert all(at("table2", metric, "ours", k) > at("table2", metric, "soft", k) for k in "248")
+        for init in ("pretrain", "distill"):
+            none, hidden, soft = (at("alignment", "8", init, t) for t in grid.TARGETS)
+            assert at("alignment", "teacher") < hidden < none < soft
+        for task, best in (("triplet", None), ("triplet_softmax", "soft")):
+            for k in "248":
+                for target in grid.TARGETS:
+                    assert at(task, k, "distill", target) > at(task, k, "pretrain", target)
+                    assert at("triplet_softmax", k, "distill", target) > at("triplet", k, "distill", target)
+                for init in ("pretrain", "distill"):
+                    row = {t: at(task, k, init, t) for t in grid.TARGETS}
+                    assert min(row, key=row.__getitem__) == "hidden"
+                    assert best is None or max(row, key=row.__getitem__) == best
+
+    def test_what_it_does_not_print_is_none(self) -> None:
+        assert Paper().get("table2", "top1", "softmax_full", "8") is None
+        assert Paper().get("alignment", "2", "pretrain", "none") is None
+        assert Paper().get("triplet", "8") is None
+
+
+class TestTables:
+    def test_a_cell_is_our_number_and_the_papers(self) -> None:
+        assert cell(75.2, 75.06) == "75.20 (75.06)"
+        assert cell(75.2, None) == "75.20 (–)"
+
+    def test_tables_have_the_papers_shape_and_numbers(self, trained: Path) -> None:
+        r, text = results(trained), tables(trained)
+        ours = r["classification", "resnet50-8", "ours", "top1"]
+        table1 = section(text, "Table 1")
+        assert f"{ours:.2f} (75.06)" in table1
+        assert f"{r['classification', 'resnet50-8', 'softmax_full', 'top1']:.2f} (–)" in table1
+        table2 = section(text, "Table 2")
+        line = next(line for line in table2.splitlines() if line.startswith("| Ours"))
+        assert re.findall(r"\((.*?)\)", line) == ["Eq. 4", "91.01", "87.21", "75.06"]
+        assert "± 0.61 (96.18)" in table2
+        table4 = section(text, "Table 4").splitlines()
+        rows = [line for line in table4 if "| Distill |" in line]
+        assert [re.findall(r"\((.*?)\)", row) for row in rows] == [
+            ["71.29", "68.74", "71.23", "–"],
+            ["68.17", "66.74", "68.12", "–"],
+            ["56.69", "53.99", "56.52", "–"],
+        ]
+        own = r["triplet", "resnet50-2", "distill", OWN, "nn_top1"]
+        assert rows[0].endswith(f"{own:.2f} (–) |")
+        assert "| α = 0.5, β = 2 (yours) |" in section(text, "Table 3")
+        assert "NRMSE 21.50, NME 18.50" in section(text, "Table 3")
+
+    def test_every_row_of_a_table_has_the_cells_of_its_header(self, trained: Path) -> None:
+        lines = tables(trained).splitlines()
+        for above, below in pairwise(lines):
+            if above.startswith("|") and below.startswith("|"):
+                assert above.count("|") == below.count("|"), below
+
+    def test_captions_name_the_data_and_what_they_are_not(self, trained: Path, copy: Path) -> None:
+        text = tables(trained)
+        assert "> **A demo: it shows that every part works.**" in text
+        for title, other in (("Table 1", "CASIA-WebFace"), ("Table 3", "CelebA"), ("Table 5", "CASIA-WebFace")):
+            caption = section(text, title)
+            assert f"6 people, 48 training and 48 test photographs, crops of 24 px; not {other}" in caption
+            assert "Seed 3" in caption
+        assert "60 pairs of 48 photographs of people nobody trained on" in section(text, "Table 2")
+        real = PARAMS | {"datasets": PARAMS["datasets"] | {"classification": {"source": {"kind": "casia"}}}}
+        (copy / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
+        assert "not CASIA-WebFace" not in tables(copy)
+
+    def test_says_in_words_when_the_teacher_does_not_lead(self, trained: Path, copy: Path) -> None:
+        weak = "The teacher is not clearly better than the undistilled student here"
+        assert weak not in section(tables(trained), "Table 2")
+        edit(copy, "classification/resnet50-8.json", lambda m: m["softmax_full"].update(top1=89.5))
+        text = tables(copy)
+        assert weak in section(text, "Table 1")
+        assert "| ResNet-50/8 | 1.75 | – | – | – | – | – | – |" in text
+
+    def test_a_lead_is_a_lower_nrmse(self) -> None:
+        assert "leads" in teacher_sentence(3.0, {"a": 3.5}, "nrmse")
+        assert "not clearly better" in teacher_sentence(3.0, {"a": 3.2}, "nrmse")
+        assert "not clearly better" in teacher_sentence(3.0, {"a": 2.0}, "nrmse")
+        assert "leads the undistilled students by 20.0 points" in teacher_sentence(90, {"a": 70.0}, "top1")
+
+    def test_the_share_of_the_lead_that_a_recipe_closes(self, copy: Path) -> None:
+        """Teacher 91.25, undistilled 81.25: 83.75 closes a quarter of the lead, 76.25 loses half of it."""
+        for recipe, top1 in (("softmax_full", 81.25), ("ours", 83.75), ("soft", 76.25), ("soft_full", 91.25)):
+            edit(copy, "classification/resnet50-2.json", lambda m, r=recipe, t=top1: m[r].update(top1=t))
+        assert "| ResNet-50/2 | 10.00 | −50 % | 100 % | 25 % |  |  |  |" in tables(copy)
+
+
+class TestSelection:
+    @pytest.mark.parametrize(("gain", "word"), [(0.31, "helps"), (0.29, "tie"), (-0.29, "tie"), (-0.31, "hurts")])
+    def test_under_three_tenths_is_a_tie(self, gain: float, word: str) -> None:
+        assert verdict(gain) == word
+
+    @pytest.mark.parametrize(
+        ("hidden", "soft", "kept"),
+        [(1, 1, (1, 1)), (-1, 1, (1, 0)), (1, -1, (0, 1)), (-1, -1, (0, 0)), (-3, 0.1, (1, 0))],
+    )
+    def test_drops_what_hurts_and_keeps_the_rest(self, hidden: float, soft: float, kept: tuple[int, int]) -> None:
+        weights = {"none": Weights(0, 0), "hidden": Weights(0, 1), "soft": Weights(1, 0)}
+        assert preferred({"hidden": hidden, "soft": soft}, weights) == Weights(*kept)
+
+    def test_a_lower_nrmse_is_a_gain_and_the_papers_verification_keeps_soft_alone(self, copy: Path) -> None:
+        nrmse = {"none": 5.0, "hidden": 4.0, "soft": 6.0}
+        edit(
+            copy,
+            "alignment/resnet50-8.json",
+            lambda m: m["distill"].update({t: {"nrmse": v, "nme": v} for t, v in nrmse.items()}),
+        )
+        rows = choices(results(copy), Paper())
+        alignment = next(c for c in rows if (c.task, c.init) == ("alignment", "distill"))
+        assert alignment.gains == pytest.approx({"hidden": 1, "soft": -1})
+        assert alignment.preferred == Weights(0, 1)
+        distilled = [c.paper for c in rows if c.task != "alignment" and c.init == "distill"]
+        assert distilled == [Weights(1, 0)] * 6
+
+
+class TestRender:
+    def test_writes_tables_and_every_picture_that_they_show(self, rendered: Path) -> None:
+        text = (rendered / "reports/tables.md").read_text(encoding="utf-8")
+        shown = re.findall(r"\]\((plots/.*?)\)", text)
+        assert len(shown) == 8
+        assert {f"plots/{file.name}" for file in (rendered / "reports/plots").iterdir()} == set(shown)
+        assert all((rendered / "reports" / name).read_bytes().startswith(b"\x89PNG") for name in shown)
+
+    def test_photographs_of_people_are_never_drawn_and_the_same_input_gives_the_same_bytes(
+        self, rendered: Path, tmp_path: Path
+    ) -> None:
+        root = Path(shutil.copytree(rendered, tmp_path / "real"))
+        kinds = {"classification": "casia", "alignment": "celeba", "lfw": "synthetic"}
+        real = SMALL | {"datasets": {name: {"source": {"kind": kind}} for name, kind in kinds.items()}}
+        (root / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
+        render(root)
+        text = (root / "reports/tables.md").read_text(encoding="utf-8")
+        assert "No picture of crops: CASIA-WebFace" in text
+        assert "No picture of landmarks: CelebA" in text
+        again = {file.name: file.read_bytes() for file in (root / "reports/plots").iterdir()}
+        before = {file.name: file.read_bytes() for file in (rendered / "reports/plots").iterdir()}
+        assert before.keys() - again.keys() == {"crops.png", "landmarks.png"}
+        assert all(again[name] == before[name] for name in again)
+
+    @pytest.mark.parametrize(
+        ("file", "message"),
+        [
+            (CURVES / "resnet50-8/ours/plots/metrics/step/soft.tsv", "soft.tsv: no such file"),
+            (PAIRS / "classification/resnet50-8.parquet", "run `dvc repro evaluate_classification@resnet50-8`"),
+            (PREDICTIONS / "own_alignment/resnet50-8.parquet", "run `dvc repro evaluate_own_alignment@resnet50-8`"),
+        ],
+    )
+    def test_a_missing_file_of_a_plot_is_an_error(
+        self, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path, message: str
+    ) -> None:
+        monkeypatch.setattr(style, "save", lambda *_: None)
+        away = (rendered / file).rename(tmp_path / file.name)
+        try:
+            with pytest.raises(MissingResultError, match=message):
+                render(rendered)
+        finally:
+            away.rename(rendered / file)
+
+    def test_a_cell_draws_the_terms_of_its_recipe(self, rendered: Path) -> None:
+        layout = Layout.read(rendered / "params.yaml")
+        drawn = {(c.task, c.init, c.method): set(c.terms) for c in curves(layout, SMALL, rendered / CURVES)}
+        assert drawn["classification", "", "softmax"] == {"loss", "softmax"}
+        assert drawn["classification", "", "logits"] == {"loss", "softmax", "logits"}
+        assert drawn["triplet_softmax", "distill", "soft"] == {"loss", "triplet", "softmax", "soft"}
+        assert drawn["alignment", "pretrain", OWN] == {"loss", "landmarks", "soft", "hidden"}

@@ -46,6 +46,10 @@ def test_a_folded_trunk_is_the_same_function() -> None:
     torch.manual_seed(0)
     trunk = ResNet50(8)
     images = torch.rand(8, 3, 64, 64) * 255
+    for module in trunk.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.2)
     trunk(images)  # moves every running mean and variance away from 0 and 1
     trunk.eval()
     with torch.no_grad():

@@ -71,6 +71,9 @@ class ResNet50(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if isinstance(module, Bottleneck):
+                # Each block starts as its shortcut (Goyal et al. 2017): stable at a rate of 0.1 from the first step.
+                nn.init.zeros_(module.bn3.weight)
 
     @staticmethod
     def _stage(channels_in: int, channels: int, blocks: int, stride: int) -> nn.Sequential:

@@ -135,6 +135,8 @@ class TrainingCrops(Dataset[Batch]):
             self,
             batch_sampler=sampler,
             num_workers=workers,
+            # A forked worker would inherit OpenCV's and OpenMP's threads as locks that nobody opens.
+            multiprocessing_context="spawn" if workers else None,
             collate_fn=_as_is,  # type: ignore[arg-type] # __getitems__ gives whole batches
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0,

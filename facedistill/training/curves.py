@@ -21,7 +21,7 @@ class Curves:
 
     def __enter__(self) -> Self:
         try:
-            from dvclive import Live
+            from dvclive.live import Live
         except ModuleNotFoundError:
             print(f"dvclive is not installed: no curves in {self.folder}", file=sys.stderr)
         else:

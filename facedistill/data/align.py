@@ -1,0 +1,114 @@
+"""Geometry from a photograph to its crop, and the warp.
+
+Everywhere integer coordinates are the centres of pixels (OpenCV's convention): an image of width w spans −0.5 to
+w − 0.5, a resize by s maps x to s·(x + 0.5) − 0.5, and a flip maps it to (w − 1) − x. A matrix is (2, 3) float64 and
+maps x, y of the first space to the second.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from facedistill.data.dataset import CropParams
+
+Matrix = NDArray[np.float64]
+Points = NDArray[np.float32]
+
+TEMPLATE_SIZE = 112
+TEMPLATE = np.array(
+    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+)
+"""Where the five points lie in a crop of 112 pixels (Deng et al., ArcFace)."""
+
+LARGEST = 2**15 - 1
+"""Side of an image that OpenCV can warp."""
+
+FLIP_ORDER = [1, 0, 2, 4, 3]
+"""Which point each becomes in a mirrored image: left and right are the image's."""
+
+
+def crop_matrix(
+    crop: CropParams,
+    image_size: tuple[int, int],
+    landmarks: Points | None = None,
+    box: tuple[float, float, float, float] | None = None,
+) -> Matrix:
+    """The matrix from a photograph of (width, height) to its crop, by the crop's method.
+
+    Raises ValueError where the method needs landmarks or a box and there are none, or they span nothing.
+    """
+    width, height = image_size
+    match crop.method:
+        case "landmarks":
+            if landmarks is None:
+                raise ValueError("no landmarks, which crop.method: landmarks needs")
+            return similarity(landmarks, (TEMPLATE + 0.5) * (crop.size / TEMPLATE_SIZE) - 0.5)
+        case "centre":
+            side = float(min(width, height))
+            return _window((width - side) / 2, (height - side) / 2, side, side, crop.size)
+        case "photograph":
+            return _window(0, 0, width, height, crop.size)
+        case "box":
+            if box is None:
+                raise ValueError("no box, which crop.method: box needs")
+            x, y, w, h = box
+            side = max(w, h) * (1 + 2 * crop.margin)
+            return _window(x + (w - side) / 2, y + (h - side) / 2, side, side, crop.size)
+
+
+def _window(left: float, top: float, width: float, height: float, size: int) -> Matrix:
+    sx, sy = size / width, size / height
+    return np.array([[sx, 0, (0.5 - left) * sx - 0.5], [0, sy, (0.5 - top) * sy - 0.5]])
+
+
+def similarity(points: NDArray[np.floating], target: NDArray[np.floating]) -> Matrix:
+    """The rotation, scale and shift that bring (n, 2) points nearest to their targets (Umeyama 1991, eq. 40–43).
+
+    Raises ValueError where the points coincide.
+    """
+    mean, target_mean = points.mean(0, dtype=np.float64), target.mean(0, dtype=np.float64)
+    centred, target_centred = points - mean, target - target_mean
+    spread = np.square(centred).sum()
+    if spread < 1e-6:
+        raise ValueError("the landmarks coincide")
+    u, singular, vt = np.linalg.svd(target_centred.T @ centred)
+    signs = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
+    linear = (singular @ signs / spread) * (u * signs) @ vt
+    return np.column_stack([linear, target_mean - linear @ mean])
+
+
+def transform(points: NDArray[np.floating], matrix: Matrix) -> Points:
+    """(…, 2) points through a matrix."""
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+
+
+def invert(matrix: Matrix) -> Matrix:
+    """The matrix of the way back."""
+    linear = np.linalg.inv(matrix[:, :2])
+    return np.column_stack([linear, -linear @ matrix[:, 2]])
+
+
+def flip(points: Points, width: int) -> Points:
+    """(…, 5, 2) landmarks of a mirrored image of this width: x reversed, eyes and mouth corners swapped."""
+    return np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1)[..., FLIP_ORDER, :]
+
+
+def warp(image: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.uint8]:
+    """The (size, size, 3) crop of an image; black where the photograph has no pixels.
+
+    A crop that is coarser than the photograph is drawn k times finer and averaged over k×k pixels, which keeps stripes
+    and noise from aliasing. Raises ValueError where that would be too large to draw.
+    """
+    k = max(1, ceil(1 / np.linalg.svd(matrix[:, :2], compute_uv=False)[-1] - 1e-6))
+    if k * size > LARGEST:
+        raise ValueError(f"{k} times as fine as its crop, more than a warp can bear")
+    fine = k * matrix + [[0, 0, (k - 1) / 2]]
+    # A border of one repeated pixel: the photograph's last half pixel is not blended with the black outside.
+    fine[:, 2] -= fine[:, :2].sum(1)
+    bordered = cv2.copyMakeBorder(image, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    drawn = cv2.warpAffine(bordered, fine, (k * size, k * size), flags=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(drawn, (size, size), interpolation=cv2.INTER_AREA), np.uint8)

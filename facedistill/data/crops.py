@@ -1,0 +1,132 @@
+"""Stage align_crop: from a manifest and its photographs to crops in shards."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+import cv2
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from facedistill.data import manifest
+from facedistill.data.align import crop_matrix, invert, transform, warp
+from facedistill.data.codec import decode, encode
+from facedistill.data.dataset import CropParams, DatasetParams
+from facedistill.data.photograph import Photograph, Problem, Source
+from facedistill.data.problems import DataError, report
+from facedistill.data.shards import PAIRS, SIDES, Crop, ShardWriter, write_index
+from facedistill.data.sources import SourceParams, open_source
+
+CHUNK = 64
+"""Photographs that a process is given at a time."""
+
+
+def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int | None = None) -> None:
+    """Write {train,test}-00000.arrow …, crops.json, report.json and, for a set with pairs, pairs.parquet into `out`.
+
+    manifests: the folder that `prepare` wrote. Rows keep the order of the manifest; those that cannot be cropped are
+    left out and named. pairs.parquet: a and b (int32) are rows of the test side, same and fold as before. workers:
+    processes, one a core by default; the result does not depend on their number. Raises DataError where a pair needs a
+    photograph that cannot be cropped, or too many records are bad.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    file = manifests / manifest.FILE
+    if not file.is_file():
+        raise DataError(f"{file}: no such file; run the stage prepare first")
+    table = pq.read_table(file)
+    attributes = manifest.attributes(table)
+    writers = {side: ShardWriter(out, side, attributes) for side in SIDES}
+    rows: dict[str, dict[str, int]] = {side: {} for side in SIDES}
+    problems: list[Problem] = []
+
+    task = partial(_crop_all, dataset.source, dataset.crop)
+    cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    results = _in_order(task, manifest.photographs(table), workers or cores)
+    sides = table["split"].to_pylist()
+    records = zip(manifest.photographs(table), table["label"].to_pylist(), sides, results, strict=True)
+    shown = tqdm(records, f"align_crop {out.name}", len(table), unit=" photographs", disable=None)
+    for photograph, label, side, result in shown:
+        if isinstance(result, str):
+            problems.append(Problem(str(file), photograph.key, result))
+            continue
+        rows[side][photograph.key] = len(rows[side])
+        writers[side].add(result, photograph.key, label, photograph.group, photograph.attributes)
+
+    shards = {side: writer.close() for side, writer in writers.items()}
+    counts: dict[str, int] = {side: len(rows[side]) for side in SIDES}
+    report(out / "report.json", counts, problems, sum(counts.values()), dataset.bad_share)
+    if (pairs := manifests / manifest.PAIRS).is_file():
+        manifest.write(_by_row(pq.read_table(pairs), rows["test"], problems), out / PAIRS)
+    write_index(out, dataset.crop.size, manifest.classes(table), shards)
+
+
+def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Crop:
+    """Decode, warp and encode one photograph. Raises ValueError where it cannot be decoded or cropped."""
+    image = decode(data)
+    height, width = image.shape[:2]
+    landmarks = photograph.landmarks
+    # A pixel's grace: lists are rounded, and some count from 1.
+    if landmarks is not None and ((landmarks < -1) | (landmarks > (width, height))).any():
+        raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
+    matrix = crop_matrix(crop, (width, height), landmarks, photograph.box)
+    moved = None if landmarks is None else transform(landmarks, matrix)
+    return Crop(encode(warp(image, matrix, crop.size), crop.quality), moved, invert(matrix))
+
+
+def _crop_all(source: SourceParams, crop: CropParams, photographs: Iterable[Photograph]) -> list[Crop | str]:
+    """The crop of each photograph, or why there is none."""
+    return [_crop(_open(source), crop, photograph) for photograph in photographs]
+
+
+def _crop(source: Source, crop: CropParams, photograph: Photograph) -> Crop | str:
+    try:
+        data = source.read(photograph.key)
+    except OSError as error:
+        return str(error)
+    try:
+        return crop_photograph(data, photograph, crop)
+    except ValueError as error:
+        return str(error)
+
+
+@cache
+def _open(params: SourceParams) -> Source:
+    """One reader in each process."""
+    return open_source(params)
+
+
+def _in_order(
+    task: Callable[[list[Photograph]], list[Crop | str]], photographs: Iterator[Photograph], workers: int
+) -> Iterator[Crop | str]:
+    """`task` over chunks of photographs in several processes; results in order, with few chunks in memory."""
+    chunks = iter(lambda: list(islice(photographs, CHUNK)), [])
+    if workers == 1:
+        for chunk in chunks:
+            yield from task(chunk)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
+        ahead = deque(pool.submit(task, chunk) for chunk in islice(chunks, 2 * workers))
+        while ahead:
+            results = ahead.popleft().result()
+            ahead.extend(pool.submit(task, chunk) for chunk in islice(chunks, 1))
+            yield from results
+
+
+def _by_row(pairs: pa.Table, rows: dict[str, int], problems: list[Problem]) -> pa.Table:
+    """Pairs by row of the test crops in place of keys. Raises DataError where one has no crop."""
+    columns = {side: pairs[side].to_pylist() for side in ("a", "b")}
+    if lost := sorted({key for keys in columns.values() for key in keys} - rows.keys()):
+        reasons = {problem.record: problem.reason for problem in problems}
+        first = "".join(f"\n  {key}: {reasons.get(key, 'not in the manifest')}" for key in lost[:5])
+        raise DataError(f"pairs need {len(lost)} photographs that cannot be cropped:{first}")
+    for i, (side, keys) in enumerate(columns.items()):
+        pairs = pairs.set_column(i, side, pa.array([rows[key] for key in keys], pa.int32()))
+    return pairs

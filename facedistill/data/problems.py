@@ -1,0 +1,45 @@
+"""What cannot be used: a record becomes a line in the stage's report, a whole file stops the stage."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from facedistill.data.photograph import Problem
+
+SHOWN = 5
+
+
+class DataError(ValueError):
+    """Data that a stage cannot go on without, or too many bad records."""
+
+
+def write_json(file: Path, value: Any) -> None:
+    """`value` as JSON that reads well in a diff; the same bytes on every machine."""
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def report(
+    file: Path,
+    counts: dict[str, int],
+    problems: Sequence[Problem],
+    good: int,
+    allowed: float,
+    notes: Sequence[Problem] = (),
+) -> None:
+    """Write a stage's report: `counts`, every record left out (`problems`), and what to know of records kept (`notes`).
+
+    good: records in use. allowed: the largest share of bad records, 0 to 1.
+    Raises DataError, after writing, where nothing is good or more than `allowed` of all records is bad.
+    """
+    share = len(problems) / max(good + len(problems), 1)
+    lines = {"left_out": [asdict(p) for p in problems], "notes": [asdict(p) for p in notes]}
+    write_json(file, counts | {"bad_share": round(share, 6)} | lines)
+    if good and share <= allowed:
+        return
+    found = f"{len(problems)} of {good + len(problems)} records are bad, more than bad_share = {allowed} allows"
+    first = "".join(f"\n  {p.file}: {p.record}: {p.reason}" for p in problems[:SHOWN])
+    raise DataError(f"{found if problems else 'no photographs found'}; every line is in {file}{first}")

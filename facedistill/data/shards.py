@@ -1,0 +1,218 @@
+"""Crops in shards: memory-mapped Arrow files of some tens of megabytes, read at random, never a file an image."""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import file_digest
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from facedistill.data.codec import decode
+from facedistill.data.problems import DataError, write_json
+
+Side = Literal["train", "test"]
+
+SIDES: tuple[Side, ...] = ("train", "test")
+SHARD_BYTES = 32 * 2**20
+INDEX = "crops.json"
+PAIRS = "pairs.parquet"
+ATTRIBUTE = "attr_"
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """image: a JPEG. landmarks: (5, 2) crop pixels, or None. to_original: (2, 3), crop pixels to the photograph's."""
+
+    image: bytes
+    landmarks: NDArray[np.float32] | None
+    to_original: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PairRows:
+    """Verification pairs as (n,) arrays. a, b: rows of the test side. same: bool. fold: from 0."""
+
+    a: NDArray[np.int32]
+    b: NDArray[np.int32]
+    same: NDArray[np.bool_]
+    fold: NDArray[np.int32]
+
+
+class ShardWriter:
+    """Writes one side of a data set as it comes; no more than one shard is held in memory.
+
+    attributes: names of the float columns beside the landmarks. Shards of an earlier run are removed.
+    """
+
+    def __init__(self, folder: Path, side: Side, attributes: Sequence[str], shard_bytes: int = SHARD_BYTES) -> None:
+        self._folder, self._side, self._shard_bytes = folder, side, shard_bytes
+        self._schema = pa.schema(
+            [
+                ("image", pa.binary()),
+                ("label", pa.int32()),
+                ("landmarks", pa.list_(pa.float32(), 10)),
+                ("to_original", pa.list_(pa.float64(), 6)),
+                ("key", pa.string()),
+                ("group", pa.string()),
+                *((ATTRIBUTE + name, pa.float32()) for name in attributes),
+            ]
+        )
+        self._attributes = attributes
+        self._rows: list[tuple[Any, ...]] = []
+        self._held = 0
+        self._shards: list[dict[str, Any]] = []
+        for stale in folder.glob(f"{side}-*.arrow"):
+            stale.unlink()
+
+    def add(self, crop: Crop, key: str, label: int, group: str | None, attributes: Mapping[str, float]) -> None:
+        """Append a row. key, label, group, attributes: those of the manifest."""
+        points = np.full(10, np.nan) if crop.landmarks is None else crop.landmarks.ravel()
+        values = (attributes.get(name, np.nan) for name in self._attributes)
+        self._rows.append((crop.image, label, points, crop.to_original.ravel(), key, group, *values))
+        self._held += len(crop.image)
+        if self._held >= self._shard_bytes:
+            self._flush()
+
+    def close(self) -> list[dict[str, Any]]:
+        """Write what is left; the file, rows and sha256 of every shard."""
+        if self._rows:
+            self._flush()
+        return self._shards
+
+    def _flush(self) -> None:
+        arrays = [
+            pa.array(column, field.type)
+            for column, field in zip(zip(*self._rows, strict=True), self._schema, strict=True)
+        ]
+        file = self._folder / f"{self._side}-{len(self._shards):05d}.arrow"
+        with pa.ipc.new_file(str(file), self._schema) as writer:
+            writer.write_batch(pa.record_batch(arrays, schema=self._schema))
+        self._shards.append({"file": file.name, "rows": len(self._rows), "sha256": _sha256(file)})
+        self._rows, self._held = [], 0
+
+
+class Crops:
+    """One side of a folder of crops. Opening it reads no image; a pickled one opens the files anew.
+
+    size: side of a crop in pixels. classes: the identity of each label.
+    Raises DataError where the folder is not what `align_crop` writes.
+    """
+
+    def __init__(self, folder: Path, side: Side) -> None:
+        self.folder, self.side = folder, side
+        index = _index(folder)
+        self.size: int = index["size"]
+        self.classes: list[str] = index["classes"]
+        self._batches = [_open(folder / shard["file"], shard["rows"]) for shard in index[side]]
+        self._starts = list(accumulate((len(batch) for batch in self._batches), initial=0))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Crops, (self.folder, self.side)
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def image(self, i: int) -> NDArray[np.uint8]:
+        """Crop i as (size, size, 3) uint8 RGB. Raises IndexError outside 0 … len − 1."""
+        if not 0 <= i < len(self):
+            raise IndexError(f"crop {i} of {len(self)}")
+        k = bisect_right(self._starts, i) - 1
+        return decode(self._batches[k]["image"][i - self._starts[k]].as_buffer())
+
+    @cached_property
+    def labels(self) -> NDArray[np.int32]:
+        """(n,) place of the identity in `classes`; −1 for an identity that has none."""
+        return self._numbers("label", np.int32)
+
+    @cached_property
+    def landmarks(self) -> NDArray[np.float32]:
+        """(n, 5, 2) in crop pixels, x right and y down; NaN where unknown."""
+        return self._numbers("landmarks", np.float32).reshape(-1, 5, 2)
+
+    @cached_property
+    def to_original(self) -> NDArray[np.float64]:
+        """(n, 2, 3) matrices from crop pixels to the pixels of the photograph."""
+        return self._numbers("to_original", np.float64).reshape(-1, 2, 3)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The photograph of each crop."""
+        return self._strings("key")
+
+    @cached_property
+    def groups(self) -> list[str | None]:
+        """The group of each crop, None where it stands alone."""
+        return self._strings("group")
+
+    @cached_property
+    def attributes(self) -> dict[str, NDArray[np.float32]]:
+        """(n,) values of every attribute of the manifest, by name; NaN where unknown."""
+        names = self._batches[0].schema.names if self._batches else []
+        return {n.removeprefix(ATTRIBUTE): self._numbers(n, np.float32) for n in names if n.startswith(ATTRIBUTE)}
+
+    @cached_property
+    def pairs(self) -> PairRows:
+        """The verification pairs of a test side. Raises DataError where the set has none."""
+        from pyarrow import parquet
+
+        file = self.folder / PAIRS
+        if self.side != "test" or not file.is_file():
+            raise DataError(
+                f"{file}: no pairs for the {self.side} side of this set; lfw and synthetic sources have them"
+            )
+        table = parquet.read_table(file)
+        return PairRows(*(table[name].to_numpy() for name in ("a", "b", "same", "fold")))
+
+    def _numbers(self, name: str, dtype: type[Any]) -> NDArray[Any]:
+        # From the buffers: `to_numpy` would import pandas where it is installed, a third of a second.
+        columns = [np.frombuffer(batch[name].buffers()[-1], dtype) for batch in self._batches]
+        return np.concatenate([np.empty(0, dtype), *columns])
+
+    def _strings(self, name: str) -> list[Any]:
+        return [value for batch in self._batches for value in batch[name].to_pylist()]
+
+
+def write_index(folder: Path, size: int, classes: Sequence[str], shards: Mapping[Side, Any]) -> None:
+    """The file that makes a folder of shards readable: crop size, class names, and what each shard holds."""
+    write_json(folder / INDEX, {"size": size, "classes": list(classes), **shards})
+
+
+def verify(folder: Path) -> None:
+    """Raises DataError where a shard is not what was written: disks, caches and remotes flip bits without a word."""
+    index = _index(folder)
+    for shard in (shard for side in SIDES for shard in index[side]):
+        if _sha256(folder / shard["file"]) != shard["sha256"]:
+            raise DataError(f"{folder / shard['file']}: its sha256 is not that of {INDEX}; run align_crop again")
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    try:
+        index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder / INDEX}: no such file; run the stage align_crop first") from None
+    return index
+
+
+def _open(file: Path, rows: int) -> pa.RecordBatch:
+    try:
+        reader = pa.ipc.open_file(pa.memory_map(str(file)))
+        batch = reader.get_batch(0)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"{file}: not a shard: {error}; run align_crop again") from None
+    if len(batch) != rows:
+        raise DataError(f"{file}: {len(batch)} crops, but {INDEX} says {rows}; run align_crop again")
+    return batch
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as data:
+        return file_digest(data, "sha256").hexdigest()

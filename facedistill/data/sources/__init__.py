@@ -1,0 +1,33 @@
+"""Where photographs come from: one reader for each form, all giving the same."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from facedistill.data.photograph import Source
+from facedistill.data.sources.casia import CasiaParams, CasiaSource
+from facedistill.data.sources.celeba import CelebAParams, CelebASource
+from facedistill.data.sources.lfw import LfwParams, LfwSource
+from facedistill.data.sources.table import TableParams, TableSource
+from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
+
+SourceParams = Annotated[
+    SyntheticParams | CasiaParams | CelebAParams | LfwParams | TableParams, Field(discriminator="kind")
+]
+
+
+def open_source(params: SourceParams) -> Source:
+    """The reader for these parameters. Nothing is read before `scan`, `read` or `pairs`."""
+    match params:
+        case SyntheticParams():
+            return SyntheticSource(params)
+        case CasiaParams():
+            return CasiaSource(params)
+        case CelebAParams():
+            return CelebASource(params)
+        case LfwParams():
+            return LfwSource(params)
+        case TableParams():
+            return TableSource(params)

@@ -1,0 +1,94 @@
+"""Labeled Faces in the Wild: `Name/Name_0001.jpg` and the protocol of View 2, `pairs.txt`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from facedistill.data.photograph import Pair, Photograph, Problem
+from facedistill.data.problems import DataError
+from facedistill.data.sources.files import FolderSource, lines, people_with_landmarks
+from facedistill.params import params
+
+
+@params
+class LfwParams:
+    """root: the folder of people. pairs: `pairs.txt` as published. landmarks: `Name/file TAB x1 y1 … x5 y5`, or none.
+
+    photographs: only those that the pairs name, or all.
+    """
+
+    kind: Literal["lfw"]
+    root: Path
+    pairs: Path
+    landmarks: Path | None = None
+    photographs: Literal["pairs", "all"] = "pairs"
+
+
+class LfwSource(FolderSource):
+    def __init__(self, params: LfwParams) -> None:
+        super().__init__(params.root)
+        self._params = params
+
+    def scan(self) -> Iterator[Photograph | Problem]:
+        records = people_with_landmarks(self._folder, self._params.landmarks)
+        if self._params.photographs == "all":
+            return records
+        named = {key for _, pair in read_pairs(self._params.pairs) for key in (pair.a, pair.b)}
+        return (r for r in records if isinstance(r, Problem) or r.key in named)
+
+    def pairs(self) -> list[Pair]:
+        """The pairs, fold by fold. Raises DataError where the file is not as published or a photograph is missing."""
+        seen: set[str] = set()
+        pairs = []
+        for number, pair in read_pairs(self._params.pairs):
+            for key in {pair.a, pair.b} - seen:
+                try:
+                    self._folder.path(key)
+                except OSError as error:
+                    raise DataError(f"{self._params.pairs}: line {number}: {key}: {error}") from None
+                seen.add(key)
+            pairs.append(pair)
+        return pairs
+
+
+def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:
+    """The pairs of a View 2 file, each with its line number: folds × (n same, then n different).
+
+    Raises DataError, naming the line, at anything that is not as published.
+    """
+    numbered = lines(file)
+    number, header = next(numbered, (1, ""))
+    folds, per_fold = _header(file, number, header)
+    for fold in range(folds):
+        for same in (True, False):
+            for _ in range(per_fold):
+                number, line = next(numbered, (number, ""))
+                if not line:
+                    raise DataError(
+                        f"{file}: ends after line {number}; {header!r} promises {2 * folds * per_fold} pairs"
+                    )
+                yield number, _pair(f"{file}: line {number}", line, same, fold)
+    for number, line in numbered:
+        raise DataError(f"{file}: line {number}: more than the {2 * folds * per_fold} pairs of {header!r}: {line!r}")
+
+
+def _header(file: Path, number: int, header: str) -> tuple[int, int]:
+    fields = header.split("\t")
+    if len(fields) != 2 or not all(f.isdecimal() and int(f) for f in fields):
+        raise DataError(f"{file}: line {number}: expected folds TAB pairs per fold, as in '10\\t300', found {header!r}")
+    return int(fields[0]), int(fields[1])
+
+
+def _pair(where: str, line: str, same: bool, fold: int) -> Pair:
+    fields = line.split("\t")
+    if same and len(fields) == 3:
+        fields.insert(2, fields[0])
+    elif same or len(fields) != 4:
+        expected = "name TAB n TAB m" if same else "name TAB n TAB name TAB m"
+        raise DataError(f"{where}: expected {expected} in fold {fold + 1}, found {line!r}")
+    a, n, b, m = fields
+    if not (n.isdecimal() and m.isdecimal()):
+        raise DataError(f"{where}: photographs are numbered from 1, found {line!r}")
+    return Pair(f"{a}/{a}_{int(n):04d}.jpg", f"{b}/{b}_{int(m):04d}.jpg", same, fold)

@@ -1,0 +1,110 @@
+"""A table of the user's own, CSV or parquet: path, identity, and optionally x1, y1 … x5, y5 and group."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from facedistill.data.photograph import Photograph, Problem
+from facedistill.data.problems import DataError
+from facedistill.data.sources.files import COORDINATES, FolderSource, points
+from facedistill.params import params
+
+Row = Mapping[str, Any]
+
+
+@params
+class TableParams:
+    """file: .csv or .parquet; columns of other names are left alone. root: the folder that its paths start from."""
+
+    kind: Literal["table"]
+    file: Path
+    root: Path
+
+
+class TableSource(FolderSource):
+    def __init__(self, params: TableParams) -> None:
+        super().__init__(params.root)
+        self._file = params.file
+
+    def scan(self) -> Iterator[Photograph | Problem]:
+        """Photographs in the order of the table; a row that cannot be used is a Problem named by its path and number.
+
+        Raises DataError where the table is missing, cannot be read, or lacks a column.
+        """
+        seen: set[str] = set()
+        for number, row in enumerate(_rows(self._file), 1):
+            name = _text(row, "path") if row else ""
+            try:
+                if row is None:
+                    raise ValueError("the number of fields is not that of the header")
+                if name in seen:
+                    raise ValueError("named a second time")
+                photograph = _photograph(row)
+                self._folder.path(name)
+            except (ValueError, OSError) as error:
+                yield Problem(str(self._file), name or f"row {number}", f"row {number}: {error}")
+            else:
+                seen.add(name)
+                yield photograph
+
+
+def _photograph(row: Row) -> Photograph:
+    key, identity = _text(row, "path"), _text(row, "identity")
+    if not key or not identity:
+        raise ValueError("no identity" if key else "no path")
+    coordinates = [_text(row, name) for name in COORDINATES]
+    return Photograph(
+        key, identity, points(coordinates) if any(coordinates) else None, group=_text(row, "group") or None
+    )
+
+
+def _text(row: Row, column: str) -> str:
+    """The value as text, empty where there is none: a missing column, a null, a NaN."""
+    value = row.get(column)
+    return "" if value is None or value != value else str(value).strip()
+
+
+def _rows(file: Path) -> Iterator[Row | None]:
+    """The rows of the table as they are read; None where a line has too few or too many fields."""
+    if file.suffix not in (".csv", ".parquet"):
+        raise DataError(f"{file}: expected a .csv or a .parquet file")
+    if not file.is_file():
+        raise DataError(f"{file}: no such file")
+    try:
+        yield from _csv(file) if file.suffix == ".csv" else _parquet(file)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: not a CSV file in UTF-8: {error}") from None
+
+
+def _csv(file: Path) -> Iterator[Row | None]:
+    with file.open(encoding="utf-8-sig", newline="") as text:
+        rows = csv.reader(text, strict=True)
+        header = next(rows, [])
+        _check_columns(file, header)
+        for fields in rows:
+            if fields:
+                yield dict(zip(header, fields, strict=True)) if len(fields) == len(header) else None
+
+
+def _parquet(file: Path) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.ParquetFile(file)
+        names = table.schema_arrow.names
+        _check_columns(file, names)
+        wanted = [name for name in ("path", "identity", "group", *COORDINATES) if name in names]
+        for batch in table.iter_batches(columns=wanted):
+            yield from batch.to_pylist()
+    except pa.ArrowException as error:
+        raise DataError(f"{file}: not a parquet file: {error}") from None
+
+
+def _check_columns(file: Path, names: list[str]) -> None:
+    needed = {"path", "identity", *(COORDINATES if set(COORDINATES) & set(names) else ())}
+    if missing := sorted(needed - set(names)):
+        raise DataError(f"{file}: no column {', '.join(missing)}; it has: {', '.join(names)}")

@@ -1,0 +1,31 @@
+"""What the stage scripts share: how a stage ends when something is wrong, and the parameters of all training."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from facedistill.params import load
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a stage; an error meant for its user is printed without a traceback, and the stage fails."""
+    try:
+        main()
+    except (ValueError, OSError, RuntimeError) as error:
+        if type(error).__module__.startswith("facedistill"):
+            sys.exit(f"{type(error).__name__}: {error}")
+        raise
+
+
+def training_params() -> dict[str, Any]:
+    """The keyword arguments of `train_cell` that every training stage reads from params.yaml."""
+    from facedistill.losses.equation5 import EquationParams
+    from facedistill.training.cell import TrainingParams
+
+    return {
+        "equation": load(EquationParams, "equation"),
+        "training": load(TrainingParams, "training"),
+        "seed": load(int, "seed"),
+    }

@@ -1,0 +1,35 @@
+"""Distil the classification teacher into a student, by one of the recipes of params.yaml (Equations 2 and 4)."""
+
+from __future__ import annotations
+
+import argparse
+
+from facedistill.losses.equation5 import Recipe
+from facedistill.networks import NetworkParams
+from facedistill.params import load
+from facedistill.paths import MODELS
+from facedistill.training.cell import RatesParams, TaskParams, train_cell
+from stages.common import run, training_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
+    parser.add_argument("--recipe", required=True, help="a key of `recipes` in params.yaml")
+    args = parser.parse_args()
+
+    teacher = MODELS / "teacher/classification"
+    train_cell(
+        model=f"{args.student}/{args.recipe}",
+        recipe=load(Recipe, f"recipes.{args.recipe}"),
+        task=load(TaskParams, "tasks.classification"),
+        network=load(NetworkParams, f"students.{args.student}"),
+        soft_teacher=teacher,
+        hidden_teacher=teacher,
+        rates=load(RatesParams, "rates"),
+        **training_params(),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,22 @@
+"""Read the lists of one data set and write its manifest."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from facedistill.data.dataset import DatasetParams
+from facedistill.data.prepare import prepare
+from facedistill.params import load
+from stages.common import run
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
+    name = parser.parse_args().dataset
+    prepare(load(DatasetParams, f"datasets.{name}"), load(int, "seed"), Path("data/manifests") / name)
+
+
+if __name__ == "__main__":
+    run(main)

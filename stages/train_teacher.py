@@ -1,0 +1,31 @@
+"""Train the teacher: classification from random weights (H(y, P_T)), other tasks from W_T^cls (Equations 6, 8)."""
+
+from __future__ import annotations
+
+import argparse
+
+from facedistill.losses.equation5 import Recipe
+from facedistill.networks import NetworkParams
+from facedistill.params import load
+from facedistill.training.cell import RatesParams, TaskParams, train_cell
+from stages.common import run, training_params
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--task", required=True, choices=["classification", "alignment", "triplet", "triplet_softmax"])
+    args = parser.parse_args()
+
+    task = load(TaskParams, f"tasks.{args.task}")
+    train_cell(
+        model=f"teacher/{args.task}",
+        recipe=Recipe(phi=task.phi, start=None if args.task == "classification" else "classification"),
+        task=task,
+        network=load(NetworkParams, "teacher.network"),
+        rates=load(RatesParams, "teacher.rates"),
+        **training_params(),
+    )
+
+
+if __name__ == "__main__":
+    run(main)

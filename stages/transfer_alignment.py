@@ -1,0 +1,19 @@
+"""Transfer to alignment (Equation 7): ‖R_S − y‖² + α·H + β·‖K_S − K_T‖².
+
+P_T^τ is the classification teacher's, K_T the alignment teacher's.
+"""
+
+from __future__ import annotations
+
+from facedistill.paths import MODELS
+from stages.common import run
+from stages.transfer import parser, transfer
+
+
+def main() -> None:
+    args = parser(__doc__).parse_args()
+    transfer("alignment", args, MODELS / "teacher/classification", MODELS / "teacher/alignment")
+
+
+if __name__ == "__main__":
+    run(main)

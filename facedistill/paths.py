@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 MODELS = Path("models")
 CURVES = Path("reports/curves")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from facedistill.data.crops import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.params import load
-from facedistill.paths import CROPS
+from facedistill.paths import CROPS, MANIFESTS
 from stages.common import run
 
 
@@ -16,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
-    align_crop(load(DatasetParams, f"datasets.{name}"), Path("data/manifests") / name, CROPS / name)
+    align_crop(load(DatasetParams, f"datasets.{name}"), MANIFESTS / name, CROPS / name)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
 from facedistill.params import load
+from facedistill.paths import MANIFESTS
 from stages.common import run
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
-    prepare(load(DatasetParams, f"datasets.{name}"), load(int, "seed"), Path("data/manifests") / name)
+    prepare(load(DatasetParams, f"datasets.{name}"), load(int, "seed"), MANIFESTS / name)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Photograph:
     """One photograph of one person, without its pixels: `Source.read(key)` gives those.
 
     key: unique in its source, the same on every machine (`0000045/001.jpg`).
-    landmarks: (5, 2) float32, x right and y down in pixels of the photograph, in the order of LANDMARKS; None if unknown.
+    landmarks: (5, 2) float32, x right and y down in pixels, in the order of LANDMARKS; None if unknown.
     box: (x, y, width, height) of the face in pixels; None if unknown.
     group: photographs of one group (frames of a video, a burst) are nearly alike; None where each stands alone.
     attributes: anything else that is known (pose in degrees, lighting, occlusion).

@@ -13,8 +13,7 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from facedistill.data.problems import DataError
-from facedistill.data.shards import PAIRS, Crops
+from facedistill.data.shards import Crops
 from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
@@ -104,14 +103,11 @@ class Evaluation:
                 pq.write_table(pa.concat_tables(tables), path)
 
     def _view2(self, model: Path, side: int, name: str) -> dict[str, float]:
-        file = CROPS / "lfw" / PAIRS
-        if not file.is_file():
-            raise DataError(f"{file}: no such file; the set `lfw` needs a source that has pairs, then run align_crop")
-        pairs = {column: np.array(values) for column, values in pq.read_table(file).to_pydict().items()}
         lfw = Crops(CROPS / "lfw", "test")
-        distances = embedding_distances(predict(model, lfw, side).embeddings.cpu(), pairs["a"], pairs["b"])
-        result = view2(distances, pairs["same"], pairs["fold"])
-        columns = {"distance": distances, "same": pairs["same"], "fold": pairs["fold"]}
+        pairs = lfw.pairs
+        distances = embedding_distances(predict(model, lfw, side).embeddings.cpu(), pairs.a, pairs.b)
+        result = view2(distances, pairs.same, pairs.fold)
+        columns = {"distance": distances, "same": pairs.same, "fold": pairs.fold}
         self.distances.append(pa.table({"model": [name] * len(distances), **columns}))
         return {name: getattr(result, name) for name in ("accuracy", "standard_error", "fold_std")}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from .head import landmarks
-from .person import Person, person
-from .render import draw, encode
-from .source import SyntheticParams, SyntheticSource
-from .view import View, attributes, view
+from facedistill.data.synthetic.head import landmarks
+from facedistill.data.synthetic.person import Person, person
+from facedistill.data.synthetic.render import draw, encode
+from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
+from facedistill.data.synthetic.view import View, attributes, view
 
 __all__ = [
     "Person",

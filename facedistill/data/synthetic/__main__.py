@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from .sheet import sheet
+from facedistill.data.synthetic.sheet import sheet
 
 
 def main() -> None:

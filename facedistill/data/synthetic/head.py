@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .person import Person
-from .view import View
+from facedistill.data.synthetic.person import Person
+from facedistill.data.synthetic.view import View
 
 Array = NDArray[Any]
 """float32, unless a docstring says otherwise; the type checker would lose track of that."""

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import scene
-from .head import (
+from facedistill.data.synthetic import scene
+from facedistill.data.synthetic.head import (
     AZIMUTHS,
     COLLAR,
     LIP,
@@ -24,9 +24,9 @@ from .head import (
     row_of,
     surface,
 )
-from .person import Person
-from .skin import paint, strands
-from .view import HEIGHT, WIDTH, View
+from facedistill.data.synthetic.person import Person
+from facedistill.data.synthetic.skin import paint, strands
+from facedistill.data.synthetic.view import HEIGHT, WIDTH, View
 
 COLUMNS = len(AZIMUTHS)
 LIGHT_AZIMUTHS = (-95.0, -45.0, 0.0, 45.0, 95.0)

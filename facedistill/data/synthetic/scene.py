@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .head import COLLAR, Array, projection
-from .person import Person
-from .view import HEIGHT, WIDTH, Glasses, Occluder, View
+from facedistill.data.synthetic.head import COLLAR, Array, projection
+from facedistill.data.synthetic.person import Person
+from facedistill.data.synthetic.view import HEIGHT, WIDTH, Glasses, Occluder, View
 
 Image = NDArray[np.uint8]
 SHIFT = 4

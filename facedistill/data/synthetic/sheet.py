@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .head import landmarks
-from .person import person
-from .render import draw
-from .view import view
+from facedistill.data.synthetic.head import landmarks
+from facedistill.data.synthetic.person import person
+from facedistill.data.synthetic.render import draw
+from facedistill.data.synthetic.view import view
 
 
 def sheet(seed: int, people: int, photographs: int, difficulty: float, marks: bool = False) -> NDArray[np.uint8]:

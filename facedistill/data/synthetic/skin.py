@@ -8,8 +8,18 @@ from math import log
 import cv2
 import numpy as np
 
-from .head import AZIMUTHS, ROWS, Array, bump, hair_cover, hair_hang, hairline, smoothstep, under_jaw
-from .person import Person
+from facedistill.data.synthetic.head import (
+    AZIMUTHS,
+    ROWS,
+    Array,
+    bump,
+    hair_cover,
+    hair_hang,
+    hairline,
+    smoothstep,
+    under_jaw,
+)
+from facedistill.data.synthetic.person import Person
 
 SHAPE = (len(AZIMUTHS), ROWS)
 

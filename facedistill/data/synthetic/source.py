@@ -9,12 +9,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from ...params import params
-from ..photograph import Pair, Photograph
-from .head import landmarks
-from .person import person
-from .render import draw, encode
-from .view import attributes, view
+from facedistill.data.photograph import Pair, Photograph
+from facedistill.data.problems import DataError
+from facedistill.data.synthetic.head import landmarks
+from facedistill.data.synthetic.person import person
+from facedistill.data.synthetic.render import draw, encode
+from facedistill.data.synthetic.view import attributes, view
+from facedistill.params import params
 
 _KEY = re.compile(r"(\d{6})/(\d{4})\.jpg")
 
@@ -42,7 +43,7 @@ class SyntheticSource:
 
     def __init__(self, params: SyntheticParams) -> None:
         if params.first_person + params.people > 1_000_000:
-            raise ValueError(
+            raise DataError(
                 f"synthetic: first_person {params.first_person} + people {params.people} is over 1000000; lower one"
             )
         self.params = params
@@ -77,7 +78,7 @@ class SyntheticSource:
     def pairs(self) -> list[Pair]:
         """As LFW's View 2: in each fold pairs_per_fold pairs of one person, then as many of two; nobody in two folds.
 
-        Raises ValueError where there are too few people or photographs for so many different pairs.
+        Raises DataError where there are too few people or photographs for so many different pairs.
         """
         p = self.params
         if not p.pairs_per_fold:
@@ -89,7 +90,7 @@ class SyntheticSource:
             n, m = len(members), p.photographs
             same, different = n * m * (m - 1) // 2, n * (n - 1) // 2 * m * m
             if min(same, different) < p.pairs_per_fold:
-                raise ValueError(
+                raise DataError(
                     f"synthetic: fold {fold} has {n} of {p.people} people with {m} photographs each, which gives "
                     f"{same} pairs of one person and {different} of two; pairs_per_fold is {p.pairs_per_fold}: "
                     f"raise people or photographs, or lower folds or pairs_per_fold"

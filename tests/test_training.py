@@ -19,6 +19,7 @@ from facedistill.training.augment import TransformParams
 from facedistill.training.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops, centre_batches
 from facedistill.training.cell import RatesParams, TaskParams, TrainingParams, train_cell
 from facedistill.training.loop import DivergedError, OptimisationParams
+from facedistill.training.nesterov import Nesterov
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=())
@@ -192,6 +193,33 @@ def test_schedules() -> None:
     assert cosine.rate(4, 12) == pytest.approx(0.05)
     assert cosine.rate(8, 12) == pytest.approx(0.025)
     assert cosine.rate(12, 12) == pytest.approx(0)
+
+
+def test_nesterov_takes_the_steps_of_torchs_own() -> None:
+    ours, theirs = (FaceNetwork(SMALL, classes=5).to(memory_format=torch.channels_last) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    mine = Nesterov(ours.parameters(), momentum=0.9, weight_decay=0.01)
+    reference = torch.optim.SGD(theirs.parameters(), lr=0.1, momentum=0.9, weight_decay=0.01, nesterov=True)
+    images = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8)
+    for rate in (0.01, 0.02, 0.02, 0.005):
+        mine.zero_grad()
+        reference.zero_grad()
+        for network in (ours, theirs):
+            network(images).logits.square().mean().backward()
+        mine.step(rate)
+        reference.param_groups[0]["lr"] = rate
+        reference.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-5)
+
+
+def test_nesterov_leaves_weights_without_a_gradient_alone() -> None:
+    used, unused = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    optimiser = Nesterov([used, unused], momentum=0.9, weight_decay=0.1)
+    used.sum().backward()
+    optimiser.step(0.5)
+    assert torch.equal(unused, torch.ones(3))
+    assert torch.allclose(used, torch.ones(3) - 0.5 * 1.1 * 1.9)
 
 
 def weights(model: str) -> dict[str, torch.Tensor]:

@@ -18,6 +18,7 @@ from facedistill.params import params
 from facedistill.training.batches import Batch, IdentityBatches, ShuffledBatches
 from facedistill.training.curves import Curves
 from facedistill.training.device import Precision, autocast, place
+from facedistill.training.nesterov import Nesterov
 from facedistill.training.teachers import Teachers
 
 
@@ -32,7 +33,7 @@ class OptimisationParams:
     epochs: Annotated[int, Field(ge=1)]
     warmup_steps: Annotated[int, Field(ge=0)]
     schedule: Literal["constant", "cosine"]
-    momentum: Annotated[float, Field(ge=0, lt=1)]
+    momentum: Annotated[float, Field(gt=0, lt=1)]
     weight_decay: Annotated[float, Field(ge=0)]
     clip_norm: Annotated[float, Field(ge=0)]
 
@@ -68,13 +69,7 @@ def train(
     place(network, device).train()
     equation.to(device).train()
     weights = [*network.parameters(), *equation.parameters()]
-    optimiser = torch.optim.SGD(
-        weights,
-        lr=optimisation.learning_rate,
-        momentum=optimisation.momentum,
-        weight_decay=optimisation.weight_decay,
-        nesterov=optimisation.momentum > 0,
-    )
+    optimiser = Nesterov(weights, optimisation.momentum, optimisation.weight_decay)
     steps, step = optimisation.epochs * len(loader), 0
     bar = tqdm(total=steps * sampler.batch, unit=" crops", unit_scale=True, disable=None)
     waited, began = 0.0, time.perf_counter()
@@ -88,17 +83,15 @@ def train(
             batch = batch.to(device)
             waited += time.perf_counter() - asked
 
-            for group in optimiser.param_groups:
-                group["lr"] = optimisation.rate(step, steps)
             with autocast(device, precision):
                 targets = teachers(batch.images)
                 outputs = network(batch.images)
             terms = equation(outputs, batch.labels, batch.landmarks, targets)
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             terms["loss"].backward()
             if optimisation.clip_norm:
                 torch.nn.utils.clip_grad_norm_(weights, optimisation.clip_norm)
-            optimiser.step()
+            optimiser.step(optimisation.rate(step, steps))
 
             # Sums stay on the device: reading one would wait for the step to end.
             for name, term in terms.items():

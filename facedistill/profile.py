@@ -1,0 +1,47 @@
+"""Whole parameter files: put one of params/ in place of params.yaml, and keep the reports that it made.
+
+    python -m facedistill.profile use real-faces     # params/real-faces.yaml becomes params.yaml
+    dvc repro
+    python -m facedistill.profile keep real-faces    # tables, plots, metrics, params.yaml, dvc.lock: reports/real-faces
+
+`git restore params.yaml dvc.lock reports` brings the default back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+PARAMS, PROFILES, REPORTS = Path("params.yaml"), Path("params"), Path("reports")
+KEPT = (PARAMS, Path("dvc.lock"), REPORTS / "tables.md", REPORTS / "plots", REPORTS / "metrics")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("action", choices=["use", "keep"])
+    parser.add_argument("name", choices=sorted(path.stem for path in PROFILES.glob("*.yaml")))
+    args = parser.parse_args()
+    profile = PROFILES / f"{args.name}.yaml"
+    if args.action == "use":
+        shutil.copyfile(profile, PARAMS)
+    elif PARAMS.read_bytes() != profile.read_bytes():
+        sys.exit(f"{PARAMS} is not {profile}: these reports are not of this profile")
+    else:
+        keep(REPORTS / args.name)
+
+
+def keep(folder: Path) -> None:
+    """Copy the reports of the last `dvc repro`, and what made them, into `folder`."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in KEPT:
+        if path.is_dir():
+            shutil.copytree(path, folder / path.name)
+        else:
+            shutil.copyfile(path, folder / path.name)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""What has to agree across files: dvc.yaml with recipes and grid; and what the code may not do."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from facedistill import grid, profile
+from facedistill.params import read
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def stages() -> dict[str, Any]:
+    """Every stage of dvc.yaml by its name, interpolated as DVC does it."""
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        return {stage.addressing: stage for stage in repo.index.stages}
+
+
+def deps(stage: Any) -> set[str]:
+    return {dep.def_path for dep in stage.deps if not dep.protocol or dep.protocol == "local"}
+
+
+def outs(stage: Any) -> set[str]:
+    return {out.def_path for out in stage.outs}
+
+
+def test_every_recipe_depends_on_the_weights_that_it_starts_from_and_on_no_others(stages: dict[str, Any]) -> None:
+    params, seen = read(ROOT / "params.yaml"), set()
+    for name, stage in stages.items():
+        if not (match := re.search(r"stages\.distill --student (\S+) --recipe (\S+)", stage.cmd)):
+            continue
+        student, recipe = match.groups()
+        start = params["recipes"][recipe].get("start")
+        expected = {"models/teacher/classification"} | ({f"models/{student}/{start}"} if start else set())
+        assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
+        assert f"models/{student}/{recipe}" in outs(stage)
+        seen.add(recipe)
+    assert seen == params["recipes"].keys() - {"softmax"}
+
+
+def test_every_transfer_depends_on_its_own_start_and_on_the_teachers_that_it_may_ask(stages: dict[str, Any]) -> None:
+    found = 0
+    for name, stage in stages.items():
+        if not (match := re.search(r"transfer_\w+ (?:--task (\S+) )?--student (\S+) --init (\S+)", stage.cmd)):
+            continue
+        task, student, init = match.groups()
+        task = task or "alignment"
+        soft = task if task == "triplet_softmax" else "classification"
+        expected = {f"models/{student}/{init}", f"models/teacher/{task}", f"models/teacher/{soft}"}
+        assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
+        found += 1
+    assert found == 56
+
+
+def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]) -> None:
+    def leaves(cells: Any) -> list[str]:
+        return [leaf for c in cells.values() for leaf in leaves(c)] if isinstance(cells, dict) else [str(cells)]
+
+    trained = {out for stage in stages.values() for out in outs(stage)}
+    tables = read(ROOT / "params.yaml")
+    groups = [("classification", student) for student in tables["students"]]
+    groups += [("table1", student) for student in tables["table1"]["students"]]
+    for prefix in ("", "own_"):
+        groups += [(f"{prefix}alignment", student) for student in tables["alignment"]["students"]]
+        groups += [(f"{prefix}{t}", s) for t in grid.TASKS[2:] for s in tables["verification"]["students"]]
+    for group, student in groups:
+        evaluation = [s for s in stages.values() if s.cmd.endswith(f"--group {group} --student {student}")]
+        assert len(evaluation) == 1
+        for model in leaves(grid.cells(group, student)):
+            assert model in trained
+            assert any(model == dep or model.startswith(f"{dep}/") for dep in deps(evaluation[0]))
+
+
+def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) -> None:
+    readers = {
+        name.split("@")[0]
+        for name, stage in stages.items()
+        if any({"alpha", "beta"} & set(getattr(dep, "params", [])) for dep in stage.deps)
+    }
+    assert readers == {"own_alignment", "own_triplet", "own_triplet_softmax", "report"}
+
+
+def test_nothing_that_data_can_reach_runs_code() -> None:
+    forbidden = re.compile(
+        r"\bimport pickle|\btorch\.load\(|\bnp\.load\(|allow_pickle|weights_only=False|\beval\((?!\))|\bexec\(|"
+        r"shell=True|\bos\.system|yaml\.(unsafe_|full_)?load\((?!.*_Loader)"
+    )
+    for folder in ("facedistill", "stages"):
+        for file in (ROOT / folder).rglob("*.py"):
+            for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+                assert not forbidden.search(line), f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+
+
+def test_no_file_outgrows_its_reader() -> None:
+    for folder in ("facedistill", "stages"):
+        for file in (ROOT / folder).rglob("*.py"):
+            assert len(file.read_text(encoding="utf-8").splitlines()) <= 350, file
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("params", "reports/plots", "reports/metrics", "reports/toy"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("params.yaml", "params/toy.yaml", "dvc.lock", "reports/tables.md", "reports/plots/a.png"):
+        (tmp_path / name).write_text(name)
+    (tmp_path / "reports/toy/stale.md").write_text("of an earlier run")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr("sys.argv", ["profile", *arguments])
+    profile.main()
+
+
+def test_a_parameter_file_is_put_in_place_and_its_reports_are_kept(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command(monkeypatch, "use", "toy")
+    assert (workspace / "params.yaml").read_text() == "params/toy.yaml"
+    command(monkeypatch, "keep", "toy")
+    kept = {str(file.relative_to(workspace / "reports/toy")) for file in (workspace / "reports/toy").rglob("*.*")}
+    assert kept == {"params.yaml", "dvc.lock", "tables.md", "plots/a.png"}
+
+
+def test_reports_of_other_parameters_are_not_kept_under_a_name(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SystemExit, match="are not of this profile"):
+        command(monkeypatch, "keep", "toy")
+    assert (workspace / "reports/toy/stale.md").exists()

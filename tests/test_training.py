@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from facedistill.data.codec import encode
+from facedistill.data.problems import DataError
 from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
 from facedistill.losses.equation5 import EquationParams, Recipe
 from facedistill.networks import FaceNetwork, NetworkParams
@@ -40,7 +41,7 @@ def optimisation(**changes: object) -> OptimisationParams:
     return OptimisationParams(**(values | changes))  # type: ignore[arg-type]
 
 
-def draw(folder: Path) -> None:
+def draw(folder: Path, landmarks: bool = True) -> None:
     """Each person has a colour; a white dot marks each landmark."""
     rng = np.random.default_rng(0)
     colours = rng.integers(40, 160, (PEOPLE, 3))
@@ -53,7 +54,7 @@ def draw(folder: Path) -> None:
                 points = rng.integers(8, SIZE - 8, (5, 2)).astype(np.float32)
                 for x, y in points.astype(int):
                     image[y, x] = 255
-                crop = Crop(encode(image, 100), points, np.eye(2, 3))
+                crop = Crop(encode(image, 100), points if landmarks else None, np.eye(2, 3))
                 writer.add(crop, f"{person}/{i}", person, None, {})
         shards[split] = writer.close()
     write_index(folder, SIZE, [str(i) for i in range(PEOPLE)], shards)  # type: ignore[arg-type]
@@ -255,6 +256,18 @@ def test_every_task_and_target_trains_from_a_start_with_teachers(workspace: Path
         assert not [name for name in weights(f"s/{phi}") if "projector" in name or "regressor" in name]
     after = weights("teacher/classification")
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_teacher_of_other_people_is_refused(workspace: Path) -> None:
+    checkpoint.save(workspace / "models/other", FaceNetwork(SMALL, classes=PEOPLE + 1), {})
+    with pytest.raises(checkpoint.ModelError, match=f"classifier of {PEOPLE + 1} people.*has {PEOPLE}"):
+        run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=workspace / "models/other")
+
+
+def test_alignment_on_crops_without_landmarks_is_refused(workspace: Path) -> None:
+    draw(workspace / "data/crops/faces", landmarks=False)
+    with pytest.raises(DataError, match="48 of 48 training crops have no landmarks"):
+        run("s/landmarks", Recipe(phi="landmarks"))
 
 
 def test_warm_start_takes_the_trunk_and_the_heads_that_fit(tmp_path: Path) -> None:

@@ -6,9 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 
+from facedistill.data.problems import DataError
 from facedistill.data.shards import INDEX, Crops
 from facedistill.losses.equation5 import Equation5, EquationParams, PhiName, Recipe
 from facedistill.networks import FaceNetwork, NetworkParams
@@ -70,12 +72,15 @@ def train_cell(
     `model` is NETWORK/NAME, or longer (resnet50-8/alignment/ours/hidden); `recipe.start` names one under NETWORK.
     `soft_teacher` gives P_T^τ and `hidden_teacher` K_T, each a folder of a model.
 
-    Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list.
+    Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list, and
+    DataError where alignment has crops without landmarks.
     """
     device = choose_device()
     torch.manual_seed(seed)
 
     crops = Crops(CROPS / task.dataset, "train")
+    if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
+        raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
     student = FaceNetwork(network, _classes(recipe, crops, soft_teacher), landmarks=task.phi == "landmarks")
     if recipe.start:
         checkpoint.warm_start(student, MODELS / model.split("/")[0] / recipe.start)
@@ -111,6 +116,12 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
     """Width of the classifier: the soft teacher's, whose classes it learns, else that of the crops; 0 for none."""
     if not recipe.needs_identity:
         return 0
-    if recipe.alpha > 0 and soft_teacher:
-        return int(checkpoint.read_card(soft_teacher)["classes"])
-    return len(crops.classes)
+    if not (recipe.alpha > 0 and soft_teacher):
+        return len(crops.classes)
+    classes = int(checkpoint.read_card(soft_teacher)["classes"])
+    if "softmax" in recipe.phi and classes != len(crops.classes):
+        raise checkpoint.ModelError(
+            f"{soft_teacher}: a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
+            "train the teacher again"
+        )
+    return classes

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 class Curves:
-    """`train/TERM` once an epoch, `step/TERM` every `every` steps, in FOLDER/plots/metrics.
+    """`train/TERM` once an epoch, `step/TERM` at the first step and every `every`, in FOLDER/plots/metrics.
 
     Without dvclive installed nothing is written, and a line on stderr says so.
     """
@@ -35,8 +35,8 @@ class Curves:
             self.live.end()
 
     def wants(self, step: int) -> bool:
-        """Whether this step is one of those that are logged."""
-        return self.live is not None and step % self.every == 0
+        """Whether this step is one of those that are logged; the first always is."""
+        return self.live is not None and (step == 1 or step % self.every == 0)
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         self._log("step", step, values)

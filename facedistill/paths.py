@@ -7,7 +7,6 @@ from pathlib import Path
 MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 MODELS = Path("models")
-CURVES = Path("reports/curves")
 METRICS = Path("reports/metrics")
 PAIRS = Path("reports/pairs")
 PREDICTIONS = Path("reports/predictions")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from facedistill.params import load
+
+if TYPE_CHECKING:
+    from facedistill.learning.losses.equation5 import Recipe
 
 
 def run(main: Callable[[], None]) -> None:
@@ -19,12 +22,18 @@ def run(main: Callable[[], None]) -> None:
         raise
 
 
-def training_params() -> dict[str, Any]:
-    """The keyword arguments of `train_cell` that every training stage reads from params.yaml."""
-    from facedistill.losses.equation5 import EquationParams
-    from facedistill.training.cell import TrainingParams
+def training_params(recipe: Recipe, rates: str = "rates") -> dict[str, Any]:
+    """The keyword arguments of `train_cell` that every training stage reads from params.yaml.
+
+    rates: the section that holds the optimisation of the recipe's rate.
+    """
+    from facedistill.learning.cell import TrainingParams
+    from facedistill.learning.loop import OptimisationParams
+    from facedistill.learning.losses.equation5 import EquationParams
 
     return {
+        "recipe": recipe,
+        "optimisation": load(OptimisationParams, f"{rates}.{recipe.rate_name}"),
         "equation": load(EquationParams, "equation"),
         "training": load(TrainingParams, "training"),
         "seed": load(int, "seed"),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 
-from facedistill.losses.equation5 import Recipe
-from facedistill.networks import NetworkParams
+from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
 from facedistill.paths import MODELS
-from facedistill.training.cell import RatesParams, TaskParams, train_cell
 from stages.common import run, training_params
 
 
@@ -21,13 +21,11 @@ def main() -> None:
     teacher = MODELS / "teacher/classification"
     train_cell(
         model=f"{args.student}/{args.recipe}",
-        recipe=load(Recipe, f"recipes.{args.recipe}"),
         task=load(TaskParams, "tasks.classification"),
         network=load(NetworkParams, f"students.{args.student}"),
         soft_teacher=teacher,
         hidden_teacher=teacher,
-        rates=load(RatesParams, "rates"),
-        **training_params(),
+        **training_params(load(Recipe, f"recipes.{args.recipe}")),
     )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from facedistill import grid
 from facedistill.evaluation.models import Evaluation
+from facedistill.learning.cell import TaskParams
 from facedistill.params import load
 from facedistill.paths import METRICS, PAIRS, PREDICTIONS
-from facedistill.training.cell import TaskParams
 from stages.common import run
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from facedistill.losses.equation5 import Recipe
-from facedistill.networks import NetworkParams
+from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
-from facedistill.training.cell import RatesParams, TaskParams, train_cell
 from stages.common import run, training_params
 
 
@@ -21,11 +21,9 @@ def main() -> None:
     name = "softmax" if args.task == "classification" else f"pretrain_{args.task}"
     train_cell(
         model=f"{args.student}/{name}",
-        recipe=Recipe(phi=task.phi),
         task=task,
         network=load(NetworkParams, f"students.{args.student}"),
-        rates=load(RatesParams, "rates"),
-        **training_params(),
+        **training_params(Recipe(phi=task.phi)),
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from facedistill.losses.equation5 import Recipe
-from facedistill.networks import NetworkParams
+from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
-from facedistill.training.cell import RatesParams, TaskParams, train_cell
 from stages.common import run, training_params
 
 
@@ -17,13 +17,12 @@ def main() -> None:
     args = parser.parse_args()
 
     task = load(TaskParams, f"tasks.{args.task}")
+    recipe = Recipe(phi=task.phi, start=None if args.task == "classification" else "classification")
     train_cell(
         model=f"teacher/{args.task}",
-        recipe=Recipe(phi=task.phi, start=None if args.task == "classification" else "classification"),
         task=task,
         network=load(NetworkParams, "teacher.network"),
-        rates=load(RatesParams, "teacher.rates"),
-        **training_params(),
+        **training_params(recipe, "teacher.rates"),
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from facedistill.losses.equation5 import Recipe
-from facedistill.networks import NetworkParams
+from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
-from facedistill.training.cell import RatesParams, TaskParams, train_cell
 from stages.common import training_params
 
 
@@ -26,18 +26,17 @@ def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_tea
     own = args.target == "own"
     weights = "" if own else f"targets.{args.target}."
     task_params = load(TaskParams, f"tasks.{task}")
+    recipe = Recipe(
+        phi=task_params.phi,
+        alpha=load(float, f"{weights}alpha"),
+        beta=load(float, f"{weights}beta"),
+        start=args.init,
+    )
     train_cell(
         model=f"{args.student}/own/{task}/{args.init}" if own else f"{args.student}/{task}/{args.init}/{args.target}",
-        recipe=Recipe(
-            phi=task_params.phi,
-            alpha=load(float, f"{weights}alpha"),
-            beta=load(float, f"{weights}beta"),
-            start=args.init,
-        ),
         task=task_params,
         network=load(NetworkParams, f"students.{args.student}"),
         soft_teacher=soft_teacher,
         hidden_teacher=hidden_teacher,
-        rates=load(RatesParams, "rates"),
-        **training_params(),
+        **training_params(recipe),
     )

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from facedistill.losses.equation5 import Equation5, EquationParams, Recipe, Targets
-from facedistill.losses.hidden import Hidden
-from facedistill.losses.hint import Hint
-from facedistill.losses.logits import Logits
-from facedistill.losses.soft import soft_cross_entropy
-from facedistill.losses.squared import squared_distance
-from facedistill.losses.triplet import triplet_loss
-from facedistill.networks import FaceNetwork, NetworkParams, Outputs
+from facedistill.learning.losses.equation5 import Equation5, EquationParams, Recipe, Targets
+from facedistill.learning.losses.hidden import Hidden
+from facedistill.learning.losses.hint import Hint
+from facedistill.learning.losses.logits import Logits
+from facedistill.learning.losses.soft import soft_cross_entropy
+from facedistill.learning.losses.squared import squared_distance
+from facedistill.learning.losses.triplet import triplet_loss
+from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
 
 EQUATION = EquationParams(temperature=3, temperature_squared=False, margin=0.4, reduction="sum")
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from facedistill.networks import FaceNetwork, NetworkParams
-from facedistill.networks.fold import fold_batch_norm
-from facedistill.networks.resnet import ResNet50
+from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks.fold import fold_batch_norm
+from facedistill.learning.networks.resnet import ResNet50
 
 
 def count(module: nn.Module) -> int:

@@ -9,10 +9,11 @@ import pytest
 from pydantic import Field
 
 from facedistill.data.dataset import DatasetParams
-from facedistill.losses.equation5 import EquationParams, Recipe
-from facedistill.networks import NetworkParams
+from facedistill.learning.cell import TaskParams, TrainingParams
+from facedistill.learning.loop import OptimisationParams
+from facedistill.learning.losses.equation5 import EquationParams, Recipe
+from facedistill.learning.networks import NetworkParams
 from facedistill.params import ParamsError, check, load, params, read
-from facedistill.training.cell import RatesParams, TaskParams, TrainingParams
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))]
@@ -103,8 +104,8 @@ def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
         assert load(TaskParams, f"tasks.{task}", file).dataset in read(file)["datasets"]
     load(EquationParams, "equation", file)
     load(TrainingParams, "training", file)
-    load(RatesParams, "rates", file)
-    load(RatesParams, "teacher.rates", file)
+    for rates in ("rates", "teacher.rates"):
+        assert load(dict[str, OptimisationParams], rates, file).keys() == {"scratch", "initialised"}
     load(NetworkParams, "teacher.network", file)
     students = load(dict[str, NetworkParams], "students", file)
     recipes = load(dict[str, Recipe], "recipes", file)

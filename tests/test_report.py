@@ -18,7 +18,7 @@ import yaml
 from facedistill import grid
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
-from facedistill.paths import CROPS, CURVES, METRICS, PAIRS, PREDICTIONS
+from facedistill.paths import CROPS, METRICS, MODELS, PAIRS, PREDICTIONS
 from facedistill.report import style
 from facedistill.report.curves import curves
 from facedistill.report.provenance import Provenance
@@ -110,7 +110,7 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
     rng = np.random.default_rng(1)
     terms = ("loss", "softmax", "landmarks", "triplet", "soft", "hidden", "logits")
     for c in cells(Layout.read(root / "params.yaml")):
-        write_curve(root / CURVES / c.model.relative_to("models"), terms, rng)
+        write_curve(root / c.model / "curves", terms, rng)
     write_rows(root / PAIRS / "teacher.parquet", {"classification": pairs(rng, 1.0)})
     for student in params["students"]:
         rows = {recipe: pairs(rng, 0.7 + 0.05 * i) for i, recipe in enumerate(grid.CLASSIFICATION)}
@@ -426,7 +426,7 @@ class TestRender:
     @pytest.mark.parametrize(
         ("file", "message"),
         [
-            (CURVES / "resnet50-8/ours/plots/metrics/step/soft.tsv", "soft.tsv: no such file"),
+            (MODELS / "resnet50-8/ours/curves/plots/metrics/step/soft.tsv", "soft.tsv: no such file"),
             (PAIRS / "classification/resnet50-8.parquet", "run `dvc repro evaluate_classification@resnet50-8`"),
             (PREDICTIONS / "own_alignment/resnet50-8.parquet", "run `dvc repro evaluate_own_alignment@resnet50-8`"),
         ],
@@ -444,7 +444,7 @@ class TestRender:
 
     def test_a_cell_draws_the_terms_of_its_recipe(self, rendered: Path) -> None:
         layout = Layout.read(rendered / "params.yaml")
-        drawn = {(c.task, c.init, c.method): set(c.terms) for c in curves(layout, SMALL, rendered / CURVES)}
+        drawn = {(c.task, c.init, c.method): set(c.terms) for c in curves(layout, SMALL, rendered)}
         assert drawn["classification", "", "softmax"] == {"loss", "softmax"}
         assert drawn["classification", "", "logits"] == {"loss", "softmax", "logits"}
         assert drawn["triplet_softmax", "distill", "soft"] == {"loss", "triplet", "softmax", "soft"}

@@ -12,15 +12,15 @@ import torch
 from facedistill.data.codec import encode
 from facedistill.data.problems import DataError
 from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
-from facedistill.losses.equation5 import EquationParams, Recipe
-from facedistill.networks import FaceNetwork, NetworkParams
+from facedistill.learning import checkpoint
+from facedistill.learning.augment import TransformParams
+from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops, centre_batches
+from facedistill.learning.cell import TaskParams, TrainingParams, train_cell
+from facedistill.learning.loop import DivergedError, OptimisationParams
+from facedistill.learning.losses.equation5 import EquationParams, Recipe
+from facedistill.learning.nesterov import Nesterov
+from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import ParamsError
-from facedistill.training import checkpoint
-from facedistill.training.augment import TransformParams
-from facedistill.training.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops, centre_batches
-from facedistill.training.cell import RatesParams, TaskParams, TrainingParams, train_cell
-from facedistill.training.loop import DivergedError, OptimisationParams
-from facedistill.training.nesterov import Nesterov
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=())
@@ -83,7 +83,7 @@ def run(model: str, recipe: Recipe, **changes: object) -> None:
         "task": task,
         "network": SMALL,
         "equation": EQUATION,
-        "rates": RatesParams(scratch=optimisation(), initialised=optimisation(learning_rate=0.01)),
+        "optimisation": optimisation(learning_rate=0.01 if recipe.start else 0.05),
         "training": TrainingParams(loader=LOADER, precision="fp32", log_every=1),
         "seed": 0,
     }
@@ -228,13 +228,13 @@ def weights(model: str) -> dict[str, torch.Tensor]:
 
 
 def test_training_is_repeatable_and_learns(workspace: Path) -> None:
-    rates = RatesParams(scratch=optimisation(epochs=12), initialised=optimisation())
+    longer = {"optimisation": optimisation(epochs=12), "network": NetworkParams(architecture="resnet50", divisor=8)}
     for model in ("s/one", "s/two"):
-        run(model, Recipe(phi="softmax"), rates=rates, network=NetworkParams(architecture="resnet50", divisor=8))
+        run(model, Recipe(phi="softmax"), **longer)
     one, two = weights("s/one"), weights("s/two")
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert checkpoint.read_card(Path("models/s/one"))["last_epoch"]["loss"] < 1.3  # chance: log 6 = 1.79
-    curve = (workspace / "reports/curves/s/one/plots/metrics/train/loss.tsv").read_text().splitlines()
+    curve = (workspace / "models/s/one/curves/plots/metrics/train/loss.tsv").read_text().splitlines()
     assert curve[0].split("\t") == ["step", "loss"]
     assert len(curve) == 13
 
@@ -311,5 +311,5 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_its_terms(workspace: P
     del workspace
     wild = optimisation(learning_rate=1e30, clip_norm=0)
     with pytest.raises(DivergedError, match=r"epoch 1 of 2.*softmax"):
-        run("s/wild", Recipe(phi="softmax"), rates=RatesParams(scratch=wild, initialised=wild))
+        run("s/wild", Recipe(phi="softmax"), optimisation=wild)
     assert not Path("models/s/wild/model.safetensors").exists()

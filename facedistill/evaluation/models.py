@@ -18,11 +18,11 @@ from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.retrieval import nearest_neighbour_top1
+from facedistill.learning import checkpoint
+from facedistill.learning.batches import centre_batches
+from facedistill.learning.cell import TaskParams
+from facedistill.learning.device import choose_device, place
 from facedistill.paths import CROPS
-from facedistill.training import checkpoint
-from facedistill.training.batches import centre_batches
-from facedistill.training.cell import TaskParams
-from facedistill.training.device import choose_device, place
 
 BATCH = 128
 

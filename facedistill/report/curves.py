@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.paths import CURVES, MODELS
 from facedistill.report.results import Layout, MissingResultError, Weights, cells
 
-SERIES = Path("plots/metrics/step")
+SERIES = Path("curves/plots/metrics/step")
 """Where dvclive puts `step/TERM` below its folder."""
 
 PHI = {
@@ -40,10 +39,10 @@ class Curve:
     terms: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def curves(layout: Layout, params: Mapping[str, Any], folder: Path = CURVES) -> Iterator[Curve]:
+def curves(layout: Layout, params: Mapping[str, Any], root: Path) -> Iterator[Curve]:
     """The curves of every student's cell, in the order of the tables.
 
-    params: the whole parameter file: `recipes` and `tasks` tell which terms a cell has.
+    root: top of the repository. params: the whole parameter file: `recipes` and `tasks` tell which terms a cell has.
     Raises MissingResultError for a term that was not logged.
     """
     for cell in cells(layout):
@@ -56,7 +55,7 @@ def curves(layout: Layout, params: Mapping[str, Any], folder: Path = CURVES) -> 
             init, method = rest
             weights, phi, psi = layout.weights[method], params["tasks"][task]["phi"], "hidden"
         terms = ["loss", *PHI[phi], *(["soft"] if weights.alpha else []), *([psi] if weights.beta else [])]
-        run = folder / cell.model.relative_to(MODELS)
+        run = root / cell.model
         yield Curve(task, student, method, init, {term: _series(run, term) for term in terms})
 
 

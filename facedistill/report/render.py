@@ -17,7 +17,7 @@ from facedistill.data.photograph import LANDMARKS
 from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
 from facedistill.params import PARAMS_FILE, read
-from facedistill.paths import CROPS, CURVES, METRICS, PAIRS, PREDICTIONS
+from facedistill.paths import CROPS, METRICS, PAIRS, PREDICTIONS
 from facedistill.report import pictures, plots, style
 from facedistill.report.curves import curves
 from facedistill.report.provenance import KINDS, Provenance
@@ -46,7 +46,7 @@ def render(root: Path = Path()) -> None:
 def _plots(root: Path, layout: Layout, results: Results) -> Iterator[str]:
     """Save the plots of numbers; the Markdown that shows each."""
     folder = root / "reports/plots"
-    drawn = list(curves(layout, read(root / PARAMS_FILE), root / CURVES))
+    drawn = list(curves(layout, read(root / PARAMS_FILE), root))
     teacher = _roc(root / PAIRS / "teacher.parquet", "classification", "evaluate_teacher")
     panels = {}
     for student in layout.students:

@@ -1,5 +1,5 @@
 """Trunks that turn a photograph into the hidden layer K, and the heads on top of it."""
 
-from facedistill.networks.face_network import FaceNetwork, NetworkParams, Outputs
+from facedistill.learning.networks.face_network import FaceNetwork, NetworkParams, Outputs
 
 __all__ = ["FaceNetwork", "NetworkParams", "Outputs"]

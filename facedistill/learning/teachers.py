@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from facedistill.losses.equation5 import Recipe, Targets
-from facedistill.networks import FaceNetwork
-from facedistill.networks.fold import fold_batch_norm
-from facedistill.training.checkpoint import load
-from facedistill.training.device import place
+from facedistill.learning.checkpoint import load
+from facedistill.learning.device import place
+from facedistill.learning.losses.equation5 import Recipe, Targets
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.networks.fold import fold_batch_norm
 
 
 class Teachers:

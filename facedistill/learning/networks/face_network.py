@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from facedistill.networks.resnet import ResNet50
+from facedistill.learning.networks.resnet import ResNet50
 from facedistill.params import params
 
 

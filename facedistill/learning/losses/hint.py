@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from facedistill.losses.squared import squared_distance
-from facedistill.networks import Outputs
+from facedistill.learning.losses.squared import squared_distance
+from facedistill.learning.networks import Outputs
 
 
 class Hint(nn.Module):

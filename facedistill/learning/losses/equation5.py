@@ -8,13 +8,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from facedistill.losses.hidden import Hidden
-from facedistill.losses.hint import Hint
-from facedistill.losses.logits import Logits
-from facedistill.losses.soft import soft_cross_entropy
-from facedistill.losses.squared import Reduction, squared_distance
-from facedistill.losses.triplet import triplet_loss
-from facedistill.networks import FaceNetwork, Outputs
+from facedistill.learning.losses.hidden import Hidden
+from facedistill.learning.losses.hint import Hint
+from facedistill.learning.losses.logits import Logits
+from facedistill.learning.losses.soft import soft_cross_entropy
+from facedistill.learning.losses.squared import Reduction, squared_distance
+from facedistill.learning.losses.triplet import triplet_loss
+from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.params import params
 
 PhiName = Literal["none", "softmax", "landmarks", "triplet", "triplet_softmax"]
@@ -26,7 +26,7 @@ class Recipe:
     """One experiment: a choice of Φ, α, β and Ψ, and of the weights that it starts from.
 
     start: the model, of the same network, that gives the first weights; None for random ones.
-    rate: which of the two learning rates; by default `scratch` from random weights and `initialised` from any others.
+    rate: which of `rates`; by default `scratch` from random weights and `initialised` from any others.
     """
 
     phi: PhiName
@@ -35,6 +35,11 @@ class Recipe:
     psi: PsiName = "hidden"
     start: str | None = None
     rate: Literal["scratch", "initialised"] | None = None
+
+    @property
+    def rate_name(self) -> str:
+        """The one of `rates` in params.yaml that trains it."""
+        return self.rate or ("initialised" if self.start else "scratch")
 
     @property
     def needs_identity(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
-from facedistill.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import check
 
 WEIGHTS, CARD = "model.safetensors", "model.json"

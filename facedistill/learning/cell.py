@@ -12,16 +12,16 @@ from pydantic import Field
 
 from facedistill.data.problems import DataError
 from facedistill.data.shards import INDEX, Crops
-from facedistill.losses.equation5 import Equation5, EquationParams, PhiName, Recipe
-from facedistill.networks import FaceNetwork, NetworkParams
+from facedistill.learning import checkpoint
+from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
+from facedistill.learning.curves import Curves
+from facedistill.learning.device import Precision, choose_device
+from facedistill.learning.loop import OptimisationParams, train
+from facedistill.learning.losses.equation5 import Equation5, EquationParams, PhiName, Recipe
+from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.teachers import Teachers
 from facedistill.params import params
-from facedistill.paths import CROPS, CURVES, MODELS
-from facedistill.training import checkpoint
-from facedistill.training.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
-from facedistill.training.curves import Curves
-from facedistill.training.device import Precision, choose_device
-from facedistill.training.loop import OptimisationParams, train
-from facedistill.training.teachers import Teachers
+from facedistill.paths import CROPS, MODELS
 
 
 @params
@@ -47,27 +47,19 @@ class TrainingParams:
     log_every: Annotated[int, Field(ge=1)]
 
 
-@params
-class RatesParams:
-    """The two optimisations of the paper: from random weights, and from the weights of another model."""
-
-    scratch: OptimisationParams
-    initialised: OptimisationParams
-
-
 def train_cell(
     model: str,
     recipe: Recipe,
     task: TaskParams,
     network: NetworkParams,
     equation: EquationParams,
-    rates: RatesParams,
+    optimisation: OptimisationParams,
     training: TrainingParams,
     seed: int,
     soft_teacher: Path | None = None,
     hidden_teacher: Path | None = None,
 ) -> None:
-    """Train one network and save it as models/`model`, its loss curves as reports/curves/`model`.
+    """Train one network and save it as models/`model`, with its loss curves.
 
     `model` is NETWORK/NAME, or longer (resnet50-8/alignment/ours/hidden); `recipe.start` names one under NETWORK.
     `soft_teacher` gives P_T^τ and `hidden_teacher` K_T, each a folder of a model.
@@ -94,9 +86,7 @@ def train_cell(
         sampler = ShuffledBatches(len(crops), task.batch, seed)
     loader = data.batches(sampler, training.loader)
 
-    rate = recipe.rate or ("initialised" if recipe.start else "scratch")
-    optimisation: OptimisationParams = getattr(rates, rate)
-    with Curves(CURVES / model, training.log_every) as curves:
+    with Curves(MODELS / model / "curves", training.log_every) as curves:
         means = train(student, loss, teachers, sampler, loader, optimisation, device, training.precision, curves)
 
     record = {

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facedistill.losses.equation5 import Equation5
-from facedistill.networks import FaceNetwork
+from facedistill.learning.batches import Batch, IdentityBatches, ShuffledBatches
+from facedistill.learning.curves import Curves
+from facedistill.learning.device import Precision, autocast, place
+from facedistill.learning.losses.equation5 import Equation5
+from facedistill.learning.nesterov import Nesterov
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.teachers import Teachers
 from facedistill.params import params
-from facedistill.training.batches import Batch, IdentityBatches, ShuffledBatches
-from facedistill.training.curves import Curves
-from facedistill.training.device import Precision, autocast, place
-from facedistill.training.nesterov import Nesterov
-from facedistill.training.teachers import Teachers
 
 
 @params

@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from facedistill.networks.resnet import ResNet50
+from facedistill.learning.networks.resnet import ResNet50
 
 
 def fold_batch_norm(trunk: ResNet50) -> None:

@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facedistill.data.align import flip
 from facedistill.data.shards import Crops
+from facedistill.learning.augment import Photometric, TransformParams
 from facedistill.params import params
-from facedistill.training.augment import Photometric, TransformParams
 
 
 @params

@@ -42,6 +42,11 @@ def run(repository: Path, *command: str) -> str:
     return result.stdout
 
 
+def commit(repository: Path, message: str) -> None:
+    run(repository, "git", "add", "-A")
+    run(repository, "git", "commit", "-qm", message)
+
+
 def dvc(repository: Path, *arguments: str) -> str:
     return run(repository, sys.executable, "-m", "dvc", *arguments)
 
@@ -63,11 +68,11 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = yaml.safe_load((folder / "params.yaml").read_text())
     toy(params)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
-    for command in (["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@t"], ["add", "-A"]):
+    for command in (["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@t"]):
         run(folder, "git", *command)
+    commit(folder, "before")
     dvc(folder, "repro")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "toy")
+    commit(folder, "after")
     return folder
 
 

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from facedistill.params import params
 from facedistill.paths import MODELS
 
 TASKS = ("classification", "alignment", "triplet", "triplet_softmax")
 CLASSIFICATION = ("softmax", "soft", "ours", "softmax_full", "soft_full")
 TABLE1 = ("hidden", "logits", "fitnet")
 TARGETS = ("none", "hidden", "soft")
+
+
+@params
+class Weights:
+    """alpha: of the soft target, H. beta: of the hidden layer, Ψ."""
+
+    alpha: Annotated[float, Field(ge=0)]
+    beta: Annotated[float, Field(ge=0)]
+
+    def __str__(self) -> str:
+        return f"α = {self.alpha:g}, β = {self.beta:g}"
 
 
 def task(group: str) -> str:

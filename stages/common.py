@@ -27,6 +27,7 @@ def training_params(recipe: Recipe, rates: str = "rates") -> dict[str, Any]:
 
     rates: the section that holds the optimisation of the recipe's rate.
     """
+    from facedistill.learning.batches import LoaderParams
     from facedistill.learning.cell import TrainingParams
     from facedistill.learning.loop import OptimisationParams
     from facedistill.learning.losses.equation5 import EquationParams
@@ -36,5 +37,6 @@ def training_params(recipe: Recipe, rates: str = "rates") -> dict[str, Any]:
         "optimisation": load(OptimisationParams, f"{rates}.{recipe.rate_name}"),
         "equation": load(EquationParams, "equation"),
         "training": load(TrainingParams, "training"),
+        "loader": load(LoaderParams, "loader"),
         "seed": load(int, "seed"),
     }

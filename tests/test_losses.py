@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
 
-EQUATION = EquationParams(temperature=3, temperature_squared=False, margin=0.4, reduction="sum")
+EQUATION = EquationParams(temperature=3, temperature_squared=False, margin=0.4, landmark_unit=0.1, reduction="sum")
 
 
 def rng() -> np.random.Generator:
@@ -123,8 +124,7 @@ def test_logits_is_the_squared_distance_of_raw_logits() -> None:
 def equation(recipe: Recipe, **changes: object) -> Equation5:
     student = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=6, landmarks=True)
     teacher = FaceNetwork(NetworkParams(architecture="resnet50", divisor=16), classes=6, landmarks=True)
-    values = {"temperature": 3.0, "temperature_squared": False, "margin": 0.4, "reduction": "sum"} | changes
-    return Equation5(recipe, EquationParams(**values), student, teacher)  # type: ignore[arg-type]
+    return Equation5(recipe, replace(EQUATION, **changes), student, teacher)  # type: ignore[arg-type]
 
 
 def test_equation_5_is_the_weighted_sum_of_its_terms() -> None:
@@ -150,7 +150,7 @@ def test_temperature_squared_scales_the_soft_term_alone() -> None:
 def test_alignment_loss_is_the_squared_distance_of_ten_coordinates() -> None:
     student, points = outputs(64), torch.rand(8, 5, 2)
     terms = equation(Recipe(phi="landmarks"))(student, torch.zeros(8), points, Targets(None, None))
-    assert torch.isclose(terms["loss"], (student.landmarks - points).square().sum((1, 2)).mean())  # type: ignore[operator]
+    assert torch.isclose(terms["loss"], 100 * (student.landmarks - points).square().sum((1, 2)).mean())  # type: ignore[operator]
 
 
 def test_terms_of_weight_0_are_not_computed_and_have_no_parameters() -> None:

@@ -18,6 +18,7 @@ import yaml
 from facedistill import grid
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
+from facedistill.grid import Weights
 from facedistill.paths import CROPS, METRICS, MODELS, PAIRS, PREDICTIONS
 from facedistill.report import style
 from facedistill.report.curves import curves
@@ -30,7 +31,6 @@ from facedistill.report.results import (
     MissingResultError,
     Paper,
     Results,
-    Weights,
     cells,
 )
 from facedistill.report.selection import choices, preferred, verdict
@@ -239,7 +239,7 @@ class TestResults:
             ("classification/resnet50-2.json", "evaluate_classification@resnet50-2"),
             ("table1/resnet50-8.json", "evaluate_table1@resnet50-8"),
             ("own_alignment/resnet50-8.json", "evaluate_own_alignment@resnet50-8"),
-            ("triplet_softmax/resnet50-4.json", "evaluate_verification@resnet50-4-triplet_softmax"),
+            ("triplet_softmax/resnet50-4.json", "evaluate_verification@resnet50-4"),
         ],
     )
     def test_a_missing_file_names_the_stage_to_run(self, copy: Path, file: str, stage: str) -> None:

@@ -48,15 +48,16 @@ def test_every_recipe_depends_on_the_weights_that_it_starts_from_and_on_no_other
 def test_every_transfer_depends_on_its_own_start_and_on_the_teachers_that_it_may_ask(stages: dict[str, Any]) -> None:
     found = 0
     for name, stage in stages.items():
-        if not (match := re.search(r"transfer_\w+ (?:--task (\S+) )?--student (\S+) --init (\S+)", stage.cmd)):
+        if not (match := re.search(r"transfer_\w+ (?:--task (\S+) )?--student (\S+) --(?:own|init (\S+))", stage.cmd)):
             continue
         task, student, init = match.groups()
         task = task or "alignment"
-        soft = task if task == "triplet_softmax" else "classification"
-        expected = {f"models/{student}/{init}", f"models/teacher/{task}", f"models/teacher/{soft}"}
+        soft = task if task == "triplet_softmax" and init else "classification"
+        starts = [init] if init else grid.inits(task).values()
+        expected = {f"models/teacher/{task}", f"models/teacher/{soft}"} | {f"models/{student}/{s}" for s in starts}
         assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
         found += 1
-    assert found == 56
+    assert found == (2 + 1) + (3 * 2 + 3) * 2
 
 
 def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]) -> None:
@@ -71,10 +72,12 @@ def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]
         groups += [(f"{prefix}alignment", student) for student in tables["alignment"]["students"]]
         groups += [(f"{prefix}{t}", s) for t in grid.TASKS[2:] for s in tables["verification"]["students"]]
     for group, student in groups:
-        evaluation = [s for s in stages.values() if s.cmd.endswith(f"--group {group} --student {student}")]
+        metrics = f"reports/metrics/{group}/{student}.json"
+        evaluation = [stage for stage in stages.values() if metrics in outs(stage)]
         assert len(evaluation) == 1
+        assert group in evaluation[0].cmd.split()
         for model in leaves(grid.cells(group, student)):
-            assert model in trained
+            assert any(model == out or model.startswith(f"{out}/") for out in trained)
             assert any(model == dep or model.startswith(f"{dep}/") for dep in deps(evaluation[0]))
 
 
@@ -84,7 +87,7 @@ def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) ->
         for name, stage in stages.items()
         if any({"alpha", "beta"} & set(getattr(dep, "params", [])) for dep in stage.deps)
     }
-    assert readers == {"own_alignment", "own_triplet", "own_triplet_softmax", "report"}
+    assert readers == {"own_alignment", "own_verification", "report"}
 
 
 def test_nothing_that_data_can_reach_runs_code() -> None:

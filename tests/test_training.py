@@ -13,7 +13,7 @@ from facedistill.data.codec import encode
 from facedistill.data.problems import DataError
 from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
 from facedistill.learning import checkpoint
-from facedistill.learning.augment import TransformParams
+from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops, centre_batches
 from facedistill.learning.cell import TaskParams, TrainingParams, train_cell
 from facedistill.learning.loop import DivergedError, OptimisationParams
@@ -23,9 +23,10 @@ from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import ParamsError
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
-LOADER = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=())
+LOADER = LoaderParams(cache_mb=64, workers=0)
+AUGMENTATION = AugmentationParams(flip=True, photometric=())
 SMALL = NetworkParams(architecture="resnet50", divisor=32)
-EQUATION = EquationParams(temperature=3, temperature_squared=False, margin=0.4, reduction="mean")
+EQUATION = EquationParams(temperature=3, temperature_squared=False, margin=0.4, landmark_unit=0.1, reduction="mean")
 
 
 def optimisation(**changes: object) -> OptimisationParams:
@@ -84,14 +85,15 @@ def run(model: str, recipe: Recipe, **changes: object) -> None:
         "network": SMALL,
         "equation": EQUATION,
         "optimisation": optimisation(learning_rate=0.01 if recipe.start else 0.05),
-        "training": TrainingParams(loader=LOADER, precision="fp32", log_every=1),
+        "training": TrainingParams(augmentation=AUGMENTATION, precision="fp32", log_every=1),
+        "loader": LOADER,
         "seed": 0,
     }
     train_cell(model, recipe, **(values | changes))  # type: ignore[arg-type]
 
 
 def test_a_sample_depends_on_epoch_and_row_alone(crops: Crops) -> None:
-    data = TrainingCrops(crops, SIDE, 3, LOADER)
+    data = TrainingCrops(crops, SIDE, 3, AUGMENTATION, 64)
     together = data.__getitems__([(1, 5), (1, 9), (2, 5)])
     assert torch.equal(data.__getitems__([(1, 9)]).images[0], together.images[1])
     assert not torch.equal(together.images[0], together.images[2])
@@ -99,18 +101,17 @@ def test_a_sample_depends_on_epoch_and_row_alone(crops: Crops) -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_and_cache_never_change_a_batch(crops: Crops, workers: int) -> None:
-    streamed = LoaderParams(cache_mb=0, workers=workers, flip=True, photometric=())
     batches = []
-    for loader in (LOADER, streamed):
+    for cache_mb, processes in ((64, 0), (0, workers)):
         sampler = ShuffledBatches(len(crops), 16, seed=1)
         sampler.epoch = 4
-        batches.append(list(TrainingCrops(crops, SIDE, 1, loader).batches(sampler, loader)))
+        batches.append(list(TrainingCrops(crops, SIDE, 1, AUGMENTATION, cache_mb).batches(sampler, processes)))
     for cached, other in zip(*batches, strict=True):
         assert all(torch.equal(a, b) for a, b in zip(cached, other, strict=True))
 
 
 def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> None:
-    data = TrainingCrops(crops, SIDE, 0, LOADER)
+    data = TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64)
     batch = data.__getitems__([(epoch, row) for epoch in range(3) for row in range(len(crops))])
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
     seen = 0
@@ -123,7 +124,7 @@ def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> Non
 
 
 def test_a_flip_swaps_left_and_right(crops: Crops) -> None:
-    turned = TrainingCrops(crops, SIZE, 0, LOADER).__getitems__([(epoch, 0) for epoch in range(16)])
+    turned = TrainingCrops(crops, SIZE, 0, AUGMENTATION, 64).__getitems__([(epoch, 0) for epoch in range(16)])
     original = crops.landmarks[0]
     mirrored = np.stack([SIZE - 1 - original[:, 0], original[:, 1]], axis=1)[[1, 0, 2, 4, 3]]
     found = [np.allclose(points * SIZE, mirrored, atol=1e-4) for points in turned.landmarks.numpy()]
@@ -140,15 +141,15 @@ def test_centre_batches_cut_the_middle_in_order(crops: Crops) -> None:
 
 def test_an_input_larger_than_the_crop_is_refused(crops: Crops) -> None:
     with pytest.raises(ValueError, match="raise the crop's size"):
-        TrainingCrops(crops, SIZE + 1, 0, LOADER)
+        TrainingCrops(crops, SIZE + 1, 0, AUGMENTATION, 64)
 
 
 def test_photometric_transforms_are_drawn_by_sample_and_move_nothing(crops: Crops) -> None:
-    noisy = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=(TransformParams("GaussNoise", 1.0, {}),))
+    noisy = AugmentationParams(flip=True, photometric=(TransformParams("GaussNoise", 1.0, {}),))
     plain, changed = (
-        TrainingCrops(crops, SIDE, 0, loader).__getitems__([(0, 0), (0, 1)]) for loader in (LOADER, noisy)
+        TrainingCrops(crops, SIDE, 0, chosen, 64).__getitems__([(0, 0), (0, 1)]) for chosen in (AUGMENTATION, noisy)
     )
-    again = TrainingCrops(crops, SIDE, 0, noisy).__getitems__([(0, 1)])
+    again = TrainingCrops(crops, SIDE, 0, noisy, 64).__getitems__([(0, 1)])
     assert not torch.equal(plain.images, changed.images)
     assert torch.equal(plain.landmarks, changed.landmarks)
     assert torch.equal(again.images[0], changed.images[1])
@@ -156,9 +157,9 @@ def test_photometric_transforms_are_drawn_by_sample_and_move_nothing(crops: Crop
 
 @pytest.mark.parametrize("name", ["HorizontalFlip", "NoSuchThing", "os"])
 def test_a_transform_that_moves_pixels_is_refused(crops: Crops, name: str) -> None:
-    loader = LoaderParams(cache_mb=64, workers=0, flip=True, photometric=(TransformParams(name, 1.0, {}),))
+    augmentation = AugmentationParams(flip=True, photometric=(TransformParams(name, 1.0, {}),))
     with pytest.raises(ParamsError, match="pixel-level"):
-        TrainingCrops(crops, SIDE, 0, loader)
+        TrainingCrops(crops, SIDE, 0, augmentation, 64)
 
 
 def test_shuffled_batches_take_every_row_once_in_an_order_of_the_epoch() -> None:

@@ -11,9 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from facedistill.data.dataset import SplitParams
-from facedistill.data.photograph import Pair, Photograph
+from facedistill.data.photograph import COORDINATES, Pair, Photograph
 from facedistill.data.problems import DataError
-from facedistill.data.sources.files import COORDINATES
 from facedistill.data.split import held_out
 
 FILE = "manifest.parquet"

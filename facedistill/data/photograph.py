@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 LANDMARKS = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
 """The five points. Left and right are the image's, not the person's."""
 
+COORDINATES = tuple(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
+"""Columns of a table that hold five landmarks, in their order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Photograph:

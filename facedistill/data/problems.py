@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from facedistill.data.photograph import Problem
+from facedistill.files import write_json
 
 SHOWN = 5
 
 
 class DataError(ValueError):
     """Data that a stage cannot go on without, or too many bad records."""
-
-
-def write_json(file: Path, value: Any) -> None:
-    """`value` as JSON that reads well in a diff; the same bytes on every machine."""
-    file.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def report(

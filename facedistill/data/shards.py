@@ -7,7 +7,6 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import file_digest
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +16,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facedistill.data.codec import decode
-from facedistill.data.problems import DataError, write_json
+from facedistill.data.problems import DataError
+from facedistill.files import sha256, write_json
 
 Side = Literal["train", "test"]
 
@@ -96,7 +96,7 @@ class ShardWriter:
         file = self._folder / f"{self._side}-{len(self._shards):05d}.arrow"
         with pa.ipc.new_file(str(file), self._schema) as writer:
             writer.write_batch(pa.record_batch(arrays, schema=self._schema))
-        self._shards.append({"file": file.name, "rows": len(self._rows), "sha256": _sha256(file)})
+        self._shards.append({"file": file.name, "rows": len(self._rows), "sha256": sha256(file)})
         self._rows, self._held = [], 0
 
 
@@ -190,7 +190,7 @@ def verify(folder: Path) -> None:
     """Raises DataError where a shard is not what was written: disks, caches and remotes flip bits without a word."""
     index = _index(folder)
     for shard in (shard for side in SIDES for shard in index[side]):
-        if _sha256(folder / shard["file"]) != shard["sha256"]:
+        if sha256(folder / shard["file"]) != shard["sha256"]:
             raise DataError(f"{folder / shard['file']}: its sha256 is not that of {INDEX}; run align_crop again")
 
 
@@ -211,8 +211,3 @@ def _open(file: Path, rows: int) -> pa.RecordBatch:
     if len(batch) != rows:
         raise DataError(f"{file}: {len(batch)} crops, but {INDEX} says {rows}; run align_crop again")
     return batch
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as data:
-        return file_digest(data, "sha256").hexdigest()

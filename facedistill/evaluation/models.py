@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
-from facedistill.data.shards import Crops
+from facedistill.data.photograph import COORDINATES
+from facedistill.data.shards import SIDES, Crops, Side
 from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
@@ -66,6 +67,7 @@ class Evaluation:
     def __init__(self) -> None:
         self.distances: list[pa.Table] = []
         self.landmarks: list[pa.Table] = []
+        self._crops: dict[tuple[str, Side], Crops] = {}
 
     def of(self, task: TaskParams, models: Path | Mapping[str, Any], name: str = "") -> dict[str, Any]:
         """The metrics of the model in a folder, or of each in a nested dictionary of folders; percent.
@@ -75,7 +77,7 @@ class Evaluation:
         """
         if not isinstance(models, Path):
             return {key: self.of(task, value, f"{name}/{key}".lstrip("/")) for key, value in models.items()}
-        test = Crops(CROPS / task.dataset, "test")
+        test = self._open(task.dataset, "test")
         predicted = predict(models, test, task.input)
         if task.phi == "softmax":
             assert predicted.logits is not None
@@ -91,7 +93,7 @@ class Evaluation:
 
     def mean_shape(self, task: TaskParams) -> dict[str, float]:
         """The errors of the baseline that never looks: the mean of the training landmarks for every photograph."""
-        train, test = (Crops(CROPS / task.dataset, split) for split in ("train", "test"))
+        train, test = (self._open(task.dataset, side) for side in SIDES)
         errors = _landmark_errors(points.mean_shape(train.landmarks, len(test)), test)
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
@@ -102,8 +104,14 @@ class Evaluation:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 pq.write_table(pa.concat_tables(tables), path)
 
+    def _open(self, dataset: str, side: Side) -> Crops:
+        """Once for all models: what it has read of labels, landmarks and pairs stays."""
+        if (dataset, side) not in self._crops:
+            self._crops[dataset, side] = Crops(CROPS / dataset, side)
+        return self._crops[dataset, side]
+
     def _view2(self, model: Path, side: int, name: str) -> dict[str, float]:
-        lfw = Crops(CROPS / "lfw", "test")
+        lfw = self._open("lfw", "test")
         pairs = lfw.pairs
         distances = embedding_distances(predict(model, lfw, side).embeddings.cpu(), pairs.a, pairs.b)
         result = view2(distances, pairs.same, pairs.fold)
@@ -113,7 +121,7 @@ class Evaluation:
 
 
 def _landmark_table(name: str, test: Crops, landmarks: NDArray[np.float64]) -> pa.Table:
-    columns = {f"{axis}{i + 1}": landmarks[:, i, j] for i in range(5) for j, axis in enumerate("xy")}
+    columns = dict(zip(COORDINATES, landmarks.reshape(-1, len(COORDINATES)).T, strict=True))
     return pa.table({"model": [name] * len(test), "key": test.keys, **columns})
 
 

@@ -24,6 +24,14 @@ class TransformParams:
     settings: dict[str, Any]
 
 
+@params
+class AugmentationParams:
+    """flip: half of the crops, left to right. photometric: a chain of transforms."""
+
+    flip: bool
+    photometric: tuple[TransformParams, ...]
+
+
 class Photometric:
     """A chain of pixel-level transforms; what it draws depends on the generator that it is given alone."""
 

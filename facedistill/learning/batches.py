@@ -17,18 +17,19 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facedistill.data.align import flip
 from facedistill.data.shards import Crops
-from facedistill.learning.augment import Photometric, TransformParams
+from facedistill.learning.augment import AugmentationParams, Photometric
 from facedistill.params import params
 
 
 @params
 class LoaderParams:
-    """cache_mb: decoded crops are kept in memory where the whole set takes no more. workers: decoding processes."""
+    """How crops are read: never a matter of results.
+
+    cache_mb: decoded crops are kept in memory where the whole set takes no more. workers: decoding processes.
+    """
 
     cache_mb: Annotated[int, Field(ge=0)]
     workers: Annotated[int, Field(ge=0)]
-    flip: bool
-    photometric: tuple[TransformParams, ...]
 
 
 class Batch(NamedTuple):
@@ -99,14 +100,14 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
 class TrainingCrops(Dataset[Batch]):
     """Whole batches, by lists of (epoch, row): a random `side` x `side` part of each crop, flipped half of the time."""
 
-    def __init__(self, crops: Crops, side: int, seed: int, loader: LoaderParams) -> None:
+    def __init__(self, crops: Crops, side: int, seed: int, augmentation: AugmentationParams, cache_mb: int) -> None:
         if side > crops.size:
             raise ValueError(
                 f"input of {side} px from crops of {crops.size} px: raise the crop's size or lower the input"
             )
-        self.crops, self.side, self.seed, self.flip = crops, side, seed, loader.flip
-        self.photometric = Photometric(loader.photometric) if loader.photometric else None
-        fits = len(crops) * crops.size**2 * 3 <= loader.cache_mb * 2**20
+        self.crops, self.side, self.seed, self.flip = crops, side, seed, augmentation.flip
+        self.photometric = Photometric(augmentation.photometric) if augmentation.photometric else None
+        fits = len(crops) * crops.size**2 * 3 <= cache_mb * 2**20
         self.cache = np.stack([crops.image(i) for i in range(len(crops))]) if fits else None
 
     def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
@@ -128,9 +129,9 @@ class TrainingCrops(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.crops)
 
-    def batches(self, sampler: Sampler[list[tuple[int, int]]], loader: LoaderParams) -> DataLoader[Batch]:
+    def batches(self, sampler: Sampler[list[tuple[int, int]]], workers: int) -> DataLoader[Batch]:
         """The loader over one epoch of `sampler`; set `sampler.epoch` before each."""
-        workers = 0 if self.cache is not None else loader.workers
+        workers = 0 if self.cache is not None else workers
         return DataLoader(
             self,
             batch_sampler=sampler,

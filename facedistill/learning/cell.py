@@ -12,7 +12,9 @@ from pydantic import Field
 
 from facedistill.data.problems import DataError
 from facedistill.data.shards import INDEX, Crops
+from facedistill.files import sha256
 from facedistill.learning import checkpoint
+from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import Precision, choose_device
@@ -40,9 +42,9 @@ class TaskParams:
 
 @params
 class TrainingParams:
-    """What all training shares: the loader, the precision, and the steps between the points of a step curve."""
+    """What all training shares: the augmentation, the precision, and the steps between the points of a step curve."""
 
-    loader: LoaderParams
+    augmentation: AugmentationParams
     precision: Precision
     log_every: Annotated[int, Field(ge=1)]
 
@@ -55,6 +57,7 @@ def train_cell(
     equation: EquationParams,
     optimisation: OptimisationParams,
     training: TrainingParams,
+    loader: LoaderParams,
     seed: int,
     soft_teacher: Path | None = None,
     hidden_teacher: Path | None = None,
@@ -79,15 +82,15 @@ def train_cell(
     teachers = Teachers(recipe, soft_teacher, hidden_teacher, device)
     loss = Equation5(recipe, equation, student, teachers.hidden)
 
-    data = TrainingCrops(crops, task.input, seed, training.loader)
+    data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb)
     if task.per_identity:
         sampler: IdentityBatches | ShuffledBatches = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:
         sampler = ShuffledBatches(len(crops), task.batch, seed)
-    loader = data.batches(sampler, training.loader)
+    batches = data.batches(sampler, loader.workers)
 
     with Curves(MODELS / model / "curves", training.log_every) as curves:
-        means = train(student, loss, teachers, sampler, loader, optimisation, device, training.precision, curves)
+        means = train(student, loss, teachers, sampler, batches, optimisation, device, training.precision, curves)
 
     record = {
         "model": model,
@@ -96,7 +99,7 @@ def train_cell(
         "equation": asdict(equation),
         "optimisation": asdict(optimisation),
         "seed": seed,
-        "data": {"dataset": task.dataset, "photographs": len(crops), "sha256": checkpoint.sha256(crops.folder / INDEX)},
+        "data": {"dataset": task.dataset, "photographs": len(crops), "sha256": sha256(crops.folder / INDEX)},
         "last_epoch": means,
     }
     checkpoint.save(MODELS / model, student, record)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import subprocess
 from dataclasses import asdict
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from facedistill.files import sha256, write_json
 from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import check
 
@@ -36,7 +36,7 @@ def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
         "git_revision": _git_revision(),
         **record,
     }
-    (folder / CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CARD, card)
 
 
 def load(folder: Path) -> FaceNetwork:
@@ -85,12 +85,6 @@ def warm_start(network: FaceNetwork, folder: Path) -> None:
             f"{folder}: not the same trunk as {network.params}: {len(missing)} tensors differ, as {missing[0]}"
         )
     network.load_state_dict(fitting, strict=False)
-
-
-def sha256(path: Path) -> str:
-    """The hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git_revision() -> str | None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.report.results import Layout, MissingResultError, Weights, cells
+from facedistill.grid import Weights
+from facedistill.report.results import Layout, MissingResultError, cells
 
 SERIES = Path("curves/plots/metrics/step")
 """Where dvclive puts `step/TERM` below its folder."""

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from facedistill import grid
-from facedistill.data.photograph import LANDMARKS
+from facedistill.data.photograph import COORDINATES
 from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
 from facedistill.params import PARAMS_FILE, read
@@ -110,8 +110,8 @@ def _predictions(file: Path, model: str, crops: Crops, stage: str) -> NDArray[np
     table = _rows(file, model, stage)
     if table["key"].to_pylist() != crops.keys:
         raise MissingResultError(f"{file}: other photographs than {crops.folder}'s; run `dvc repro -f {stage}`")
-    points = np.stack([table[f"{axis}{i + 1}"].to_numpy() for i in range(len(LANDMARKS)) for axis in "xy"], axis=1)
-    return points.reshape(-1, len(LANDMARKS), 2)
+    points = np.stack([table[name].to_numpy() for name in COORDINATES], axis=1)
+    return points.reshape(-1, 5, 2)
 
 
 def _rows(file: Path, model: str, stage: str) -> pa.Table:

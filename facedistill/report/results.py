@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from facedistill import grid
-from facedistill.params import PARAMS_FILE, check, params, read
+from facedistill.grid import Weights
+from facedistill.params import PARAMS_FILE, check, read
 from facedistill.paths import METRICS
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
@@ -22,17 +23,6 @@ OWN = "own"
 
 class MissingResultError(ValueError):
     """A number or a file of an enumerated cell is not there: the message names the stage to run."""
-
-
-@params
-class Weights:
-    """alpha: of the soft target, H. beta: of the hidden layer, Ψ."""
-
-    alpha: float
-    beta: float
-
-    def __str__(self) -> str:
-        return f"α = {self.alpha:g}, β = {self.beta:g}"
 
 
 @dataclass(frozen=True)
@@ -109,22 +99,20 @@ class Cell:
 
 def cells(layout: Layout) -> Iterator[Cell]:
     """Every student's cell, in the order of the tables."""
-    verification = {"triplet": "verification", "triplet_softmax": "verification"}
     for group in ("classification", "table1"):
         for student in layout.students if group == "classification" else layout.table1:
             for recipe, model in grid.cells(group, student.name).items():
                 key = ("classification", student.name, recipe)
                 yield Cell(key, group, (recipe,), f"evaluate_{group}@{student.name}", model)
     for task, students in layout.transfer.items():
-        suffix = f"-{task}" if task in verification else ""
-        kind = verification.get(task, task)
+        kind = "alignment" if task == "alignment" else "verification"
         for student in students:
             for init, targets in grid.cells(task, student.name).items():
                 for target, model in targets.items():
-                    stage = f"evaluate_{kind}@{student.name}{suffix}"
+                    stage = f"evaluate_{kind}@{student.name}"
                     yield Cell((task, student.name, init, target), task, (init, target), stage, model)
             for init, model in grid.cells(f"own_{task}", student.name).items():
-                stage = f"evaluate_own_{kind}@{student.name}{suffix}"
+                stage = f"evaluate_own_{kind}@{student.name}"
                 yield Cell((task, student.name, init, OWN), f"own_{task}", (init,), stage, model)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from facedistill.report.results import METRIC, OWN, TRANSFER, Paper, Results, Weights
+from facedistill.grid import Weights
+from facedistill.report.results import METRIC, OWN, TRANSFER, Paper, Results
 
 TIE = 0.3
 """Points, in percent: a smaller gap tells nothing, since the paper publishes no variance."""

@@ -14,9 +14,6 @@ from numpy.typing import NDArray
 from facedistill.data.photograph import Pair, Photograph, Problem
 from facedistill.data.problems import DataError
 
-COORDINATES = tuple(f"{axis}{i}" for i in range(1, 6) for axis in "xy")
-"""Columns of a table that hold the landmarks, in the order of `points`."""
-
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
 

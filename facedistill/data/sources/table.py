@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from facedistill.data.photograph import Photograph, Problem
+from facedistill.data.photograph import COORDINATES, Photograph, Problem
 from facedistill.data.problems import DataError
-from facedistill.data.sources.files import COORDINATES, FolderSource, points
+from facedistill.data.sources.files import FolderSource, points
 from facedistill.params import params
 
 Row = Mapping[str, Any]

@@ -51,12 +51,12 @@ class Recipe:
 class EquationParams:
     """temperature: τ of Equation 1. temperature_squared: H times τ², as Hinton et al. do and the paper does not.
 
-    margin: λ of Equation 8. reduction: of ‖·‖² over the dimensions in Ψ; Φ of alignment always sums its ten.
-    """
+    XX"""
 
     temperature: Annotated[float, Field(gt=0)]
     temperature_squared: bool
     margin: Annotated[float, Field(gt=0)]
+    landmark_unit: Annotated[float, Field(gt=0)]
     reduction: Reduction
 
 
@@ -126,5 +126,6 @@ class Equation5(nn.Module):
             terms["softmax"] = F.cross_entropy(student.logits.float(), labels)
         if self.recipe.phi == "landmarks":
             assert student.landmarks is not None
-            terms["landmarks"] = squared_distance(student.landmarks, landmarks, "sum")
+            unit = self.equation.landmark_unit
+            terms["landmarks"] = squared_distance(student.landmarks / unit, landmarks / unit, "sum")
         return terms

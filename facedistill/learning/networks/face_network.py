@@ -34,6 +34,20 @@ class Outputs(NamedTuple):
     landmarks: Tensor | None
 
 
+class LandmarkHead(nn.Linear):
+    """R = fc(K), (N, width) to (N, 5, 2), in units of the crop's side.
+
+    Landmarks lie about a tenth of the side around the centre, and |K| grows with the root of its width. Taken out of
+    the weights, both leave a layer that the trunk's learning rate suits.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 10)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return 0.5 + 0.1 * super().forward(hidden * self.in_features**-0.5).view(-1, 5, 2)
+
+
 class FaceNetwork(nn.Module):
     """Images (N, 3, H, W), RGB, 0 to 255, to Outputs. `classes` is 0 for a network without an identity head."""
 
@@ -42,7 +56,7 @@ class FaceNetwork(nn.Module):
         self.params = network
         self.trunk = ResNet50(network.divisor)
         self.identity = nn.Linear(self.trunk.width, classes) if classes else None
-        self.landmarks = nn.Linear(self.trunk.width, 10) if landmarks else None
+        self.landmarks = LandmarkHead(self.trunk.width) if landmarks else None
 
     @property
     def classes(self) -> int:
@@ -54,5 +68,5 @@ class FaceNetwork(nn.Module):
         logits = self.identity(hidden).float() if self.identity else None
         # Coordinates in bf16 would be off by a fraction of a pixel.
         with torch.autocast(images.device.type, enabled=False):
-            landmarks = self.landmarks(hidden.float()).unflatten(1, (5, 2)) if self.landmarks else None
+            landmarks = self.landmarks(hidden.float()) if self.landmarks else None
         return Outputs(hidden.float(), middle, logits, landmarks)

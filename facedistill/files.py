@@ -1,0 +1,20 @@
+"""Files that another stage, machine or year reads again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def write_json(file: Path, value: Any) -> None:
+    """`value` as JSON that reads well in a diff; the same bytes on every machine. Makes the folder if need be."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def sha256(file: Path) -> str:
+    """The hex digest of a file."""
+    with file.open("rb") as data:
+        return hashlib.file_digest(data, "sha256").hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from facedistill import grid
 from facedistill.learning.cell import TaskParams, train_cell
 from facedistill.learning.losses.equation5 import Recipe
 from facedistill.learning.networks import NetworkParams
@@ -18,14 +19,16 @@ def main() -> None:
     parser.add_argument("--recipe", required=True, help="a key of `recipes` in params.yaml")
     args = parser.parse_args()
 
-    teacher = MODELS / "teacher/classification"
+    recipe, models = load(Recipe, f"recipes.{args.recipe}"), MODELS / args.student
+    teacher = grid.teacher("classification")
     train_cell(
-        model=f"{args.student}/{args.recipe}",
+        model=models / args.recipe,
+        start=models / recipe.start if recipe.start else None,
         task=load(TaskParams, "tasks.classification"),
         network=load(NetworkParams, f"students.{args.student}"),
         soft_teacher=teacher,
         hidden_teacher=teacher,
-        **training_params(load(Recipe, f"recipes.{args.recipe}")),
+        **training_params(recipe),
     )
 
 

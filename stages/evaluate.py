@@ -1,4 +1,4 @@
-"""Evaluate the models of one student in some tables, or the teachers: JSON of metrics, and what the plots need."""
+"""Evaluate every model of one student, the user's own of that student, or the teachers: metrics, and rows for plots."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from typing import Any
 from facedistill import grid
 from facedistill.evaluation.models import Evaluation
 from facedistill.files import write_json
+from facedistill.grid import OWN, TEACHER, Layout, cells
 from facedistill.learning.cell import TaskParams
 from facedistill.params import load
-from facedistill.paths import METRICS, PAIRS, PREDICTIONS
+from facedistill.paths import EVALUATION, METRICS
 from stages.common import run
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", help="a key of `students` in params.yaml; the teachers where it is left out")
-    parser.add_argument("--groups", nargs="+", default=[], help="classification, table1, a transfer task, or own_TASK")
+    parser.add_argument("--own", action="store_true", help="the models that `alpha` and `beta` weigh")
     args = parser.parse_args()
-    if bool(args.student) != bool(args.groups):
-        parser.error("--student and --groups go together; without both, the teachers are evaluated")
 
+    evaluation, metrics = Evaluation(), dict[str, Any]()
+    tasks = {task: load(TaskParams, f"tasks.{task}") for task in grid.TASKS}
     if not args.student:
-        evaluation = Evaluation()
-        metrics: dict[str, Any] = {}
-        for task in grid.TASKS:
-            metrics[task] = evaluation.of(load(TaskParams, f"tasks.{task}"), grid.teacher(task), task)
-        metrics["alignment"] |= evaluation.mean_shape(load(TaskParams, "tasks.alignment"))
-        save("teacher", metrics, evaluation)
-    for group in args.groups:
-        evaluation = Evaluation()
-        task_params = load(TaskParams, f"tasks.{grid.task(group)}")
-        save(f"{group}/{args.student}", evaluation.of(task_params, grid.cells(group, args.student)), evaluation)
-
-
-def save(name: str, metrics: dict[str, Any], evaluation: Evaluation) -> None:
+        name = TEACHER
+        metrics = {task: evaluation.of(tasks[task], grid.teacher(task), task) for task in grid.TASKS}
+        metrics["alignment"] |= evaluation.mean_shape(tasks["alignment"])
+    else:
+        name = f"{OWN}/{args.student}" if args.own else args.student
+        for cell in cells(Layout.read()):
+            if cell.run == name:
+                node = metrics
+                for part in cell.path[:-1]:
+                    node = node.setdefault(part, {})
+                node[cell.path[-1]] = evaluation.of(tasks[cell.task], cell.model, "/".join(cell.path))
     write_json(METRICS / f"{name}.json", metrics)
-    evaluation.save(PAIRS / f"{name}.parquet", PREDICTIONS / f"{name}.parquet")
+    evaluation.save(EVALUATION / name)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from facedistill.learning.cell import TaskParams, train_cell
 from facedistill.learning.losses.equation5 import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
+from facedistill.paths import MODELS
 from stages.common import run, training_params
 
 
@@ -20,7 +21,7 @@ def main() -> None:
     task = load(TaskParams, f"tasks.{args.task}")
     name = "softmax" if args.task == "classification" else f"pretrain_{args.task}"
     train_cell(
-        model=f"{args.student}/{name}",
+        model=MODELS / args.student / name,
         task=task,
         network=load(NetworkParams, f"students.{args.student}"),
         **training_params(Recipe(phi=task.phi)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from facedistill import grid
 from facedistill.learning.cell import TaskParams, train_cell
 from facedistill.learning.losses.equation5 import Recipe
 from facedistill.learning.networks import NetworkParams
@@ -17,12 +18,13 @@ def main() -> None:
     args = parser.parse_args()
 
     task = load(TaskParams, f"tasks.{args.task}")
-    recipe = Recipe(phi=task.phi, start=None if args.task == "classification" else "classification")
+    start = None if args.task == "classification" else "classification"
     train_cell(
-        model=f"teacher/{args.task}",
+        model=grid.teacher(args.task),
+        start=grid.teacher(start) if start else None,
         task=task,
         network=load(NetworkParams, "teacher.network"),
-        **training_params(recipe, "teacher.rates"),
+        **training_params(Recipe(phi=task.phi, start=start), "teacher.rates"),
     )
 
 

@@ -5,14 +5,14 @@ P_T^τ is the classification teacher's, K_T the alignment teacher's.
 
 from __future__ import annotations
 
-from facedistill.paths import MODELS
+from facedistill import grid
 from stages.common import run
 from stages.transfer import parser, transfer
 
 
 def main() -> None:
     args = parser(__doc__).parse_args()
-    transfer("alignment", args, MODELS / "teacher/classification", MODELS / "teacher/alignment")
+    transfer("alignment", args, grid.teacher("classification"), grid.teacher("alignment"))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ classifier beside softmax (Table 5); K_T is the verification teacher's.
 
 from __future__ import annotations
 
-from facedistill.paths import MODELS
+from facedistill import grid
 from stages.common import run
 from stages.transfer import parser, transfer
 
@@ -15,9 +15,8 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--task", required=True, choices=["triplet", "triplet_softmax"])
     args = arguments.parse_args()
-    teacher = MODELS / "teacher" / args.task
-    soft = teacher if args.task == "triplet_softmax" else MODELS / "teacher/classification"
-    transfer(args.task, args, soft, teacher)
+    soft = args.task if args.task == "triplet_softmax" else "classification"
+    transfer(args.task, args, grid.teacher(soft), grid.teacher(args.task))
 
 
 if __name__ == "__main__":

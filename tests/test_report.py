@@ -18,21 +18,14 @@ import yaml
 from facedistill import grid
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
-from facedistill.grid import Weights
-from facedistill.paths import CROPS, METRICS, MODELS, PAIRS, PREDICTIONS
+from facedistill.grid import OWN, TEACHER, TRANSFER, Layout, Weights, cells
+from facedistill.params import ParamsError
+from facedistill.paths import CROPS, EVALUATION, METRICS, MODELS
 from facedistill.report import style
 from facedistill.report.curves import curves
 from facedistill.report.provenance import Provenance
 from facedistill.report.render import render
-from facedistill.report.results import (
-    OWN,
-    TRANSFER,
-    Layout,
-    MissingResultError,
-    Paper,
-    Results,
-    cells,
-)
+from facedistill.report.results import MissingResultError, Paper, Results
 from facedistill.report.selection import choices, preferred, verdict
 from facedistill.report.tables import cell, report, teacher_sentence
 
@@ -95,7 +88,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
         task, student = c.key[:2]
         small = {"resnet50-2": 0, "resnet50-4": 4, "resnet50-8": 12}[student]
         value = round(float((6 if task == "alignment" else 78) - small * (task != "alignment") + rng.uniform(-3, 3)), 3)
-        node = files.setdefault(METRICS / c.file, {})
+        node = files.setdefault(METRICS / f"{c.run}.json", {})
         for name in c.path[:-1]:
             node = node.setdefault(name, {})
         node[c.path[-1]] = classification(student, value) if task == "classification" else transfer(task, value)
@@ -111,16 +104,17 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
     terms = ("loss", "softmax", "landmarks", "triplet", "soft", "hidden", "logits")
     for c in cells(Layout.read(root / "params.yaml")):
         write_curve(root / c.model / "curves", terms, rng)
-    write_rows(root / PAIRS / "teacher.parquet", {"classification": pairs(rng, 1.0)})
-    for student in params["students"]:
-        rows = {recipe: pairs(rng, 0.7 + 0.05 * i) for i, recipe in enumerate(grid.CLASSIFICATION)}
-        write_rows(root / PAIRS / "classification" / f"{student}.parquet", rows)
-    write_rows(root / PREDICTIONS / "teacher.parquet", {"alignment": predictions(rng, 0.5)})
-    for student in params["alignment"]["students"]:
-        init_target = {f"{i}/{t}": predictions(rng, 1.2) for i in ("pretrain", "distill") for t in grid.TARGETS}
-        write_rows(root / PREDICTIONS / f"alignment/{student}.parquet", init_target)
-        own = {init: predictions(rng, 0.9) for init in ("pretrain", "distill")}
-        write_rows(root / PREDICTIONS / f"own_alignment/{student}.parquet", own)
+    distances = {TEACHER: {"classification": pairs(rng, 1.0)}}
+    landmarks = {TEACHER: {"alignment": predictions(rng, 0.5)}}
+    for i, c in enumerate(cells(Layout.read(root / "params.yaml"))):
+        name = "/".join(c.path)
+        if c.task == "classification":
+            distances.setdefault(c.run, {})[name] = pairs(rng, 0.7 + 0.05 * i)
+        if c.task == "alignment":
+            landmarks.setdefault(c.run, {})[name] = predictions(rng, 1.2)
+    for file, runs in (("pairs", distances), ("landmarks", landmarks)):
+        for run, models in runs.items():
+            write_rows(root / EVALUATION / run / f"{file}.parquet", models)
 
 
 SHAPE = SIZE * np.array([[0.34, 0.4], [0.66, 0.4], [0.5, 0.6], [0.38, 0.75], [0.62, 0.75]])
@@ -217,15 +211,15 @@ def section(text: str, title: str) -> str:
 class TestResults:
     def test_every_number_stands_under_its_address(self, trained: Path) -> None:
         r = results(trained)
-        file = json.loads((trained / METRICS / "triplet/resnet50-4.json").read_text())
+        file = json.loads((trained / METRICS / "resnet50-4.json").read_text())["triplet"]
         assert r["triplet", "resnet50-4", "distill", "soft", "nn_top1"] == file["distill"]["soft"]["nn_top1"]
-        own = json.loads((trained / METRICS / "own_alignment/resnet50-8.json").read_text())
+        own = json.loads((trained / METRICS / "own/resnet50-8.json").read_text())["alignment"]
         assert r["alignment", "resnet50-8", "pretrain", OWN, "nme"] == own["pretrain"]["nme"]
         assert r["teacher", "alignment", "mean_shape_nrmse"] == 21.5
 
     def test_cells_are_those_of_the_parameters_whatever_else_lies_in_the_folder(self, copy: Path) -> None:
         (copy / "params.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
-        edit(copy, "classification/resnet50-8.json", lambda m: m.update(old={"top1": 99.87}))
+        edit(copy, "resnet50-8.json", lambda m: m["classification"].update(old={"top1": 99.87}))
         text = tables(copy)
         assert "ResNet-50/8" in text
         assert "ResNet-50/2" not in text
@@ -236,10 +230,8 @@ class TestResults:
         ("file", "stage"),
         [
             ("teacher.json", "evaluate_teacher"),
-            ("classification/resnet50-2.json", "evaluate_classification@resnet50-2"),
-            ("table1/resnet50-8.json", "evaluate_table1@resnet50-8"),
-            ("own_alignment/resnet50-8.json", "evaluate_own_alignment@resnet50-8"),
-            ("triplet_softmax/resnet50-4.json", "evaluate_verification@resnet50-4"),
+            ("resnet50-2.json", "evaluate@resnet50-2"),
+            ("own/resnet50-8.json", "evaluate_own@resnet50-8"),
         ],
     )
     def test_a_missing_file_names_the_stage_to_run(self, copy: Path, file: str, stage: str) -> None:
@@ -251,21 +243,24 @@ class TestResults:
         ("change", "message"),
         [
             (
-                lambda m: m["distill"].pop("soft"),
-                r"no distill\.soft; run `dvc repro -f evaluate_verification@resnet50-2",
+                lambda m: m["triplet"]["distill"].pop("soft"),
+                r"no triplet\.distill\.soft; run `dvc repro -f evaluate@resnet50-2",
             ),
-            (lambda m: m["pretrain"]["none"].update(nn_top1=None), r"pretrain\.none\.nn_top1 is None, not a number"),
-            (lambda m: m["pretrain"]["none"].update(nn_top1=float("nan")), "is nan, not a number"),
+            (
+                lambda m: m["triplet"]["pretrain"]["none"].update(nn_top1=None),
+                r"pretrain\.none\.nn_top1 is None, not a number",
+            ),
+            (lambda m: m["triplet"]["pretrain"]["none"].update(nn_top1=float("nan")), "is nan, not a number"),
         ],
     )
     def test_a_missing_or_empty_cell_is_named(self, copy: Path, change: Any, message: str) -> None:
-        edit(copy, "triplet/resnet50-2.json", change)
+        edit(copy, "resnet50-2.json", change)
         with pytest.raises(MissingResultError, match=message):
             results(copy)
 
     def test_a_student_that_is_not_defined_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(SMALL | {"table1": {"students": ["resnet18"]}}))
-        with pytest.raises(MissingResultError, match="'resnet18' is not a key of `students`"):
+        with pytest.raises(ParamsError, match="'resnet18' is not a key of `students`"):
             Layout.read(tmp_path / "params.yaml")
 
 
@@ -353,7 +348,7 @@ class TestTables:
     def test_says_in_words_when_the_teacher_does_not_lead(self, trained: Path, copy: Path) -> None:
         weak = "The teacher is not clearly better than the undistilled student here"
         assert weak not in section(tables(trained), "Table 2")
-        edit(copy, "classification/resnet50-8.json", lambda m: m["softmax_full"].update(top1=89.5))
+        edit(copy, "resnet50-8.json", lambda m: m["classification"]["softmax_full"].update(top1=89.5))
         text = tables(copy)
         assert weak in section(text, "Table 1")
         assert "| ResNet-50/8 | 1.75 | – | – | – | – | – | – |" in text
@@ -367,7 +362,7 @@ class TestTables:
     def test_the_share_of_the_lead_that_a_recipe_closes(self, copy: Path) -> None:
         """Teacher 91.25, undistilled 81.25: 83.75 closes a quarter of the lead, 76.25 loses half of it."""
         for recipe, top1 in (("softmax_full", 81.25), ("ours", 83.75), ("soft", 76.25), ("soft_full", 91.25)):
-            edit(copy, "classification/resnet50-2.json", lambda m, r=recipe, t=top1: m[r].update(top1=t))
+            edit(copy, "resnet50-2.json", lambda m, r=recipe, t=top1: m["classification"][r].update(top1=t))
         assert "| ResNet-50/2 | 10.00 | −50 % | 100 % | 25 % |  |  |  |" in tables(copy)
 
 
@@ -388,8 +383,8 @@ class TestSelection:
         nrmse = {"none": 5.0, "hidden": 4.0, "soft": 6.0}
         edit(
             copy,
-            "alignment/resnet50-8.json",
-            lambda m: m["distill"].update({t: {"nrmse": v, "nme": v} for t, v in nrmse.items()}),
+            "resnet50-8.json",
+            lambda m: m["alignment"]["distill"].update({t: {"nrmse": v, "nme": v} for t, v in nrmse.items()}),
         )
         rows = choices(results(copy), Paper())
         alignment = next(c for c in rows if (c.task, c.init) == ("alignment", "distill"))
@@ -427,8 +422,8 @@ class TestRender:
         ("file", "message"),
         [
             (MODELS / "resnet50-8/ours/curves/plots/metrics/step/soft.tsv", "soft.tsv: no such file"),
-            (PAIRS / "classification/resnet50-8.parquet", "run `dvc repro evaluate_classification@resnet50-8`"),
-            (PREDICTIONS / "own_alignment/resnet50-8.parquet", "run `dvc repro evaluate_own_alignment@resnet50-8`"),
+            (EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
+            (EVALUATION / "own/resnet50-8/landmarks.parquet", "run `dvc repro evaluate_own@resnet50-8`"),
         ],
     )
     def test_a_missing_file_of_a_plot_is_an_error(

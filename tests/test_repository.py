@@ -45,40 +45,27 @@ def test_every_recipe_depends_on_the_weights_that_it_starts_from_and_on_no_other
     assert seen == params["recipes"].keys() - {"softmax"}
 
 
-def test_every_transfer_depends_on_its_own_start_and_on_the_teachers_that_it_may_ask(stages: dict[str, Any]) -> None:
+def test_every_transfer_depends_on_its_starts_and_on_the_teachers_that_it_may_ask(stages: dict[str, Any]) -> None:
     found = 0
     for name, stage in stages.items():
-        if not (match := re.search(r"transfer_\w+ (?:--task (\S+) )?--student (\S+) --(?:own|init (\S+))", stage.cmd)):
+        if not (match := re.search(r"transfer_\w+ (?:--task (\S+) )?--student (\S+)", stage.cmd)):
             continue
-        task, student, init = match.groups()
+        task, student = match.groups()
         task = task or "alignment"
-        soft = task if task == "triplet_softmax" and init else "classification"
-        starts = [init] if init else grid.inits(task).values()
-        expected = {f"models/teacher/{task}", f"models/teacher/{soft}"} | {f"models/{student}/{s}" for s in starts}
+        expected = {f"models/teacher/{task}", "models/teacher/classification"}
+        expected |= {f"models/{student}/{start}" for start in grid.inits(task).values()}
         assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
         found += 1
-    assert found == (2 + 1) + (3 * 2 + 3) * 2
+    assert found == 2 * (1 + 3 * 2)
 
 
 def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]) -> None:
-    def leaves(cells: Any) -> list[str]:
-        return [leaf for c in cells.values() for leaf in leaves(c)] if isinstance(cells, dict) else [str(cells)]
-
     trained = {out for stage in stages.values() for out in outs(stage)}
-    tables = read(ROOT / "params.yaml")
-    groups = [("classification", student) for student in tables["students"]]
-    groups += [("table1", student) for student in tables["table1"]["students"]]
-    for prefix in ("", "own_"):
-        groups += [(f"{prefix}alignment", student) for student in tables["alignment"]["students"]]
-        groups += [(f"{prefix}{t}", s) for t in grid.TASKS[2:] for s in tables["verification"]["students"]]
-    for group, student in groups:
-        metrics = f"reports/metrics/{group}/{student}.json"
-        evaluation = [stage for stage in stages.values() if metrics in outs(stage)]
-        assert len(evaluation) == 1
-        assert group in evaluation[0].cmd.split()
-        for model in leaves(grid.cells(group, student)):
-            assert any(model == out or model.startswith(f"{out}/") for out in trained)
-            assert any(model == dep or model.startswith(f"{dep}/") for dep in deps(evaluation[0]))
+    for cell in grid.cells(grid.Layout.read(ROOT / "params.yaml")):
+        model, evaluation = str(cell.model), stages[cell.stage]
+        assert any(model == out or model.startswith(f"{out}/") for out in trained), model
+        assert any(model.startswith(f"{dep}/") for dep in deps(evaluation)), model
+        assert {f"reports/metrics/{cell.run}.json", f"reports/evaluation/{cell.run}"} == outs(evaluation)
 
 
 def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) -> None:

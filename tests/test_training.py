@@ -21,6 +21,7 @@ from facedistill.learning.losses.equation5 import EquationParams, Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import ParamsError
+from facedistill.paths import MODELS
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0)
@@ -89,7 +90,9 @@ def run(model: str, recipe: Recipe, **changes: object) -> None:
         "loader": LOADER,
         "seed": 0,
     }
-    train_cell(model, recipe, **(values | changes))  # type: ignore[arg-type]
+    folder = MODELS / model
+    start = folder.parent / recipe.start if recipe.start else None
+    train_cell(folder, recipe, start=start, **(values | changes))  # type: ignore[arg-type]
 
 
 def test_a_sample_depends_on_epoch_and_row_alone(crops: Crops) -> None:

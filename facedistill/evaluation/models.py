@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,21 +68,19 @@ class Evaluation:
         self.landmarks: list[pa.Table] = []
         self._crops: dict[tuple[str, Side], Crops] = {}
 
-    def of(self, task: TaskParams, models: Path | Mapping[str, Any], name: str = "") -> dict[str, Any]:
-        """The metrics of the model in a folder, or of each in a nested dictionary of folders; percent.
+    def of(self, task: TaskParams, model: Path, name: str) -> dict[str, Any]:
+        """The metrics of the model in a folder; percent.
 
         softmax: top-1 on the test photographs and LFW's View 2. landmarks: NRMSE and NME. triplet: nearest-neighbour
-        top-1. `name` opens the names in the tables that `save` writes.
+        top-1. `name` is the model's in the tables that `save` writes.
         """
-        if not isinstance(models, Path):
-            return {key: self.of(task, value, f"{name}/{key}".lstrip("/")) for key, value in models.items()}
         test = self._open(task.dataset, "test")
-        predicted = predict(models, test, task.input)
+        predicted = predict(model, test, task.input)
         if task.phi == "softmax":
             assert predicted.logits is not None
             known = test.labels >= 0
             accuracy = top1(predicted.logits[known], test.labels[known])
-            lfw = self._view2(models, task.input, name)
+            lfw = self._view2(model, task.input, name)
             return {"top1": accuracy, "lfw": lfw, "parameters": predicted.parameters}
         if task.phi == "landmarks":
             assert predicted.landmarks is not None
@@ -97,12 +94,12 @@ class Evaluation:
         errors = _landmark_errors(points.mean_shape(train.landmarks, len(test)), test)
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
-    def save(self, pairs: Path, predictions: Path) -> None:
-        """Parquet tables: a row for each model and pair, and for each model and photograph; nothing where empty."""
-        for path, tables in ((pairs, self.distances), (predictions, self.landmarks)):
+    def save(self, folder: Path) -> None:
+        """pairs.parquet, a row for each model and pair, and landmarks.parquet, for each model and photograph."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, tables in (("pairs", self.distances), ("landmarks", self.landmarks)):
             if tables:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                pq.write_table(pa.concat_tables(tables), path)
+                pq.write_table(pa.concat_tables(tables), folder / f"{name}.parquet")
 
     def _open(self, dataset: str, side: Side) -> Crops:
         """Once for all models: what it has read of labels, landmarks and pairs stays."""

@@ -23,7 +23,7 @@ from facedistill.learning.losses.equation5 import Equation5, EquationParams, Phi
 from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.learning.teachers import Teachers
 from facedistill.params import params
-from facedistill.paths import CROPS, MODELS
+from facedistill.paths import CROPS
 
 
 @params
@@ -50,7 +50,7 @@ class TrainingParams:
 
 
 def train_cell(
-    model: str,
+    model: Path,
     recipe: Recipe,
     task: TaskParams,
     network: NetworkParams,
@@ -59,13 +59,13 @@ def train_cell(
     training: TrainingParams,
     loader: LoaderParams,
     seed: int,
+    start: Path | None = None,
     soft_teacher: Path | None = None,
     hidden_teacher: Path | None = None,
 ) -> None:
-    """Train one network and save it as models/`model`, with its loss curves.
+    """Train one network and save it in the folder `model`, with its loss curves.
 
-    `model` is NETWORK/NAME, or longer (resnet50-8/alignment/ours/hidden); `recipe.start` names one under NETWORK.
-    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T, each a folder of a model.
+    `start` is the model that `recipe.start` names, `soft_teacher` gives P_T^τ and `hidden_teacher` K_T.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list, and
     DataError where alignment has crops without landmarks.
@@ -77,8 +77,8 @@ def train_cell(
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
         raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
     student = FaceNetwork(network, _classes(recipe, crops, soft_teacher), landmarks=task.phi == "landmarks")
-    if recipe.start:
-        checkpoint.warm_start(student, MODELS / model.split("/")[0] / recipe.start)
+    if start:
+        checkpoint.warm_start(student, start)
     teachers = Teachers(recipe, soft_teacher, hidden_teacher, device)
     loss = Equation5(recipe, equation, student, teachers.hidden)
 
@@ -89,11 +89,11 @@ def train_cell(
         sampler = ShuffledBatches(len(crops), task.batch, seed)
     batches = data.batches(sampler, loader.workers)
 
-    with Curves(MODELS / model / "curves", training.log_every) as curves:
+    with Curves(model / "curves", training.log_every) as curves:
         means = train(student, loss, teachers, sampler, batches, optimisation, device, training.precision, curves)
 
     record = {
-        "model": model,
+        "model": str(model),
         "task": asdict(task),
         "recipe": asdict(recipe),
         "equation": asdict(equation),
@@ -102,7 +102,7 @@ def train_cell(
         "data": {"dataset": task.dataset, "photographs": len(crops), "sha256": sha256(crops.folder / INDEX)},
         "last_epoch": means,
     }
-    checkpoint.save(MODELS / model, student, record)
+    checkpoint.save(model, student, record)
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:

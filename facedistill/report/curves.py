@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.grid import Weights
-from facedistill.report.results import Layout, MissingResultError, cells
+from facedistill.grid import Layout, Weights, cells
+from facedistill.report.results import MissingResultError
 
 SERIES = Path("curves/plots/metrics/step")
 """Where dvclive puts `step/TERM` below its folder."""

@@ -12,17 +12,17 @@ import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from facedistill import grid
 from facedistill.data.photograph import COORDINATES
 from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
+from facedistill.grid import TASKS, TEACHER, Layout, cells
 from facedistill.params import PARAMS_FILE, read
-from facedistill.paths import CROPS, METRICS, PAIRS, PREDICTIONS
+from facedistill.paths import CROPS, EVALUATION, METRICS
 from facedistill.report import pictures, plots, style
 from facedistill.report.curves import curves
 from facedistill.report.provenance import KINDS, Provenance
-from facedistill.report.results import Layout, MissingResultError, Paper, Results
-from facedistill.report.tables import TASKS, report
+from facedistill.report.results import MissingResultError, Paper, Results
+from facedistill.report.tables import TASK_NAMES, report
 
 DRAWN = 7
 """Test photographs in the picture of landmarks, evenly spread over the test side."""
@@ -46,21 +46,20 @@ def render(root: Path = Path()) -> None:
 def _plots(root: Path, layout: Layout, results: Results) -> Iterator[str]:
     """Save the plots of numbers; the Markdown that shows each."""
     folder = root / "reports/plots"
+    labels = {student.name: student.label for student in layout.students}
     drawn = list(curves(layout, read(root / PARAMS_FILE), root))
-    teacher = _roc(root / PAIRS / "teacher.parquet", "classification", "evaluate_teacher")
-    panels = {}
-    for student in layout.students:
-        file = root / PAIRS / "classification" / f"{student.name}.parquet"
-        stage = f"evaluate_classification@{student.name}"
-        panels[student.label] = {"teacher": teacher, **{r: _roc(file, r, stage) for r in grid.CLASSIFICATION}}
+    teacher = _roc(root, TEACHER, "classification", "evaluate_teacher")
+    panels = {student.label: {TEACHER: teacher} for student in layout.students}
+    for cell in cells(layout):
+        if cell.path[0] == "classification":
+            panels[labels[cell.key[1]]][cell.key[-1]] = _roc(root, cell.run, "/".join(cell.path), cell.stage)
 
     style.save(plots.accuracy_by_parameters(results), folder / "accuracy.png")
     yield "![Accuracy against parameters](plots/accuracy.png)"
     style.save(plots.roc_curves(panels), folder / "roc.png")
     yield "![ROC on pairs of people nobody trained on](plots/roc.png)"
-    labels = {student.name: student.label for student in layout.students}
-    for task in ("classification", *TASKS):
-        title = f"Learning curves, {TASKS.get(task, task)}"
+    for task in TASKS:
+        title = f"Learning curves, {TASK_NAMES.get(task, task)}"
         figure = plots.learning_curves([curve for curve in drawn if curve.task == task], labels, title)
         style.save(figure, folder / f"curves_{task}.png")
         yield f"![{title}](plots/curves_{task}.png)"
@@ -81,13 +80,13 @@ def _pictures(root: Path, layout: Layout, provenance: Provenance) -> Iterator[st
 def _landmarks(root: Path, layout: Layout) -> Figure:
     crops = Crops(root / CROPS / "alignment", "test")
     rows = np.linspace(0, len(crops) - 1, min(DRAWN, len(crops))).astype(int)
-    folder, stage = root / PREDICTIONS, "evaluate_{}alignment@{}"
-    shown = {"Teacher": _predictions(folder / "teacher.parquet", "alignment", crops, "evaluate_teacher")}
-    for s in layout.transfer["alignment"]:
-        alone = folder / "alignment" / f"{s.name}.parquet"
-        own = folder / "own_alignment" / f"{s.name}.parquet"
-        shown[f"{s.label}\nundistilled"] = _predictions(alone, "pretrain/none", crops, stage.format("", s.name))
-        shown[f"{s.label}\nyours"] = _predictions(own, "distill", crops, stage.format("own_", s.name))
+    shown = {"Teacher": _predictions(root, TEACHER, "alignment", crops, "evaluate_teacher")}
+    labels = {student.name: student.label for student in layout.students}
+    named = {("alignment", "pretrain", "none"): "undistilled", ("alignment", "distill"): "yours"}
+    for cell in cells(layout):
+        if name := named.get(cell.path):
+            points = _predictions(root, cell.run, "/".join(cell.path), crops, cell.stage)
+            shown[f"{labels[cell.key[1]]}\n{name}"] = points
     images = [crops.image(int(i)) for i in rows]
     return pictures.landmarks(images, crops.landmarks[rows], {label: p[rows] for label, p in shown.items()})
 
@@ -99,14 +98,15 @@ def _sheet(root: Path, layout: Layout) -> Figure:
     return pictures.sheet([[crops.image(int(i)) for i in row] for row in rows])
 
 
-def _roc(file: Path, model: str, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    pairs = _rows(file, model, stage)
+def _roc(root: Path, run: str, model: str, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pairs = _rows(root / EVALUATION / run / "pairs.parquet", model, stage)
     far, tpr, _ = roc(pairs["distance"].to_numpy(), pairs["same"].to_numpy())
     return far, tpr
 
 
-def _predictions(file: Path, model: str, crops: Crops, stage: str) -> NDArray[np.float64]:
+def _predictions(root: Path, run: str, model: str, crops: Crops, stage: str) -> NDArray[np.float64]:
     """(n, 5, 2) in pixels of the crops, in their order."""
+    file = root / EVALUATION / run / "landmarks.parquet"
     table = _rows(file, model, stage)
     if table["key"].to_pylist() != crops.keys:
         raise MissingResultError(f"{file}: other photographs than {crops.folder}'s; run `dvc repro -f {stage}`")

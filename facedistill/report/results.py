@@ -4,116 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from facedistill import grid
-from facedistill.grid import Weights
-from facedistill.params import PARAMS_FILE, check, read
+from facedistill.grid import TASKS, TEACHER, Layout, cells
 from facedistill.paths import METRICS
-
-TRANSFER = ("alignment", "triplet", "triplet_softmax")
-OWN = "own"
-"""The target of the cells that the user's own alpha and beta weigh."""
 
 
 class MissingResultError(ValueError):
     """A number or a file of an enumerated cell is not there: the message names the stage to run."""
-
-
-@dataclass(frozen=True)
-class Student:
-    """A network of `students` in params.yaml."""
-
-    name: str
-    architecture: str
-    divisor: int
-
-    @property
-    def label(self) -> str:
-        return f"ResNet-50/{self.divisor}" if self.architecture == "resnet50" else self.name
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What the tables hold. weights: of every target by name, the user's `own` last."""
-
-    students: tuple[Student, ...]
-    table1: tuple[Student, ...]
-    transfer: Mapping[str, tuple[Student, ...]]
-    weights: Mapping[str, Weights]
-
-    @classmethod
-    def read(cls, path: Path = PARAMS_FILE) -> Layout:
-        """From a parameter file. Raises ParamsError, also for a student of a table that `students` does not name."""
-        values = read(path)
-        known = {
-            name: Student(name, network["architecture"], network.get("divisor", 1))
-            for name, network in check(dict[str, dict[str, Any]], values["students"], f"{path}: students").items()
-        }
-
-        def students(section: str) -> tuple[Student, ...]:
-            names = check(tuple[str, ...], values[section]["students"], f"{path}: {section}.students")
-            if unknown := [name for name in names if name not in known]:
-                raise MissingResultError(f"{path}: {section}.students: {unknown[0]!r} is not a key of `students`")
-            return tuple(known[name] for name in names)
-
-        targets = check(dict[str, Weights], values["targets"], f"{path}: targets")
-        own = check(Weights, {key: values[key] for key in ("alpha", "beta")}, str(path))
-        verification = students("verification")
-        return cls(
-            students=tuple(known.values()),
-            table1=students("table1"),
-            transfer={"alignment": students("alignment"), "triplet": verification, "triplet_softmax": verification},
-            weights={name: targets[name] for name in grid.TARGETS} | {OWN: own},
-        )
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One trained model of a table.
-
-    key: its address in Results, (task, student, recipe) or (task, student, init, target).
-    path: where it stands in the JSON that `stage` writes as METRICS/`group`/STUDENT.json. model: its folder in MODELS.
-    """
-
-    key: tuple[str, ...]
-    group: str
-    path: tuple[str, ...]
-    stage: str
-    model: Path
-
-    @property
-    def student(self) -> str:
-        return self.key[1]
-
-    @property
-    def file(self) -> Path:
-        """Below METRICS."""
-        return Path(self.group) / f"{self.student}.json"
-
-
-def cells(layout: Layout) -> Iterator[Cell]:
-    """Every student's cell, in the order of the tables."""
-    for group in ("classification", "table1"):
-        for student in layout.students if group == "classification" else layout.table1:
-            for recipe, model in grid.cells(group, student.name).items():
-                key = ("classification", student.name, recipe)
-                yield Cell(key, group, (recipe,), f"evaluate_{group}@{student.name}", model)
-    for task, students in layout.transfer.items():
-        kind = "alignment" if task == "alignment" else "verification"
-        for student in students:
-            for init, targets in grid.cells(task, student.name).items():
-                for target, model in targets.items():
-                    stage = f"evaluate_{kind}@{student.name}"
-                    yield Cell((task, student.name, init, target), task, (init, target), stage, model)
-            for init, model in grid.cells(f"own_{task}", student.name).items():
-                stage = f"evaluate_own_{kind}@{student.name}"
-                yield Cell((task, student.name, init, OWN), f"own_{task}", (init,), stage, model)
 
 
 METRIC = {"alignment": "nrmse", "triplet": "nn_top1", "triplet_softmax": "nn_top1"}
@@ -139,13 +41,13 @@ class Results:
         self.layout = layout
         self._values: dict[tuple[str, ...], float] = {}
         document = cache(_document)
-        for task in ("classification", *TRANSFER):
-            file, stage = metrics / "teacher.json", "evaluate_teacher"
+        for task in TASKS:
+            file, stage = metrics / f"{TEACHER}.json", "evaluate_teacher"
             for number in _NUMBERS[task] + (_MEAN_SHAPE if task == "alignment" else ()):
                 self._values["teacher", task, *number] = _number(document(file, stage), (task, *number), file, stage)
         for cell in cells(layout):
-            file = metrics / cell.file
-            for number in _NUMBERS[cell.key[0]]:
+            file = metrics / f"{cell.run}.json"
+            for number in _NUMBERS[cell.task]:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
                 self._values[*cell.key, *number] = value
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from facedistill.grid import Weights
-from facedistill.report.results import METRIC, OWN, TRANSFER, Paper, Results
+from facedistill.grid import OWN, TRANSFER, Weights
+from facedistill.report.results import METRIC, Paper, Results
 
 TIE = 0.3
 """Points, in percent: a smaller gap tells nothing, since the paper publishes no variance."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from facedistill.grid import OWN, TRANSFER, Student
 from facedistill.report.provenance import Provenance
-from facedistill.report.results import METRIC, OWN, TRANSFER, Paper, Results, Student
+from facedistill.report.results import METRIC, Paper, Results
 from facedistill.report.selection import TIE, choices, verdict
 
 TITLES = {
@@ -13,7 +14,7 @@ TITLES = {
     "triplet": "Table 4. Verification with the triplet loss: nearest-neighbour top-1 (%)",
     "triplet_softmax": "Table 5. Verification with triplet and softmax loss: nearest-neighbour top-1 (%)",
 }
-TASKS = {"alignment": "alignment", "triplet": "triplet", "triplet_softmax": "triplet + softmax"}
+TASK_NAMES = {"alignment": "alignment", "triplet": "triplet", "triplet_softmax": "triplet + softmax"}
 INITS = {"pretrain": "Pretrain", "distill": "Distill"}
 ROWS = {
     "soft": "Scratch (Eq. 2)",
@@ -224,7 +225,7 @@ def _selection(results: Results, paper: Paper) -> list[str]:
     targets = [name for name in results.layout.weights if name not in ("none", OWN)]
     rows = [
         [
-            TASKS[choice.task],
+            TASK_NAMES[choice.task],
             choice.student,
             INITS[choice.init],
             *(f"{choice.gains[t]:+.2f} {verdict(choice.gains[t])}".replace("-", "−") for t in targets),

@@ -1,24 +1,34 @@
-"""Every loss against a naive loop in float64, and Equation 5 against its terms added by hand."""
+"""H, ‖·‖² and the triplet loss against naive loops in float64, and Equation 5 against its terms added by hand."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 import torch
 
-from facedistill.learning.losses.equation5 import Equation5, EquationParams, Recipe, Targets
-from facedistill.learning.losses.hidden import Hidden
-from facedistill.learning.losses.hint import Hint
-from facedistill.learning.losses.logits import Logits
+from facedistill.learning.losses.arcface import arcface
+from facedistill.learning.losses.cosface import cosface
+from facedistill.learning.losses.equation5 import Equation5, EquationParams, PhiName, PsiName, Recipe, Targets
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
 
-EQUATION = EquationParams(temperature=3, temperature_squared=False, margin=0.4, landmark_unit=0.1, reduction="sum")
+EQUATION = EquationParams(
+    temperature=3,
+    temperature_squared=False,
+    margin=0.4,
+    scale=16,
+    angular_margin=0.5,
+    cosine_margin=0.35,
+    landmark_unit=0.1,
+    reduction="sum",
+)
 
 
 def rng() -> np.random.Generator:
@@ -32,30 +42,32 @@ def softmax(row: np.ndarray) -> np.ndarray:
 
 def test_soft_cross_entropy_is_the_sum_of_equation_1() -> None:
     student, teacher = rng().normal(size=(2, 5, 7)) * 4
-    expected = 0.0
+    expected = []
     for a_s, a_t in zip(student, teacher, strict=True):
         p_t, p_s = softmax(a_t / 3), softmax(a_s / 3)
-        expected += -sum(p * math.log(q) for p, q in zip(p_t, p_s, strict=True)) / len(student)
+        expected.append(-sum(p * math.log(q) for p, q in zip(p_t, p_s, strict=True)))
     found = soft_cross_entropy(torch.tensor(student), torch.tensor(teacher), temperature=3)
-    assert found.item() == pytest.approx(expected, rel=1e-6)
+    assert found.tolist() == pytest.approx(expected)
 
 
 def test_soft_cross_entropy_is_least_where_the_student_is_the_teacher() -> None:
     teacher = torch.tensor(rng().normal(size=(4, 6)))
     student = teacher.clone().requires_grad_()
     loss = soft_cross_entropy(student, teacher, temperature=3)
-    loss.backward()
+    loss.sum().backward()
     assert student.grad is not None
-    assert student.grad.abs().max() < 1e-7
-    assert soft_cross_entropy(student + torch.eye(4, 6), teacher, 3) > loss
+    assert student.grad.abs().max() < 1e-12
+    assert (soft_cross_entropy(student + torch.eye(4, 6), teacher, 3) > loss).all()
 
 
 @pytest.mark.parametrize(("reduction", "divisor"), [("sum", 1), ("mean", 6)])
-def test_squared_distance_sums_or_averages_dimensions_and_averages_the_batch(reduction: str, divisor: int) -> None:
+def test_squared_distance_sums_or_averages_the_dimensions_of_a_sample(reduction: str, divisor: int) -> None:
     a, b = rng().normal(size=(2, 4, 3, 2))
-    expected = sum((a[i, j, k] - b[i, j, k]) ** 2 for i in range(4) for j in range(3) for k in range(2)) / 4 / divisor
+    expected = [
+        sum((a[i, j, k] - b[i, j, k]) ** 2 for j in range(3) for k in range(2)) / divisor for i in range(len(a))
+    ]
     found = squared_distance(torch.tensor(a), torch.tensor(b), reduction)  # type: ignore[arg-type]
-    assert found.item() == pytest.approx(expected, rel=1e-6)
+    assert found.tolist() == pytest.approx(expected)
 
 
 def naive_triplet(hidden: np.ndarray, labels: np.ndarray, margin: float) -> float:
@@ -96,34 +108,29 @@ def test_triplet_loss_refuses_a_batch_without_triplets(labels: list[int]) -> Non
         triplet_loss(torch.randn(3, 4), torch.tensor(labels), margin=0.4)
 
 
-def outputs(width: int, classes: int = 6, middle: int = 4) -> Outputs:
-    return Outputs(torch.randn(8, width), torch.randn(8, middle, 3, 3), torch.randn(8, classes), torch.rand(8, 5, 2))
+def outputs(width: int, classes: int = 6) -> Outputs:
+    """Of a ResNet-50/k with this hidden layer: what it gives for eight crops of 64 px, each layer a leaf."""
+    maps = tuple(torch.randn(8, width // 2**n, 16 // 2 ** (3 - n), 16 // 2 ** (3 - n)) for n in (3, 2, 1, 0))
+    leaves = Outputs(torch.randn(8, width), maps, torch.randn(8, classes), torch.rand(8, 5, 2))
+    for leaf in tensors(leaves):
+        leaf.requires_grad_()
+    return leaves
 
 
-def test_hidden_compares_the_projected_student_with_the_teacher() -> None:
-    term, student, teacher = Hidden(3, 5, "sum"), outputs(3), outputs(5)
-    weight, bias = (p.detach().double().numpy() for p in term.projector.parameters())
-    k_s, k_t = student.hidden.double().numpy(), teacher.hidden.double().numpy()
-    expected = np.mean([((weight @ s + bias - t) ** 2).sum() for s, t in zip(k_s, k_t, strict=True)])
-    assert term(student, teacher).item() == pytest.approx(expected, rel=1e-5)
+def tensors(layers: Outputs) -> Iterator[torch.Tensor]:
+    yield from (layers.hidden, *layers.maps, layers.logits, layers.landmarks)  # type: ignore[misc]
 
 
-def test_hint_widens_the_middle_map_pixel_by_pixel() -> None:
-    term, student, teacher = Hint(4, 6), outputs(3, middle=4), outputs(5, middle=6)
-    weight, bias = (p.detach().numpy() for p in term.regressor.parameters())
-    widened = np.einsum("oc,nchw->nohw", weight[:, :, 0, 0], student.middle.numpy()) + bias[:, None, None]
-    assert term(student, teacher).item() == pytest.approx(((widened - teacher.middle.numpy()) ** 2).mean(), rel=1e-5)
-
-
-def test_logits_is_the_squared_distance_of_raw_logits() -> None:
-    student, teacher = outputs(3), outputs(5)
-    expected = ((student.logits - teacher.logits) ** 2).sum(1).mean()  # type: ignore[operator]
-    assert torch.isclose(Logits("sum")(student, teacher), expected)
-
-
-def equation(recipe: Recipe, **changes: object) -> Equation5:
-    student = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=6, landmarks=True)
-    teacher = FaceNetwork(NetworkParams(architecture="resnet50", divisor=16), classes=6, landmarks=True)
+def equation(recipe: Recipe, widths: tuple[int, int] = (64, 128), **changes: object) -> Equation5:
+    student, teacher = (
+        FaceNetwork(
+            NetworkParams(architecture="resnet50", divisor=2048 // width),
+            classes=6,
+            landmarks=True,
+            scale=EQUATION.scale if recipe.margin_softmax else 0.0,
+        )
+        for width in widths
+    )
     return Equation5(recipe, replace(EQUATION, **changes), student, teacher)  # type: ignore[arg-type]
 
 
@@ -135,7 +142,16 @@ def test_equation_5_is_the_weighted_sum_of_its_terms() -> None:
     assert list(terms) == ["triplet", "softmax", "soft", "hidden", "loss"]
     expected = terms["triplet"] + terms["softmax"] + 0.7 * terms["soft"] + 0.2 * terms["hidden"]
     assert torch.isclose(terms["loss"], expected)
-    assert torch.isclose(terms["soft"], soft_cross_entropy(student.logits, teacher.logits, 3))  # type: ignore[arg-type]
+    assert torch.isclose(terms["soft"], soft_cross_entropy(student.logits, teacher.logits, 3).mean())  # type: ignore[arg-type]
+
+
+def test_margins_and_their_scale_are_those_of_the_parameters_and_the_network() -> None:
+    student, labels = outputs(64), torch.arange(8) % 6
+    args = (student._replace(logits=16 * torch.tanh(student.logits)), labels, torch.zeros(8, 5, 2), Targets(None, None))
+    found = equation(Recipe(phi="arcface"))(*args)
+    assert torch.isclose(found["loss"], arcface(args[0].logits, labels, 16, 0.5))  # type: ignore[arg-type]
+    found = equation(Recipe(phi="cosface"))(*args)
+    assert torch.isclose(found["loss"], cosface(args[0].logits, labels, 16, 0.35))  # type: ignore[arg-type]
 
 
 def test_temperature_squared_scales_the_soft_term_alone() -> None:
@@ -160,17 +176,45 @@ def test_terms_of_weight_0_are_not_computed_and_have_no_parameters() -> None:
     assert list(terms) == ["softmax", "loss"]
 
 
-def test_gradients_reach_the_student_and_the_projector_and_never_the_teacher() -> None:
+@pytest.mark.parametrize("psi", get_args(PsiName))
+def test_gradients_of_psi_reach_the_student_and_the_projector_and_never_the_teacher(psi: PsiName) -> None:
+    width = 64 if psi == "embedding" else 128
+    student, teacher = outputs(64), outputs(width)
+    loss = equation(Recipe(phi="none", beta=0.5, psi=psi), widths=(64, width))
+    terms = loss(student, torch.arange(8) % 6, torch.zeros(8, 5, 2), Targets(teacher, teacher))
+    assert list(terms) == [psi, "loss"]
+    assert torch.isclose(terms["loss"], 0.5 * terms[psi])
+    terms["loss"].backward()
+    assert all(leaf.grad is None for leaf in tensors(teacher))
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in loss.parameters())
+    assert bool(list(loss.parameters())) == (psi in ("hidden", "normalised", "hint"))
+    compared = {"logits": [student.logits], "hint": [student.maps[1]], "attention": student.maps}
+    reached = [leaf for leaf in tensors(student) if leaf.grad is not None and leaf.grad.abs().sum() > 0]
+    assert [id(leaf) for leaf in reached] == [id(leaf) for leaf in compared.get(psi, [student.hidden])]
+
+
+@pytest.mark.parametrize("phi", get_args(PhiName))
+def test_gradients_of_phi_and_h_reach_the_student_and_never_the_teacher(phi: PhiName) -> None:
+    student, teacher = outputs(64), outputs(128)
+    args = (student, torch.arange(8) // 2, torch.zeros(8, 5, 2), Targets(teacher, None))
+    terms = equation(Recipe(phi=phi, alpha=1))(*args)
+    own = {"landmarks": [student.landmarks], "triplet": [student.hidden], "none": []}.get(phi, [student.logits])
+    for term, layers in (("loss", [*own, student.logits]), ("soft", [student.logits])):
+        found = torch.autograd.grad(terms[term], layers, retain_graph=True)  # type: ignore[arg-type]
+        assert all(grad.abs().sum() > 0 for grad in found)
+    terms["loss"].backward()
+    assert all(leaf.grad is None for leaf in tensors(teacher))
+
+
+def test_a_step_through_networks_moves_every_weight_of_the_student() -> None:
     torch.manual_seed(0)
     student = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=4)
     teacher = FaceNetwork(NetworkParams(architecture="resnet50", divisor=16), classes=4)
     loss = Equation5(Recipe(phi="softmax", alpha=1, beta=1), EQUATION, student, teacher)
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     said = teacher(images)
-    terms = loss(student(images), torch.arange(4), torch.zeros(4, 5, 2), Targets(said, said))
-    terms["loss"].backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in loss.parameters())
-    assert sum(p.grad is not None for p in student.parameters()) == len(list(student.parameters()))
+    loss(student(images), torch.arange(4), torch.zeros(4, 5, 2), Targets(said, said))["loss"].backward()
+    assert all(p.grad is not None for p in student.parameters())
     assert all(p.grad is None for p in teacher.parameters())
 
 
@@ -178,3 +222,25 @@ def test_psi_without_a_teacher_is_refused() -> None:
     student = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32))
     with pytest.raises(ValueError, match="needs a teacher"):
         Equation5(Recipe(phi="none", beta=1), EQUATION, student, None)
+
+
+def test_a_margin_without_a_cosine_classifier_is_refused() -> None:
+    student = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=6)
+    with pytest.raises(ValueError, match=r"arcface: needs .* scale > 0"):
+        Equation5(Recipe(phi="arcface"), EQUATION, student, None)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "classifier"),
+    [
+        (Recipe(phi="none", beta=1), False),
+        (Recipe(phi="landmarks"), False),
+        (Recipe(phi="arcface"), True),
+        (Recipe(phi="triplet_softmax"), True),
+        (Recipe(phi="none", alpha=1), True),
+        (Recipe(phi="none", beta=1, psi="logits"), True),
+        (Recipe(phi="none", beta=1, psi="embedding", classifier="teacher"), True),
+    ],
+)
+def test_a_recipe_says_whether_it_needs_a_classifier(recipe: Recipe, classifier: bool) -> None:
+    assert recipe.needs_identity == classifier

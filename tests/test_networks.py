@@ -58,7 +58,15 @@ def test_a_folded_trunk_is_the_same_function() -> None:
         folded = trunk(images)
     assert sum(isinstance(module, nn.BatchNorm2d) for module in trunk.modules()) == 1
     assert torch.allclose(folded.hidden, expected.hidden, rtol=1e-3, atol=1e-4 * float(expected.hidden.abs().max()))
-    assert torch.allclose(folded.middle, expected.middle, rtol=1e-3, atol=1e-4 * float(expected.middle.abs().max()))
+    for a, b in zip(folded.maps, expected.maps, strict=True):
+        assert torch.allclose(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max()))
+
+
+def test_the_maps_are_the_four_stages() -> None:
+    trunk = ResNet50(8)
+    maps = trunk(torch.rand(2, 3, 64, 64) * 255).maps
+    assert [tuple(m.shape[1:]) for m in maps] == [(32, 16, 16), (64, 8, 8), (128, 4, 4), (256, 2, 2)]
+    assert trunk.map_widths == (32, 64, 128, 256)
 
 
 def test_heads_are_there_when_asked_for() -> None:

@@ -31,6 +31,7 @@ def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
         "network": asdict(network.params),
         "classes": network.classes,
         "landmarks": network.landmarks is not None,
+        "scale": network.scale,
         "parameters": sum(p.numel() for p in network.parameters()),
         "sha256": sha256(folder / WEIGHTS),
         "git_revision": _git_revision(),
@@ -45,9 +46,8 @@ def load(folder: Path) -> FaceNetwork:
     Raises ModelError where a file is missing, the weights do not match the recorded sha256, or do not fit the network.
     """
     card = read_card(folder)
-    network = FaceNetwork(
-        check(NetworkParams, card["network"], f"{folder / CARD}: network"), card["classes"], card["landmarks"]
-    )
+    params = check(NetworkParams, card["network"], f"{folder / CARD}: network")
+    network = FaceNetwork(params, card["classes"], card["landmarks"], card["scale"])
     network.load_state_dict(load_state(folder))
     return network
 
@@ -80,9 +80,10 @@ def warm_start(network: FaceNetwork, folder: Path) -> None:
     """
     state, own = load_state(folder), network.state_dict()
     fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
-    if missing := [name for name in own if name.startswith("trunk.") and name not in fitting]:
+    trunk = [name for name in own | state if name.startswith("trunk.")]
+    if different := [name for name in trunk if name not in fitting]:
         raise ModelError(
-            f"{folder}: not the same trunk as {network.params}: {len(missing)} tensors differ, as {missing[0]}"
+            f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, as {different[0]}"
         )
     network.load_state_dict(fitting, strict=False)
 

@@ -1,4 +1,4 @@
-"""The frozen teachers of a recipe."""
+"""The frozen teachers of a recipe, and the classifier that a student may inherit from one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from facedistill.learning.checkpoint import load
+from facedistill.learning.checkpoint import ModelError, load
 from facedistill.learning.device import place
 from facedistill.learning.losses.equation5 import Recipe, Targets
 from facedistill.learning.networks import FaceNetwork
@@ -15,14 +15,14 @@ from facedistill.learning.networks.fold import fold_batch_norm
 
 
 class Teachers:
-    """The teacher of H and the teacher of Ψ, loaded only where the recipe weighs their term above 0.
+    """The teacher of H (and of μ) and the teacher of Ψ, loaded only where the recipe asks them about each batch.
 
     They are in evaluation mode, take no gradient, are no part of the student, and are never saved. Where both are one
     model, it sees a batch once.
     """
 
     def __init__(self, recipe: Recipe, soft: Path | None, hidden: Path | None, device: torch.device) -> None:
-        self.soft = _frozen(soft, device) if soft and recipe.alpha > 0 else None
+        self.soft = _frozen(soft, device) if soft and recipe.needs_soft_teacher else None
         self.hidden: FaceNetwork | None = None
         if hidden and recipe.beta > 0:
             self.hidden = self.soft if self.soft and hidden == soft else _frozen(hidden, device)
@@ -40,3 +40,23 @@ def _frozen(folder: Path, device: torch.device) -> FaceNetwork:
     fold_batch_norm(network.trunk)
     place(network, device)
     return network
+
+
+def inherit_classifier(student: FaceNetwork, folder: Path) -> None:
+    """Give `student` the classifier of the model in `folder`, its class centres, and freeze it (ProxylessKD).
+
+    Raises ModelError where either has none, or they differ in the classes, the width of K or the scale of the logits.
+    """
+    teacher = load(folder)
+    ours, theirs = _classifier(student), _classifier(teacher)
+    if student.identity is None or teacher.identity is None or ours != theirs:
+        raise ModelError(f"{folder}: cannot inherit its classifier: the teacher has {theirs}, the student {ours}")
+    student.identity.load_state_dict(teacher.identity.state_dict())
+    student.identity.requires_grad_(False)
+
+
+def _classifier(network: FaceNetwork) -> str:
+    if network.identity is None:
+        return "none"
+    kind = f"cosines times {network.scale:g}" if network.scale else "dot products"
+    return f"one of {network.classes} people, by {kind}, on a hidden layer {network.trunk.width} wide"

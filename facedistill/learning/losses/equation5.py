@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal, NamedTuple
 
 import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
+from facedistill.learning.losses.arcface import arcface
+from facedistill.learning.losses.attention import attention
+from facedistill.learning.losses.cckd import cckd
+from facedistill.learning.losses.cosface import cosface
+from facedistill.learning.losses.embedding import Embedding
 from facedistill.learning.losses.hidden import Hidden
 from facedistill.learning.losses.hint import Hint
 from facedistill.learning.losses.logits import Logits
+from facedistill.learning.losses.maps import middle
+from facedistill.learning.losses.normalised import Normalised
+from facedistill.learning.losses.rkd import rkd
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import Reduction, squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
+from facedistill.learning.losses.weighting import teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.params import params
 
-PhiName = Literal["none", "softmax", "landmarks", "triplet", "triplet_softmax"]
-PsiName = Literal["hidden", "logits", "hint"]
+PhiName = Literal["none", "softmax", "arcface", "cosface", "landmarks", "triplet", "triplet_softmax"]
+PsiName = Literal["hidden", "normalised", "embedding", "logits", "hint", "attention", "rkd", "cckd"]
 
 
 @params
 class Recipe:
     """One experiment: a choice of Φ, α, β and Ψ, and of the weights that it starts from.
 
+    weighting: k of the teacher weighting, Φ + μ·(α·H + β·Ψ) sample by sample; None for μ = 1.
+    classifier: the student's own, or the soft teacher's class centres, copied before training and frozen (ProxylessKD).
     start: the model, of the same network, that gives the first weights; None for random ones.
     rate: which of `rates`; by default `scratch` from random weights and `initialised` from any others.
     """
@@ -33,8 +46,18 @@ class Recipe:
     alpha: Annotated[float, Field(ge=0)] = 0
     beta: Annotated[float, Field(ge=0)] = 0
     psi: PsiName = "hidden"
+    weighting: Annotated[float, Field(gt=0, le=1)] | None = None
+    classifier: Literal["own", "teacher"] = "own"
     start: str | None = None
     rate: Literal["scratch", "initialised"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weighting is None:
+            return
+        if not self.learns_classes:
+            raise ValueError(f"weighting compares how well two know the label, which phi: {self.phi} never teaches")
+        if self.beta > 0 and self.psi in ("rkd", "cckd"):
+            raise ValueError(f"weighting is by sample, and psi: {self.psi} is one value of a whole batch")
 
     @property
     def rate_name(self) -> str:
@@ -42,20 +65,46 @@ class Recipe:
         return self.rate or ("initialised" if self.start else "scratch")
 
     @property
+    def margin_softmax(self) -> bool:
+        """Whether Φ is a margin on angles, which takes a cosine classifier."""
+        return self.phi in ("arcface", "cosface")
+
+    @property
+    def learns_classes(self) -> bool:
+        """Whether Φ holds the classifier against the labels."""
+        return self.margin_softmax or "softmax" in self.phi
+
+    @property
     def needs_identity(self) -> bool:
-        """Whether the network is trained through its classifier."""
-        return "softmax" in self.phi or self.alpha > 0 or (self.beta > 0 and self.psi == "logits")
+        """Whether the network has a classifier: trained, trained through, or inherited."""
+        return (
+            self.learns_classes
+            or self.alpha > 0
+            or (self.beta > 0 and self.psi == "logits")
+            or self.classifier == "teacher"
+        )
+
+    @property
+    def needs_soft_teacher(self) -> bool:
+        """Whether the soft teacher is asked about each batch."""
+        return self.alpha > 0 or self.weighting is not None
 
 
 @params
 class EquationParams:
     """temperature: τ of Equation 1. temperature_squared: H times τ², as Hinton et al. do and the paper does not.
 
-    XX"""
+    margin: λ of the triplet loss. scale: s of a margin softmax, whose logits are s·cos θ. angular_margin: m of ArcFace,
+    in radians. cosine_margin: m of CosFace.
+    landmark_unit: unit of landmarks in their loss, as a share of the crop's side. reduction: ‖·‖² of Ψ over dimensions.
+    """
 
     temperature: Annotated[float, Field(gt=0)]
     temperature_squared: bool
     margin: Annotated[float, Field(gt=0)]
+    scale: Annotated[float, Field(gt=0)]
+    angular_margin: Annotated[float, Field(ge=0, lt=math.pi / 2)]
+    cosine_margin: Annotated[float, Field(ge=0, lt=1)]
     landmark_unit: Annotated[float, Field(gt=0)]
     reduction: Reduction
 
@@ -74,14 +123,19 @@ class Equation5(nn.Module):
     """The loss of one recipe. A term of weight 0 is neither computed nor asked of a teacher.
 
     Its own parameters are the projectors of Ψ: trained with the student, thrown away after.
+
+    Raises ValueError where Ψ has no teacher or a margin softmax no cosine classifier, and ParamsError where Ψ cannot
+    compare the two networks.
     """
 
     def __init__(
         self, recipe: Recipe, equation: EquationParams, student: FaceNetwork, teacher: FaceNetwork | None
     ) -> None:
         super().__init__()
-        self.recipe, self.equation = recipe, equation
-        self.psi: nn.Module | None = None
+        self.recipe, self.equation, self.scale = recipe, equation, student.scale
+        if recipe.margin_softmax and not student.scale:
+            raise ValueError(f"phi = {recipe.phi}: needs a student with a cosine classifier, of scale > 0")
+        self.psi: Callable[[Outputs, Outputs], Tensor] | None = None
         if recipe.beta > 0:
             if teacher is None:
                 raise ValueError(f"beta = {recipe.beta}: Ψ needs a teacher")
@@ -89,30 +143,36 @@ class Equation5(nn.Module):
             match recipe.psi:
                 case "hidden":
                     self.psi = Hidden(s.width, t.width, equation.reduction)
+                case "normalised":
+                    self.psi = Normalised(s.width, t.width)
+                case "embedding":
+                    self.psi = Embedding(s.width, t.width, equation.reduction)
                 case "logits":
                     self.psi = Logits(equation.reduction)
                 case "hint":
-                    self.psi = Hint(s.middle_width, t.middle_width)
+                    self.psi = Hint(middle(s.map_widths), middle(t.map_widths))
+                case "attention":
+                    self.psi = attention
+                case "rkd":
+                    self.psi = rkd
+                case "cckd":
+                    self.psi = cckd
 
     def forward(self, student: Outputs, labels: Tensor, landmarks: Tensor, targets: Targets) -> dict[str, Tensor]:
         """The terms by name, unweighted, and their weighted sum as `loss`; all scalars.
 
+        With teacher weighting also `mu`, its mean, and `mu_below_1`, the share of samples whose teacher is held back.
         labels: (N,) identities. landmarks: (N, 5, 2) in units of the crop's side.
         """
         terms = self._phi(student, labels, landmarks)
         total = [*terms.values()]
-        if self.recipe.alpha > 0:
-            assert student.logits is not None
-            assert targets.soft is not None
-            assert targets.soft.logits is not None
-            tau = self.equation.temperature
-            terms["soft"] = soft_cross_entropy(student.logits, targets.soft.logits, tau)
-            if self.equation.temperature_squared:
-                terms["soft"] = terms["soft"] * tau**2
-            total.append(self.recipe.alpha * terms["soft"])
-        if self.psi is not None:
-            terms[self.recipe.psi] = self.psi(student, targets.hidden)
-            total.append(self.recipe.beta * terms[self.recipe.psi])
+        mu: Tensor | float = 1.0
+        if self.recipe.weighting is not None:
+            mu = teacher_weighting(_logits(student), _logits(targets.soft), labels, self.recipe.weighting)
+            terms |= {"mu": mu.mean(), "mu_below_1": (mu < 1).float().mean()}
+        for name, weight, term in self._guidance(student, targets):
+            terms[name] = term.mean()
+            total.append(weight * (mu * term).mean())
         terms["loss"] = sum(total[1:], start=total[0])
         return terms
 
@@ -122,10 +182,29 @@ class Equation5(nn.Module):
         if "triplet" in self.recipe.phi:
             terms["triplet"] = triplet_loss(student.hidden, labels, self.equation.margin)
         if "softmax" in self.recipe.phi:
-            assert student.logits is not None
-            terms["softmax"] = F.cross_entropy(student.logits.float(), labels)
+            terms["softmax"] = F.cross_entropy(_logits(student), labels)
+        if self.recipe.phi == "arcface":
+            terms["arcface"] = arcface(_logits(student), labels, self.scale, self.equation.angular_margin)
+        if self.recipe.phi == "cosface":
+            terms["cosface"] = cosface(_logits(student), labels, self.scale, self.equation.cosine_margin)
         if self.recipe.phi == "landmarks":
             assert student.landmarks is not None
             unit = self.equation.landmark_unit
-            terms["landmarks"] = squared_distance(student.landmarks / unit, landmarks / unit, "sum")
+            terms["landmarks"] = squared_distance(student.landmarks / unit, landmarks / unit).mean()
         return terms
+
+    def _guidance(self, student: Outputs, targets: Targets) -> Iterator[tuple[str, float, Tensor]]:
+        """What the teachers add: name, weight, and the term, (N,) or, where it is one of the whole batch, a scalar."""
+        if self.recipe.alpha > 0:
+            tau = self.equation.temperature
+            soft = soft_cross_entropy(_logits(student), _logits(targets.soft), tau)
+            yield "soft", self.recipe.alpha, soft * tau**2 if self.equation.temperature_squared else soft
+        if self.psi is not None:
+            assert targets.hidden is not None
+            yield self.recipe.psi, self.recipe.beta, self.psi(student, targets.hidden)
+
+
+def _logits(outputs: Outputs | None) -> Tensor:
+    assert outputs is not None
+    assert outputs.logits is not None
+    return outputs.logits

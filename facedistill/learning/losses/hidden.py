@@ -9,7 +9,7 @@ from facedistill.learning.networks import Outputs
 
 
 class Hidden(nn.Module):
-    """‖P·K_S − K_T‖². The linear projector P widens K_S to K_T; it is trained with the student, and not saved."""
+    """‖P·K_S − K_T‖², (N,). The linear projector P widens K_S to K_T; it is trained with the student, and not saved."""
 
     def __init__(self, student_width: int, teacher_width: int, reduction: Reduction) -> None:
         super().__init__()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from facedistill.learning.losses.maps import middle, same_resolution
 from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.networks import Outputs
 
 
 class Hint(nn.Module):
-    """Mean squared difference between the middle feature maps, the student's widened by a 1x1 convolution.
+    """Mean squared difference between the middle feature maps, (N,), the student's widened by a 1x1 convolution.
 
     Always averaged over the map: a sum over its thousands of values would drown every learning rate.
     """
@@ -19,4 +20,5 @@ class Hint(nn.Module):
         self.regressor = nn.Conv2d(student_width, teacher_width, 1)
 
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
-        return squared_distance(self.regressor(student.middle.float()), teacher.middle.detach(), "mean")
+        ours, theirs = same_resolution(middle(student.maps).float(), middle(teacher.maps).detach().float())
+        return squared_distance(self.regressor(ours), theirs, "mean")

@@ -9,7 +9,7 @@ from facedistill.learning.networks import Outputs
 
 
 class Logits(nn.Module):
-    """‖a_S − a_T‖² between the logits of the student and of the teacher, before any softmax."""
+    """‖a_S − a_T‖², (N,), between the logits of the student and of the teacher, before any softmax."""
 
     def __init__(self, reduction: Reduction) -> None:
         super().__init__()

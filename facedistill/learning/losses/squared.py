@@ -10,6 +10,6 @@ Reduction = Literal["sum", "mean"]
 
 
 def squared_distance(a: Tensor, b: Tensor, reduction: Reduction = "sum") -> Tensor:
-    """‖a − b‖² of (N, …) tensors: summed (or averaged, for `mean`) over the dimensions, averaged over the batch."""
-    squares = (a.float() - b.float()).square().flatten(1)
-    return (squares.sum(1) if reduction == "sum" else squares.mean(1)).mean()
+    """‖a − b‖² of (N, …) tensors, one value a sample, (N,): the dimensions summed or, for `mean`, averaged."""
+    squares = (a - b).square().flatten(1)
+    return squares.sum(1) if reduction == "sum" else squares.mean(1)

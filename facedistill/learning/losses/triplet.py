@@ -15,7 +15,7 @@ def triplet_loss(hidden: Tensor, labels: Tensor, margin: float) -> Tensor:
 
     Raises ValueError for a batch without a positive pair or without a negative.
     """
-    unit = F.normalize(hidden.float(), dim=1)
+    unit = F.normalize(hidden, dim=1)
     distances = 2 - 2 * unit @ unit.T
     same = labels[:, None] == labels[None, :]
     positive = same & ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)

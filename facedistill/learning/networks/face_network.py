@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import Field
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facedistill.learning.networks.resnet import ResNet50
-from facedistill.params import params
-
-
-@params
-class NetworkParams:
-    """architecture and divisor: ResNet-50/k has every layer's kernels divided by k."""
-
-    architecture: Literal["resnet50"]
-    divisor: Annotated[int, Field(ge=1)] = 1
+from facedistill.learning.networks.registry import NetworkParams, build_trunk
 
 
 class Outputs(NamedTuple):
     """What one pass through a network gives, in float32 also under autocast; None where it has no such head.
 
     hidden: (N, width) the layer under the classifier, K.
-    middle: (N, C, h, w) after the trunk's second stage, as autocast left it.
+    maps: the last (N, C, h, w) at each resolution of the trunk, coarse ones last, as autocast left them.
     logits: (N, classes), a. landmarks: (N, 5, 2) in units of the crop's side, R = fc(K).
     """
 
     hidden: Tensor
-    middle: Tensor
+    maps: tuple[Tensor, ...]
     logits: Tensor | None
     landmarks: Tensor | None
+
+
+class CosineHead(nn.Linear):
+    """s · cos θ between K, (N, width), and each class centre, (classes, width) rows of `weight`: (N, classes)."""
+
+    def __init__(self, width: int, classes: int, scale: float) -> None:
+        super().__init__(width, classes, bias=False)
+        self.scale = scale
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        # A cosine near 1 in bf16 would be off by degrees.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return self.scale * F.linear(F.normalize(hidden.float()), F.normalize(self.weight))
 
 
 class LandmarkHead(nn.Linear):
@@ -45,17 +49,25 @@ class LandmarkHead(nn.Linear):
         super().__init__(width, 10)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        return 0.5 + 0.1 * super().forward(hidden * self.in_features**-0.5).view(-1, 5, 2)
+        # Coordinates in bf16 would be off by a fraction of a pixel.
+        with torch.autocast(hidden.device.type, enabled=False):
+            return 0.5 + 0.1 * super().forward(hidden.float() * self.in_features**-0.5).view(-1, 5, 2)
 
 
 class FaceNetwork(nn.Module):
-    """Images (N, 3, H, W), RGB, 0 to 255, to Outputs. `classes` is 0 for a network without an identity head."""
+    """Images (N, 3, H, W), RGB, 0 to 255, to Outputs. `classes` is 0 for a network without an identity head.
 
-    def __init__(self, network: NetworkParams, classes: int = 0, landmarks: bool = False) -> None:
+    scale: s of a cosine classifier, whose logits are s · cos θ; 0 for a linear one.
+    """
+
+    def __init__(self, network: NetworkParams, classes: int = 0, landmarks: bool = False, scale: float = 0.0) -> None:
         super().__init__()
-        self.params = network
-        self.trunk = ResNet50(network.divisor)
-        self.identity = nn.Linear(self.trunk.width, classes) if classes else None
+        self.params, self.scale = network, scale
+        self.trunk = build_trunk(network)
+        self.identity: nn.Linear | None = None
+        if classes:
+            width = self.trunk.width
+            self.identity = CosineHead(width, classes, scale) if scale else nn.Linear(width, classes)
         self.landmarks = LandmarkHead(self.trunk.width) if landmarks else None
 
     @property
@@ -64,9 +76,7 @@ class FaceNetwork(nn.Module):
         return self.identity.out_features if self.identity else 0
 
     def forward(self, images: Tensor) -> Outputs:
-        hidden, middle = self.trunk(images.float())
+        hidden, maps = self.trunk(images.float())
         logits = self.identity(hidden).float() if self.identity else None
-        # Coordinates in bf16 would be off by a fraction of a pixel.
-        with torch.autocast(images.device.type, enabled=False):
-            landmarks = self.landmarks(hidden.float()) if self.landmarks else None
-        return Outputs(hidden.float(), middle, logits, landmarks)
+        landmarks = self.landmarks(hidden) if self.landmarks else None
+        return Outputs(hidden.float(), maps, logits, landmarks)

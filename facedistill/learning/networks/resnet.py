@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from torch import Tensor, nn
+
+from facedistill.learning.networks.trunk import Trunk
 
 BLOCKS = (3, 4, 6, 3)
 EXPANSION = 4
-
-
-class Features(NamedTuple):
-    """hidden: (N, C) the pooled layer under the classifier, K. middle: (N, C', h, w) at half of the depth."""
-
-    hidden: Tensor
-    middle: Tensor
 
 
 class Bottleneck(nn.Module):
@@ -45,18 +38,14 @@ class Bottleneck(nn.Module):
         return self.relu(self.bn3(self.conv3(x)) + shortcut)  # type: ignore[no-any-return]
 
 
-class ResNet50(nn.Module):
-    """The trunk: batch norm on the raw input in place of any mean subtraction, then ResNet-50/k up to the pooled layer.
+class ResNet50(Trunk):
+    """ResNet-50/k, its layers under torchvision's names; the maps are its four stages, 256 / k to 2048 / k wide."""
 
-    Images are (N, 3, H, W), RGB, float, 0 to 255. `width` is that of K: 2048 / k. `middle` is 1024 / k wide.
-    """
-
-    def __init__(self, divisor: int = 1) -> None:
-        super().__init__()
+    def __init__(self, divisor: int = 1, embedding: int = 0) -> None:
         if 64 % divisor:
             raise ValueError(f"ResNet-50/{divisor}: 64 kernels cannot be divided by {divisor}")
         width = 64 // divisor
-        self.input_norm = nn.BatchNorm2d(3)
+        super().__init__(tuple(width * EXPANSION * 2**i for i in range(4)), smallest_side=1, embedding=embedding)
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
@@ -65,9 +54,6 @@ class ResNet50(nn.Module):
         self.layer2 = self._stage(width * 4, width * 2, BLOCKS[1], stride=2)
         self.layer3 = self._stage(width * 8, width * 4, BLOCKS[2], stride=2)
         self.layer4 = self._stage(width * 16, width * 8, BLOCKS[3], stride=2)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.width = width * 8 * EXPANSION
-        self.middle_width = width * 2 * EXPANSION
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -80,7 +66,8 @@ class ResNet50(nn.Module):
         rest = (Bottleneck(channels * EXPANSION, channels, 1) for _ in range(blocks - 1))
         return nn.Sequential(Bottleneck(channels_in, channels, stride), *rest)
 
-    def forward(self, images: Tensor) -> Features:
-        x = self.relu(self.bn1(self.conv1(self.input_norm(images))))
-        middle = self.layer2(self.layer1(self.maxpool(x)))
-        return Features(self.avgpool(self.layer4(self.layer3(middle))).flatten(1), middle)
+    def maps(self, x: Tensor) -> tuple[Tensor, ...]:
+        x1 = self.layer1(self.maxpool(self.relu(self.bn1(self.conv1(x)))))
+        x2 = self.layer2(x1)
+        x3 = self.layer3(x2)
+        return x1, x2, x3, self.layer4(x3)

@@ -1,0 +1,32 @@
+"""What every comparison of embeddings by cosine needs: unit rows, and blocks that bound its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+BLOCK_BYTES = 64 * 2**20
+"""Most memory that one block of float64 cosines may take."""
+
+
+def unit_rows(embeddings: Tensor) -> Tensor:
+    """(n, d) on its device, as float64 rows of length 1.
+
+    Raises ValueError for another shape, and naming a row that is zero or not finite.
+    """
+    if embeddings.ndim != 2:
+        raise ValueError(f"expected (n, d) embeddings, found {tuple(embeddings.shape)}")
+    rows = embeddings.double()
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    if len(bad := torch.nonzero(~torch.isfinite(norms[:, 0]) | (norms[:, 0] == 0))):
+        raise ValueError(f"embedding {int(bad[0])} has norm {float(norms[bad[0, 0]])}: it has no direction")
+    unit: Tensor = rows / norms
+    return unit
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Slices of 0 … rows − 1, in order, so that a slice by `columns` float64 takes no more than BLOCK_BYTES."""
+    step = max(1, BLOCK_BYTES // (8 * max(columns, 1)))
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

@@ -1,0 +1,59 @@
+"""One embedding space, two models: a gallery embedded by one of them, searched with probes embedded by the other.
+
+With one model on both sides these are its own numbers: `retrieval.nearest_neighbour_top1` and `pairs.view2`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from facedistill.data.shards import PairRows
+from facedistill.evaluation.cosine import blocks, unit_rows
+from facedistill.evaluation.pairs import View2, embedding_distances, view2
+
+
+def rank1(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> float:
+    """Percent of photographs whose nearest other one in the gallery, by cosine, shows the same person.
+
+    probes, gallery: (n, d) of the same photographs in the same order, each by its own model. identities: (n,).
+    Each photograph is a probe against all others: nothing is left to the choice of one photograph a person for the
+    gallery. A probe never meets itself; someone with a single photograph is a probe too, and always a miss.
+    Raises ValueError for shapes that disagree, fewer than two photographs, and a row that is zero or not finite.
+    """
+    _check(probes, gallery)
+    names = np.asarray(identities)
+    if names.shape != (len(probes),) or len(probes) < 2:
+        raise ValueError(f"expected (n,) identities with n = {len(probes)} >= 2, found {names.shape}")
+    person = torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(probes.device)
+    queries, others = unit_rows(probes), unit_rows(gallery)
+    hits = 0
+    for block in blocks(len(queries), len(others)):
+        cosines = queries[block] @ others.T
+        cosines.diagonal(offset=block.start).fill_(-torch.inf)
+        hits += int((person[cosines.argmax(dim=1)] == person[block]).sum())
+    return 100 * hits / len(queries)
+
+
+def cross_view2(first: Tensor, second: Tensor, pairs: PairRows) -> View2:
+    """LFW's View 2 across models: of each pair, one photograph by the first model and the other by the second.
+
+    first, second: (n, d) of the same photographs. Each pair counts twice in its fold, with a by the first model and
+    with b by it, and both under one threshold: which photograph a protocol lists first means nothing.
+    Raises ValueError for shapes that disagree, and what `view2` and `embedding_distances` raise.
+    """
+    _check(first, second)
+    n = len(first)
+    a, b = np.concatenate([pairs.a, pairs.a + n]), np.concatenate([pairs.b + n, pairs.b])
+    distances = embedding_distances(torch.cat([first, second]).cpu().numpy(), a, b)
+    return view2(distances, np.tile(pairs.same, 2), np.tile(pairs.fold, 2))
+
+
+def _check(first: Tensor, second: Tensor) -> None:
+    if first.shape != second.shape or first.ndim != 2:
+        raise ValueError(
+            f"two models share a space where both embed the same photographs in the same width; "
+            f"found (n, d) = {tuple(first.shape)} and {tuple(second.shape)}"
+        )

@@ -1,0 +1,87 @@
+"""True positive rate at a false accept rate, over all pairs of a set of photographs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from facedistill.evaluation.cosine import blocks, unit_rows
+
+MIN_FALSE_ACCEPTS = 5
+"""Fewest false accepts that may set a threshold. A count of k deviates by √k: with 5 the FAR is known to 45 % of
+itself, with 30 (Doddington's rule of 30) to 18 %, and pairs that share photographs count for less."""
+
+
+class TooFewNegatives(ValueError):
+    """A false accept rate that the pairs of two people are too few to resolve."""
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """tpr: percent of the pairs of one person that are accepted.
+
+    threshold: a pair is accepted where its cosine is above. positives, negatives: pairs of one person and of two.
+    """
+
+    tpr: float
+    threshold: float
+    positives: int
+    negatives: int
+
+
+def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> OperatingPoint:
+    """The highest TPR at which no more than `far` of the pairs of two people are accepted, over all n(n − 1)/2 pairs.
+
+    embeddings: (n, d) on any device, compared by cosine. identities: (n,) of any kind that can be sorted. For a subset
+    pass its rows alone: the threshold is then set on the subset's own negatives.
+    Exact: every cosine is computed in float64 and compared as float32, so that duplicates tie, and of a tie all or none
+    are accepted. Memory: some blocks of cosines, the positives, and a share `far` of the negatives.
+    Raises TooFewNegatives, and ValueError for shapes that disagree, a FAR outside 0..1, nobody with two photographs,
+    and an embedding that is zero or not finite.
+    """
+    names = np.asarray(identities)
+    if not 0 < far < 1:
+        raise ValueError(f"a FAR lies between 0 and 1, found {far}")
+    if names.shape != embeddings.shape[:1]:
+        raise ValueError(
+            f"expected (n, d) embeddings and (n,) identities, found {tuple(embeddings.shape)} and {names.shape}"
+        )
+    unit = unit_rows(embeddings)
+    n = len(unit)
+    numbers, counts = np.unique(names, return_inverse=True, return_counts=True)[1:]
+    positives = int((counts * (counts - 1) // 2).sum())
+    negatives = n * (n - 1) // 2 - positives
+    if not positives:
+        raise ValueError(f"{n} photographs of {len(counts)} people: nobody has two, so there is no positive pair")
+    accepted = _accepted(far, negatives)
+    if accepted < MIN_FALSE_ACCEPTS:
+        raise TooFewNegatives(
+            f"a FAR of {far:g} on {negatives} pairs of two people allows {accepted} false accepts, fewer than "
+            f"{MIN_FALSE_ACCEPTS}: it takes {ceil(MIN_FALSE_ACCEPTS / far)} such pairs, or a higher FAR"
+        )
+
+    person = torch.from_numpy(numbers).to(unit.device)
+    genuine, impostor, floor = [], unit.new_empty(0, dtype=torch.float32), -2.0
+    for block in blocks(n, n):
+        cosines = (unit[block] @ unit[block.start :].T).float()
+        once = torch.ones_like(cosines, dtype=torch.bool).triu_(1)
+        same = person[block, None] == person[block.start :]
+        genuine.append(cosines[once & same])
+        # The first impostor that must stay out has `accepted` above it: what lies below so many is never needed.
+        impostor = torch.cat([impostor, cosines[once & ~same & (cosines > floor)]])
+        if len(impostor) > accepted:
+            impostor = impostor.topk(accepted + 1, sorted=False).values
+            floor = float(impostor.min())
+    tpr = 100 * float((torch.cat(genuine) > floor).double().mean())
+    return OperatingPoint(tpr, floor, positives, negatives)
+
+
+def _accepted(far: float, negatives: int) -> int:
+    """The most false accepts whose share is no more than `far`, whatever the product rounds to."""
+    most = int(far * negatives)
+    return most + 1 if (most + 1) / max(negatives, 1) <= far else most

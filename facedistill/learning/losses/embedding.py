@@ -1,0 +1,28 @@
+"""Ψ: the embedding itself, L2KD (the baseline of ProxylessKD)."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from facedistill.learning.losses.squared import Reduction, squared_distance
+from facedistill.learning.networks import Outputs
+from facedistill.params import ParamsError
+
+
+class Embedding(nn.Module):
+    """‖K_S − K_T‖², (N,), without a projector: the student learns to stand in the teacher's own space.
+
+    Raises ParamsError where K_S and K_T differ in width.
+    """
+
+    def __init__(self, student_width: int, teacher_width: int, reduction: Reduction) -> None:
+        super().__init__()
+        if student_width != teacher_width:
+            raise ParamsError(
+                f"psi: embedding: the student's hidden layer is {student_width} wide and the teacher's "
+                f"{teacher_width}; give both networks one `embedding`, or take psi: hidden, which has a projector"
+            )
+        self.reduction = reduction
+
+    def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
+        return squared_distance(student.hidden, teacher.hidden.detach(), self.reduction)

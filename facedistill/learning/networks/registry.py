@@ -1,0 +1,74 @@
+"""Every architecture by its name in params.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from facedistill.learning.networks.conv5 import Conv5
+from facedistill.learning.networks.densenet import DenseNet
+from facedistill.learning.networks.face_resnet import FaceResNet
+from facedistill.learning.networks.inception_resnet import InceptionResNet
+from facedistill.learning.networks.mobilenet import MobileNet
+from facedistill.learning.networks.resnet import ResNet50
+from facedistill.learning.networks.shufflenet import ShuffleNet
+from facedistill.learning.networks.squeezenet import SqueezeNet
+from facedistill.learning.networks.trunk import Trunk
+from facedistill.params import params
+
+Architecture = Literal[
+    "resnet50",
+    "resnet27",
+    "resnet27_thin",
+    "resnet43_thin",
+    "resnet53_thin",
+    "conv5",
+    "squeezenet",
+    "mobilenet",
+    "shufflenet",
+    "densenet",
+    "inception_resnet",
+]
+
+# The trunk of each, by the width of its embedding; ResNet-50 has a divisor besides.
+TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
+    "resnet27": partial(FaceResNet, 32, (1, 2, 5, 3)),
+    "resnet27_thin": partial(FaceResNet, 16, (1, 2, 5, 3)),
+    "resnet43_thin": partial(FaceResNet, 13, (2, 3, 9, 5)),
+    "resnet53_thin": partial(FaceResNet, 12, (2, 4, 11, 7)),
+    "conv5": Conv5,
+    "squeezenet": SqueezeNet,
+    "mobilenet": MobileNet,
+    "shufflenet": ShuffleNet,
+    "densenet": DenseNet,
+    "inception_resnet": InceptionResNet,
+}
+
+
+@params
+class NetworkParams:
+    """divisor: ResNet-50/k has every layer's kernels divided by k; 1 for all other architectures.
+
+    embedding: width of a linear layer after pooling, which then is the hidden layer K; 0 for none.
+    """
+
+    architecture: Architecture
+    divisor: Annotated[int, Field(ge=1)] = 1
+    embedding: Annotated[int, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        if self.divisor != 1 and self.architecture != "resnet50":
+            raise ValueError(f"only resnet50 has a divisor, not {self.architecture}")
+
+
+def build_trunk(network: NetworkParams) -> Trunk:
+    """A trunk with random weights.
+
+    Raises ValueError for a divisor that does not divide 64.
+    """
+    if network.architecture == "resnet50":
+        return ResNet50(network.divisor, network.embedding)
+    return TRUNKS[network.architecture](network.embedding)

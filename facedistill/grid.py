@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -14,10 +14,46 @@ from facedistill.paths import MODELS
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
 TASKS = ("classification", *TRANSFER)
-CLASSIFICATION = ("softmax", "soft", "ours", "softmax_full", "soft_full")
-TABLE1 = ("hidden", "logits", "fitnet")
 TARGETS = ("none", "hidden", "soft")
 
+# Recipes of classification, by the table that asks for them; those of the poster share some with tables 1 and 2.
+RECIPES = {
+    "table2": ("softmax", "soft", "ours", "softmax_full", "soft_full"),
+    "table1": ("hidden", "logits", "fitnet"),
+    "losses": ("feature", "hard_soft_feature", "hard_soft_featurenorm"),
+    "architectures": ("softmax", "hard_soft_featurenorm"),
+    "weighting": ("weighted",),
+}
+# Recipes of a margin softmax: Φ is the margin of their teacher.
+MARGIN = ("margin", "proxyless", "l2kd", "kd", "hint_margin", "attention", "rkd", "cckd")
+
+# The tables, each a section of params.yaml, and the table whose models its students need.
+NEEDS = {
+    "table2": None,
+    "table1": "table2",
+    "verification": "table2",
+    "alignment": "verification",
+    "losses": "table1",
+    "architectures": None,
+    "weighting": "architectures",
+    "proxyless": "table2",
+}
+
+LABELS = {
+    "resnet27": "ResNet-27",
+    "resnet27_thin": "ResNet-27, thinner",
+    "resnet43_thin": "ResNet-43, thinner",
+    "resnet53_thin": "ResNet-53, thinner",
+    "conv5": "5-layer convolution",
+    "squeezenet": "SqueezeNet",
+    "mobilenet": "MobileNet",
+    "shufflenet": "ShuffleNet",
+    "densenet": "DenseNet",
+    "inception_resnet": "Inception-ResNet",
+}
+"""How the tables call the architectures that have no divisor."""
+
+Margin = Literal["arcface", "cosface"]
 TEACHER = "teacher"
 OWN = "own"
 """The target of the cells that the user's own alpha and beta weigh."""
@@ -44,17 +80,25 @@ class Student:
 
     @property
     def label(self) -> str:
-        return f"ResNet-50/{self.divisor}" if self.architecture == "resnet50" else self.name
+        return f"ResNet-50/{self.divisor}" if self.architecture == "resnet50" else LABELS[self.architecture]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the tables hold. weights: of every target by name, the user's `own` last."""
+    """What the tables hold. students: every network. tables: the students of each table, by its section in params.yaml.
+
+    margins: the margin softmax losses, each with a teacher of its own, that the students of `proxyless` learn from.
+    weights: of every target by name, the user's `own` last.
+    """
 
     students: tuple[Student, ...]
-    table1: tuple[Student, ...]
-    transfer: Mapping[str, tuple[Student, ...]]
+    tables: Mapping[str, tuple[Student, ...]]
+    margins: tuple[Margin, ...]
     weights: Mapping[str, Weights]
+
+    def transfer(self, task: str) -> tuple[Student, ...]:
+        """The students of a task of TRANSFER."""
+        return self.tables["alignment" if task == "alignment" else "verification"]
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> Layout:
@@ -73,15 +117,21 @@ class Layout:
                 raise ParamsError(f"{path}: {section}.students: {unknown[0]!r} is not a key of `students`")
             return tuple(known[name] for name in names)
 
+        tables = {section: students(section) for section in NEEDS}
+        for section, needs in NEEDS.items():
+            if needs and (missing := [s.name for s in tables[section] if s not in tables[needs]]):
+                raise ParamsError(f"{path}: {section}.students: {missing[0]!r} is not among {needs}.students")
+        rows = {student for table in tables.values() for student in table}
+        if idle := [student.name for student in known.values() if student not in rows]:
+            raise ParamsError(f"{path}: students: {idle[0]!r} is in no table; name it in one, or remove it")
+        if both := set(tables["architectures"]) & set(tables["table2"]):
+            raise ParamsError(f"{path}: {both.pop().name!r} is both in architectures.students and in table2.students")
         targets = check(dict[str, Weights], values["targets"], f"{path}: targets")
         own = check(Weights, {key: values[key] for key in ("alpha", "beta")}, str(path))
-        verification, alignment = students("verification"), students("alignment")
-        if alone := [student.name for student in alignment if student not in verification]:
-            raise ParamsError(f"{path}: alignment.students: {alone[0]!r} is not among verification.students")
         return cls(
             students=tuple(known.values()),
-            table1=students("table1"),
-            transfer={"alignment": alignment, "triplet": verification, "triplet_softmax": verification},
+            tables=tables,
+            margins=check(tuple[Margin, ...], values["proxyless"]["margins"], f"{path}: proxyless.margins"),
             weights={name: targets[name] for name in TARGETS} | {OWN: own},
         )
 
@@ -91,6 +141,7 @@ class Cell:
     """One trained model of a table.
 
     key: its address in the results, (task, student, recipe) or (task, student, init, target). model: its folder.
+    task: `classification`, one of TRANSFER, or a margin.
     run: STUDENT or own/STUDENT, the evaluation that measures it and the name of the JSON; path: its place in there.
     """
 
@@ -121,13 +172,16 @@ def inits(task: str) -> dict[str, str]:
 
 def cells(layout: Layout) -> Iterator[Cell]:
     """Every student's cell, in the order of the tables."""
-    for group, recipes in (("classification", CLASSIFICATION), ("table1", TABLE1)):
-        for student in layout.students if group == "classification" else layout.table1:
+    for group, recipes in RECIPES.items():
+        for name in (student.name for student in layout.tables[group]):
             for recipe in recipes:
-                name = student.name
                 yield Cell(("classification", name, recipe), name, (group, recipe), MODELS / name / recipe)
-    for task, students in layout.transfer.items():
-        for name in (student.name for student in students):
+    for margin in layout.margins:
+        for name in (student.name for student in layout.tables["proxyless"]):
+            for recipe in MARGIN:
+                yield Cell((margin, name, recipe), name, (margin, recipe), MODELS / name / margin / recipe)
+    for task in TRANSFER:
+        for name in (student.name for student in layout.transfer(task)):
             for init, start in inits(task).items():
                 for target in TARGETS:
                     model = MODELS / name / task / start / target

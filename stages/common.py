@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from facedistill.params import load
 
 if TYPE_CHECKING:
-    from facedistill.learning.losses.equation5 import Recipe
+    from facedistill.learning.losses.recipe import Recipe
 
 
 def run(main: Callable[[], None]) -> None:

@@ -1,14 +1,15 @@
-"""Distil the classification teacher into a student, by one of the recipes of params.yaml (Equations 2 and 4)."""
+"""Distil a teacher into a student, by recipes of params.yaml (Equations 2 and 4, and those of the other papers)."""
 
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from facedistill import grid
 from facedistill.learning.cell import TaskParams, train_cell
-from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
-from facedistill.params import load
+from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import MODELS
 from stages.common import run, training_params
 
@@ -16,20 +17,25 @@ from stages.common import run, training_params
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
-    parser.add_argument("--recipe", required=True, help="a key of `recipes` in params.yaml")
+    parser.add_argument("--task", default="classification", choices=["classification", "arcface", "cosface"])
+    parser.add_argument("--recipes", required=True, nargs="+", help="keys of `recipes` in params.yaml, in this order")
     args = parser.parse_args()
 
-    recipe, models = load(Recipe, f"recipes.{args.recipe}"), MODELS / args.student
-    teacher = grid.teacher("classification")
-    train_cell(
-        model=models / args.recipe,
-        start=models / recipe.start if recipe.start else None,
-        task=load(TaskParams, "tasks.classification"),
-        network=load(NetworkParams, f"students.{args.student}"),
-        soft_teacher=teacher,
-        hidden_teacher=teacher,
-        **training_params(recipe),
-    )
+    task = load(TaskParams, f"tasks.{args.task}")
+    models = MODELS / args.student / ("" if args.task == "classification" else args.task)
+    teacher = grid.teacher(args.task)
+    for name in args.recipes:
+        section = f"recipes.{name}"
+        recipe = check(Recipe, {"phi": task.phi} | load(dict[str, Any], section), f"{PARAMS_FILE}: {section}")
+        train_cell(
+            model=models / name,
+            start=models / recipe.start if recipe.start else None,
+            task=task,
+            network=load(NetworkParams, f"students.{args.student}"),
+            soft_teacher=teacher,
+            hidden_teacher=teacher,
+            **training_params(recipe),
+        )
 
 
 if __name__ == "__main__":

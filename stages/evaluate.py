@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from facedistill import grid
-from facedistill.evaluation.models import Evaluation
+from facedistill.evaluation.models import Evaluation, EvaluationParams
 from facedistill.files import write_json
 from facedistill.grid import OWN, TEACHER, Layout, cells
 from facedistill.learning.cell import TaskParams
@@ -21,20 +21,27 @@ def main() -> None:
     parser.add_argument("--own", action="store_true", help="the models that `alpha` and `beta` weigh")
     args = parser.parse_args()
 
-    evaluation, metrics = Evaluation(), dict[str, Any]()
-    tasks = {task: load(TaskParams, f"tasks.{task}") for task in grid.TASKS}
+    layout, metrics = Layout.read(), dict[str, Any]()
+    params = load(EvaluationParams, "evaluation")
+    evaluation = Evaluation(params)
+    tasks = {task: load(TaskParams, f"tasks.{task}") for task in (*grid.TASKS, *layout.margins)}
     if not args.student:
         name = TEACHER
-        metrics = {task: evaluation.of(tasks[task], grid.teacher(task), task) for task in grid.TASKS}
+        metrics = {task: evaluation.of(tasks[task], grid.teacher(task), task) for task in tasks}
         metrics["alignment"] |= evaluation.mean_shape(tasks["alignment"])
+        metrics["negatives"] = evaluation.negatives(tasks["classification"], grid.teacher("classification"))
+        metrics["far"] = params.far
     else:
         name = f"{OWN}/{args.student}" if args.own else args.student
-        for cell in cells(Layout.read()):
+        for cell in cells(layout):
             if cell.run == name:
+                # A margin's students share their teacher's space.
+                teacher = grid.teacher(cell.task) if cell.task in layout.margins else None
+                found = evaluation.of(tasks[cell.task], cell.model, "/".join(cell.path), teacher)
                 node = metrics
                 for part in cell.path[:-1]:
                     node = node.setdefault(part, {})
-                node[cell.path[-1]] = evaluation.of(tasks[cell.task], cell.model, "/".join(cell.path))
+                node[cell.path[-1]] = found
     write_json(METRICS / f"{name}.json", metrics)
     evaluation.save(EVALUATION / name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from facedistill.learning.cell import TaskParams, train_cell
-from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
 from facedistill.paths import MODELS

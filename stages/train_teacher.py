@@ -6,7 +6,7 @@ import argparse
 
 from facedistill import grid
 from facedistill.learning.cell import TaskParams, train_cell
-from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
 from stages.common import run, training_params
@@ -14,7 +14,7 @@ from stages.common import run, training_params
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--task", required=True, choices=["classification", "alignment", "triplet", "triplet_softmax"])
+    parser.add_argument("--task", required=True, help="a key of `tasks` in params.yaml")
     args = parser.parse_args()
 
     task = load(TaskParams, f"tasks.{args.task}")

@@ -8,7 +8,7 @@ from pathlib import Path
 from facedistill import grid
 from facedistill.grid import OWN, Weights
 from facedistill.learning.cell import TaskParams, train_cell
-from facedistill.learning.losses.equation5 import Recipe
+from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
 from facedistill.paths import MODELS

@@ -13,7 +13,8 @@ import torch
 
 from facedistill.learning.losses.arcface import arcface
 from facedistill.learning.losses.cosface import cosface
-from facedistill.learning.losses.equation5 import Equation5, EquationParams, PhiName, PsiName, Recipe, Targets
+from facedistill.learning.losses.equation5 import Equation5, EquationParams, Targets
+from facedistill.learning.losses.recipe import PhiName, PsiName, Recipe
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss

@@ -8,10 +8,13 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import Field
 
+from facedistill import grid
 from facedistill.data.dataset import DatasetParams
+from facedistill.evaluation.models import EvaluationParams
 from facedistill.learning.cell import TaskParams, TrainingParams
 from facedistill.learning.loop import OptimisationParams
-from facedistill.learning.losses.equation5 import EquationParams, Recipe
+from facedistill.learning.losses.equation5 import EquationParams
+from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import ParamsError, check, load, params, read
 
@@ -100,16 +103,18 @@ def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
         dataset = load(DatasetParams, f"datasets.{name}", file)
         sides = [t["input"] for t in read(file)["tasks"].values() if t["dataset"] == name]
         assert all(dataset.crop.size >= side for side in sides)
-    for task in ("classification", "alignment", "triplet", "triplet_softmax"):
+    for task in (*grid.TASKS, "arcface", "cosface"):
         assert load(TaskParams, f"tasks.{task}", file).dataset in read(file)["datasets"]
     load(EquationParams, "equation", file)
     load(TrainingParams, "training", file)
     for rates in ("rates", "teacher.rates"):
         assert load(dict[str, OptimisationParams], rates, file).keys() == {"scratch", "initialised"}
     load(NetworkParams, "teacher.network", file)
-    students = load(dict[str, NetworkParams], "students", file)
-    recipes = load(dict[str, Recipe], "recipes", file)
-    for recipe in recipes.values():
+    load(dict[str, NetworkParams], "students", file)
+    load(EvaluationParams, "evaluation", file)
+    for name, section in (recipes := read(file)["recipes"]).items():
+        recipe = check(Recipe, {"phi": "arcface" if name in grid.MARGIN else "missing"} | section, name)
         assert recipe.start is None or recipe.start in recipes
-    for table in ("table1", "alignment", "verification"):
-        assert set(load(list[str], f"{table}.students", file)) <= set(students)
+    assert {
+        cell.key[2] for cell in grid.cells(grid.Layout.read(file)) if cell.task not in grid.TRANSFER
+    } <= recipes.keys()

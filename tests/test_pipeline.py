@@ -18,11 +18,13 @@ PARTS = ["dvc.yaml", "params.yaml", ".dvc/config", ".dvcignore", ".gitignore", "
 
 
 def toy(params: dict[str, Any]) -> None:
-    """Shrink the default: one student, a teacher of its depth, 8 people, an epoch."""
-    params["students"] = {"small": {"architecture": "resnet50", "divisor": 16}}
+    """Shrink the default: one student and one of another architecture, a narrow teacher, 8 people, an epoch."""
+    params["students"] = {"small": {"architecture": "resnet50", "divisor": 16}, "other": {"architecture": "shufflenet"}}
     params["teacher"]["network"]["divisor"] = 8
-    for table in ("table1", "alignment", "verification"):
-        params[table]["students"] = ["small"]
+    for section in params.values():
+        if isinstance(section, dict) and "students" in section:
+            section["students"] = ["other" if section["students"] == ["mobilenet"] else "small"]
+    params["evaluation"]["far"] = 0.1
     for rates in (params["rates"], params["teacher"]["rates"]):
         for rate in rates.values():
             rate |= {"epochs": 1, "warmup_steps": 1}

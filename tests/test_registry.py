@@ -210,7 +210,7 @@ def test_a_cosine_network_comes_back_from_the_disk(tmp_path: Path) -> None:
 
 
 def test_a_start_with_another_embedding_is_refused(tmp_path: Path) -> None:
-    for saved, wanted in ((8, 0), (0, 8), (8, 16)):
+    for saved, wanted in ((8, 0), (8, 16)):
         checkpoint.save(tmp_path, FaceNetwork(params("resnet50", saved)), {})
         with pytest.raises(checkpoint.ModelError, match="not the same trunk"):
             checkpoint.warm_start(FaceNetwork(params("resnet50", wanted)), tmp_path)

@@ -9,159 +9,21 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import yaml
+from report_mock import PARAMS, SMALL, edit, mock, mock_plots, results, section, tables
 
 from facedistill import grid
-from facedistill.data.codec import encode
-from facedistill.data.shards import Crop, ShardWriter, write_index
-from facedistill.grid import OWN, TEACHER, TRANSFER, Layout, Weights, cells
+from facedistill.grid import OWN, Layout, Weights
 from facedistill.params import ParamsError
-from facedistill.paths import CROPS, EVALUATION, METRICS, MODELS
+from facedistill.paths import EVALUATION, METRICS, MODELS
 from facedistill.report import style
-from facedistill.report.curves import curves
-from facedistill.report.provenance import Provenance
+from facedistill.report.curves import WEIGHTING, curves
+from facedistill.report.leads import teacher_sentence
+from facedistill.report.markdown import cell
 from facedistill.report.render import render
-from facedistill.report.results import MissingResultError, Paper, Results
+from facedistill.report.results import MissingResultError, Paper
 from facedistill.report.selection import choices, preferred, verdict
-from facedistill.report.tables import cell, report, teacher_sentence
-
-RATE = {"epochs": 4, "learning_rate": 0.1}
-PARAMS: dict[str, Any] = {
-    "seed": 3,
-    "alpha": 0.5,
-    "beta": 2,
-    "report": {"title": "A demo on drawn faces", "note": "A demo: it shows that every part works."},
-    "datasets": {name: {"source": {"kind": "synthetic"}} for name in ("classification", "alignment", "lfw")},
-    "rates": {"scratch": RATE, "initialised": {"epochs": 1, "learning_rate": 0.01}},
-    "teacher": {"rates": {"scratch": {"epochs": 16, "learning_rate": 0.05}, "initialised": RATE}},
-    "tasks": {task: {"phi": "landmarks" if task == "alignment" else task} for task in TRANSFER},
-    "students": {f"resnet50-{k}": {"architecture": "resnet50", "divisor": k} for k in (2, 4, 8)},
-    "recipes": {
-        "softmax": {"phi": "softmax"},
-        "soft": {"phi": "softmax", "alpha": 1},
-        "ours": {"phi": "softmax", "alpha": 1, "start": "softmax"},
-        "softmax_full": {"phi": "softmax", "start": "softmax"},
-        "soft_full": {"phi": "softmax", "alpha": 1, "start": "soft"},
-        "hidden": {"phi": "softmax", "beta": 1, "psi": "hidden"},
-        "logits": {"phi": "softmax", "beta": 1, "psi": "logits"},
-        "fitnet": {"phi": "softmax", "alpha": 1, "start": "hint"},
-    },
-    "targets": {
-        "none": {"alpha": 0, "beta": 0},
-        "hidden": {"alpha": 0, "beta": 1},
-        "soft": {"alpha": 1, "beta": 0},
-    },
-    "table1": {"students": ["resnet50-8"]},
-    "alignment": {"students": ["resnet50-8"]},
-    "verification": {"students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
-}
-PARAMETERS = {"teacher": 23_508_038, "resnet50-2": 5_892_646, "resnet50-4": 1_480_982, "resnet50-8": 374_158}
-PEOPLE, EACH, SIZE = 6, 8, 24
-
-
-def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
-    """A repository after evaluation: every file that the tables are made from, filled from a fixed generator."""
-    rng = np.random.default_rng(0)
-    root.mkdir(parents=True, exist_ok=True)
-    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    for name in ("classification", "alignment", "lfw"):
-        write_crops(root / CROPS / name, rng)
-    pq.write_table(pa.table({"same": [True, False] * 30}), root / CROPS / "lfw/pairs.parquet")
-
-    def classification(name: str, top1: float) -> dict[str, Any]:
-        lfw = {"accuracy": round(60 + top1 / 3, 3), "standard_error": 0.61, "fold_std": 1.93}
-        return {"top1": top1, "lfw": lfw, "parameters": PARAMETERS[name]}
-
-    def transfer(task: str, value: float) -> dict[str, float]:
-        return {"nrmse": value, "nme": round(0.8 * value, 3)} if task == "alignment" else {"nn_top1": value}
-
-    teacher: dict[str, Any] = {"classification": classification("teacher", 91.25)}
-    teacher |= {task: transfer(task, 5.5 if task == "alignment" else 81.25) for task in TRANSFER}
-    teacher["alignment"] |= {"mean_shape_nrmse": 21.5, "mean_shape_nme": 18.5}
-    files: dict[Path, Any] = {METRICS / "teacher.json": teacher}
-    layout = Layout.read(root / "params.yaml")
-    for c in cells(layout):
-        task, student = c.key[:2]
-        small = {"resnet50-2": 0, "resnet50-4": 4, "resnet50-8": 12}[student]
-        value = round(float((6 if task == "alignment" else 78) - small * (task != "alignment") + rng.uniform(-3, 3)), 3)
-        node = files.setdefault(METRICS / f"{c.run}.json", {})
-        for name in c.path[:-1]:
-            node = node.setdefault(name, {})
-        node[c.path[-1]] = classification(student, value) if task == "classification" else transfer(task, value)
-    for file, value in files.items():
-        write_json(root / file, value)
-
-    return root
-
-
-def mock_plots(root: Path, params: dict[str, Any]) -> None:
-    """The files that the plots are made from, beside those of the tables."""
-    rng = np.random.default_rng(1)
-    terms = ("loss", "softmax", "landmarks", "triplet", "soft", "hidden", "logits")
-    for c in cells(Layout.read(root / "params.yaml")):
-        write_curve(root / c.model / "curves", terms, rng)
-    distances = {TEACHER: {"classification": pairs(rng, 1.0)}}
-    landmarks = {TEACHER: {"alignment": predictions(rng, 0.5)}}
-    for i, c in enumerate(cells(Layout.read(root / "params.yaml"))):
-        name = "/".join(c.path)
-        if c.task == "classification":
-            distances.setdefault(c.run, {})[name] = pairs(rng, 0.7 + 0.05 * i)
-        if c.task == "alignment":
-            landmarks.setdefault(c.run, {})[name] = predictions(rng, 1.2)
-    for file, runs in (("pairs", distances), ("landmarks", landmarks)):
-        for run, models in runs.items():
-            write_rows(root / EVALUATION / run / f"{file}.parquet", models)
-
-
-SHAPE = SIZE * np.array([[0.34, 0.4], [0.66, 0.4], [0.5, 0.6], [0.38, 0.75], [0.62, 0.75]])
-
-
-def write_crops(folder: Path, rng: np.random.Generator) -> None:
-    folder.mkdir(parents=True)
-    shards = {}
-    for side in ("train", "test"):
-        writer = ShardWriter(folder, side, [])
-        for i in range(PEOPLE * EACH):
-            image = np.full((SIZE, SIZE, 3), rng.integers(40, 220, 3), np.uint8)
-            writer.add(Crop(encode(image, 95), SHAPE.astype(np.float32), np.eye(2, 3)), f"{i:03d}", i // EACH, None, {})
-        shards[side] = writer.close()
-    write_index(folder, SIZE, [f"person {i}" for i in range(PEOPLE)], shards)
-
-
-def write_curve(run: Path, terms: tuple[str, ...], rng: np.random.Generator) -> None:
-    folder = run / "plots/metrics/step"
-    folder.mkdir(parents=True)
-    for k, term in enumerate(terms):
-        steps = np.arange(10, 810, 10)
-        values = (k + 1) * (0.2 + np.exp(-steps / 200)) * rng.uniform(0.9, 1.1, len(steps))
-        lines = [f"step\t{term}", *(f"{s}\t{v}" for s, v in zip(steps, values, strict=True))]
-        (folder / f"{term}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def write_json(file: Path, value: Any) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(value), encoding="utf-8")
-
-
-def write_rows(file: Path, models: dict[str, dict[str, Any]]) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    tables = [pa.table({"model": [name] * len(next(iter(c.values()))), **c}) for name, c in models.items()]
-    pq.write_table(pa.concat_tables(tables), file)
-
-
-def pairs(rng: np.random.Generator, separation: float) -> dict[str, Any]:
-    same = np.tile([True, False], 300)
-    return {"distance": rng.normal(1.4 - separation * same, 0.4), "same": same, "fold": np.arange(600) // 60}
-
-
-def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
-    points = SHAPE + rng.normal(0, noise, (PEOPLE * EACH, 5, 2))
-    columns = {f"{axis}{i + 1}": points[:, i, j] for i in range(5) for j, axis in enumerate("xy")}
-    return {"key": [f"{i:03d}" for i in range(len(points))], **columns}
 
 
 @pytest.fixture(scope="module")
@@ -176,20 +38,6 @@ def copy(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "copy"))
 
 
-def results(root: Path) -> Results:
-    return Results(Layout.read(root / "params.yaml"), root / METRICS)
-
-
-def edit(root: Path, file: str, change: Any) -> None:
-    value = json.loads((root / METRICS / file).read_text())
-    change(value)
-    write_json(root / METRICS / file, value)
-
-
-SMALL = PARAMS | {key: {"students": ["resnet50-8"]} for key in ("table1", "alignment", "verification")}
-SMALL |= {"students": {"resnet50-8": PARAMS["students"]["resnet50-8"]}}
-
-
 @pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The grid of one student, rendered; not to be changed."""
@@ -197,15 +45,6 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mock_plots(root, SMALL)
     render(root)
     return root
-
-
-def tables(root: Path) -> str:
-    return report(results(root), Paper(), Provenance.read(root / "params.yaml", root / CROPS), [])
-
-
-def section(text: str, title: str) -> str:
-    """From a heading to the next of its level."""
-    return re.split(r"\n## ", text.split(f"## {title}", 1)[1])[0]
 
 
 class TestResults:
@@ -219,7 +58,7 @@ class TestResults:
 
     def test_cells_are_those_of_the_parameters_whatever_else_lies_in_the_folder(self, copy: Path) -> None:
         (copy / "params.yaml").write_text(yaml.safe_dump(SMALL, sort_keys=False))
-        edit(copy, "resnet50-8.json", lambda m: m["classification"].update(old={"top1": 99.87}))
+        edit(copy, "resnet50-8.json", lambda m: m["table2"].update(old={"top1": 99.87}))
         text = tables(copy)
         assert "ResNet-50/8" in text
         assert "ResNet-50/2" not in text
@@ -232,6 +71,7 @@ class TestResults:
             ("teacher.json", "evaluate_teacher"),
             ("resnet50-2.json", "evaluate@resnet50-2"),
             ("own/resnet50-8.json", "evaluate_own@resnet50-8"),
+            ("cost.json", "measure_cost"),
         ],
     )
     def test_a_missing_file_names_the_stage_to_run(self, copy: Path, file: str, stage: str) -> None:
@@ -348,7 +188,7 @@ class TestTables:
     def test_says_in_words_when_the_teacher_does_not_lead(self, trained: Path, copy: Path) -> None:
         weak = "The teacher is not clearly better than the undistilled student here"
         assert weak not in section(tables(trained), "Table 2")
-        edit(copy, "resnet50-8.json", lambda m: m["classification"]["softmax_full"].update(top1=89.5))
+        edit(copy, "resnet50-8.json", lambda m: m["table2"]["softmax_full"].update(top1=89.5))
         text = tables(copy)
         assert weak in section(text, "Table 1")
         assert "| ResNet-50/8 | 1.75 | – | – | – | – | – | – |" in text
@@ -362,7 +202,7 @@ class TestTables:
     def test_the_share_of_the_lead_that_a_recipe_closes(self, copy: Path) -> None:
         """Teacher 91.25, undistilled 81.25: 83.75 closes a quarter of the lead, 76.25 loses half of it."""
         for recipe, top1 in (("softmax_full", 81.25), ("ours", 83.75), ("soft", 76.25), ("soft_full", 91.25)):
-            edit(copy, "resnet50-2.json", lambda m, r=recipe, t=top1: m["classification"][r].update(top1=t))
+            edit(copy, "resnet50-2.json", lambda m, r=recipe, t=top1: m["table2"][r].update(top1=t))
         assert "| ResNet-50/2 | 10.00 | −50 % | 100 % | 25 % |  |  |  |" in tables(copy)
 
 
@@ -398,7 +238,7 @@ class TestRender:
     def test_writes_tables_and_every_picture_that_they_show(self, rendered: Path) -> None:
         text = (rendered / "reports/tables.md").read_text(encoding="utf-8")
         shown = re.findall(r"\]\((plots/.*?)\)", text)
-        assert len(shown) == 8
+        assert len(shown) == 13
         assert {f"plots/{file.name}" for file in (rendered / "reports/plots").iterdir()} == set(shown)
         assert all((rendered / "reports" / name).read_bytes().startswith(b"\x89PNG") for name in shown)
 
@@ -424,6 +264,7 @@ class TestRender:
             (MODELS / "resnet50-8/ours/curves/plots/metrics/step/soft.tsv", "soft.tsv: no such file"),
             (EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
             (EVALUATION / "own/resnet50-8/landmarks.parquet", "run `dvc repro evaluate_own@resnet50-8`"),
+            (EVALUATION / "resnet50-8/centres.parquet", "run `dvc repro evaluate@resnet50-8`"),
         ],
     )
     def test_a_missing_file_of_a_plot_is_an_error(
@@ -442,5 +283,9 @@ class TestRender:
         drawn = {(c.task, c.init, c.method): set(c.terms) for c in curves(layout, SMALL, rendered)}
         assert drawn["classification", "", "softmax"] == {"loss", "softmax"}
         assert drawn["classification", "", "logits"] == {"loss", "softmax", "logits"}
+        assert drawn["classification", "", "feature"] == {"loss", "hidden"}
+        assert drawn["classification", "", "weighted"] == {"loss", "softmax", "soft", "normalised", *WEIGHTING}
+        assert drawn["arcface", "", "kd"] == {"loss", "arcface", "soft"}
+        assert drawn["arcface", "", "l2kd"] == {"loss", "embedding"}
         assert drawn["triplet_softmax", "distill", "soft"] == {"loss", "triplet", "softmax", "soft"}
         assert drawn["alignment", "pretrain", OWN] == {"loss", "landmarks", "soft", "hidden"}

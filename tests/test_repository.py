@@ -32,17 +32,24 @@ def outs(stage: Any) -> set[str]:
 
 
 def test_every_recipe_depends_on_the_weights_that_it_starts_from_and_on_no_others(stages: dict[str, Any]) -> None:
-    params, seen = read(ROOT / "params.yaml"), set()
+    params, seen = read(ROOT / "params.yaml"), {"softmax"}
     for name, stage in stages.items():
-        if not (match := re.search(r"stages\.distill --student (\S+) --recipe (\S+)", stage.cmd)):
+        if not (match := re.search(r"stages\.distill --student (\S+) (?:--task (\S+) )?--recipes (.+)", stage.cmd)):
             continue
-        student, recipe = match.groups()
-        start = params["recipes"][recipe].get("start")
-        expected = {"models/teacher/classification"} | ({f"models/{student}/{start}"} if start else set())
+        student, task, recipes = match[1], match[2] or "classification", match[3].split()
+        models = f"models/{student}" if task == "classification" else f"models/{student}/{task}"
+        made, expected = set(), {f"models/teacher/{task}"}
+        for recipe in recipes:
+            start = params["recipes"][recipe].get("start")
+            if start and f"{models}/{start}" not in made:
+                expected.add(f"{models}/{start}")
+            made.add(f"{models}/{recipe}")
         assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
-        assert f"models/{student}/{recipe}" in outs(stage)
-        seen.add(recipe)
-    assert seen == params["recipes"].keys() - {"softmax"}
+        assert outs(stage) == (made if task == "classification" else {models}), name
+        read_by_dvc = {key for dep in stage.deps for key in getattr(dep, "params", [])}
+        assert {f"recipes.{recipe}" for recipe in recipes} <= read_by_dvc, name
+        seen |= set(recipes)
+    assert seen == params["recipes"].keys()
 
 
 def test_every_transfer_depends_on_its_starts_and_on_the_teachers_that_it_may_ask(stages: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ def write(folder: Path, shard_bytes: int = 2_000) -> Path:
     folder.mkdir(exist_ok=True)
     writer = ShardWriter(folder, "train", ["yaw"], shard_bytes)
     for i in range(COUNT):
-        writer.add(crop(i), f"{i // 5}/ü{i}.jpg", i // 5, f"clip {i}" if i % 2 else None, {"yaw": i} if i % 3 else {})
+        group, attributes = f"clip {i}" if i % 2 else None, {"yaw": i} if i % 3 else {}
+        writer.add(crop(i), f"{i // 5}/ü{i}.jpg", i // 5, f"ü{i // 5}", group, attributes)
     empty = ShardWriter(folder, "test", ["yaw"])
     write_index(folder, SIZE, [f"person {k}" for k in range(5)], {"train": writer.close(), "test": empty.close()})
     return folder
@@ -42,6 +43,7 @@ def test_every_column_comes_back(folder: Path) -> None:
     assert len(list(folder.glob("train-*.arrow"))) > 3
     assert (len(crops), crops.size, crops.classes[4]) == (COUNT, SIZE, "person 4")
     np.testing.assert_array_equal(crops.labels, np.arange(COUNT) // 5)
+    assert crops.identities == [f"ü{i // 5}" for i in range(COUNT)]
     assert crops.keys == [f"{i // 5}/ü{i}.jpg" for i in range(COUNT)]
     assert crops.groups == [f"clip {i}" if i % 2 else None for i in range(COUNT)]
     np.testing.assert_array_equal(crops.attributes["yaw"], [i if i % 3 else np.nan for i in range(COUNT)])

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facedistill.learning import checkpoint
-from facedistill.learning.losses.equation5 import Equation5, EquationParams, Recipe, Targets
+from facedistill.learning.losses.equation5 import Equation5, EquationParams, Targets
+from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.weighting import EPSILON, teacher_weighting
 from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
 from facedistill.learning.teachers import Teachers

@@ -58,7 +58,8 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
             problems.append(Problem(str(file), photograph.key, result))
             continue
         rows[side][photograph.key] = len(rows[side])
-        writers[side].add(result, photograph.key, label, photograph.group, photograph.attributes)
+        row = (photograph.key, label, photograph.identity, photograph.group, photograph.attributes)
+        writers[side].add(result, *row)
 
     shards = {side: writer.close() for side, writer in writers.items()}
     counts: dict[str, int] = {side: len(rows[side]) for side in SIDES}

@@ -59,6 +59,7 @@ class ShardWriter:
             [
                 ("image", pa.binary()),
                 ("label", pa.int32()),
+                ("identity", pa.string()),
                 ("landmarks", pa.list_(pa.float32(), 10)),
                 ("to_original", pa.list_(pa.float64(), 6)),
                 ("key", pa.string()),
@@ -73,11 +74,13 @@ class ShardWriter:
         for stale in folder.glob(f"{side}-*.arrow"):
             stale.unlink()
 
-    def add(self, crop: Crop, key: str, label: int, group: str | None, attributes: Mapping[str, float]) -> None:
-        """Append a row. key, label, group, attributes: those of the manifest."""
+    def add(
+        self, crop: Crop, key: str, label: int, identity: str, group: str | None, attributes: Mapping[str, float]
+    ) -> None:
+        """Append a row. key, label, identity, group, attributes: those of the manifest."""
         points = np.full(10, np.nan) if crop.landmarks is None else crop.landmarks.ravel()
         values = (attributes.get(name, np.nan) for name in self._attributes)
-        self._rows.append((crop.image, label, points, crop.to_original.ravel(), key, group, *values))
+        self._rows.append((crop.image, label, identity, points, crop.to_original.ravel(), key, group, *values))
         self._held += len(crop.image)
         if self._held >= self._shard_bytes:
             self._flush()
@@ -132,6 +135,11 @@ class Crops:
     def labels(self) -> NDArray[np.int32]:
         """(n,) place of the identity in `classes`; −1 for an identity that has none."""
         return self._numbers("label", np.int32)
+
+    @cached_property
+    def identities(self) -> list[str]:
+        """Who each crop shows, also where the training side knows nobody of that name."""
+        return self._strings("identity")
 
     @cached_property
     def landmarks(self) -> NDArray[np.float32]:

@@ -1,92 +1,87 @@
-"""Metrics of a trained model on the test crops of its task. Always float32, and the central part of each crop."""
+"""Metrics of a trained model on the test crops of its task."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
 from facedistill.data.photograph import COORDINATES
-from facedistill.data.shards import SIDES, Crops, Side
+from facedistill.data.shards import SIDES, Crops
 from facedistill.evaluation import landmarks as points
+from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.classification import top1
+from facedistill.evaluation.cross_model import cross_view2, rank1
+from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far
 from facedistill.evaluation.pairs import embedding_distances, view2
+from facedistill.evaluation.predictions import predict
 from facedistill.evaluation.retrieval import nearest_neighbour_top1
+from facedistill.evaluation.subsets import subsets
 from facedistill.learning import checkpoint
-from facedistill.learning.batches import centre_batches
 from facedistill.learning.cell import TaskParams
-from facedistill.learning.device import choose_device, place
+from facedistill.params import params
 from facedistill.paths import CROPS
 
-BATCH = 128
 
+@params
+class EvaluationParams:
+    """far: false accept rate of the operating point at which the true positive rate is reported."""
 
-@dataclass(frozen=True)
-class Predictions:
-    """What a network says of every crop of a set, in its order; None where it has no such head.
-
-    parameters: number of them in the trunk. embeddings: (n, width) L2-normalised K. logits: (n, classes).
-    landmarks: (n, 5, 2) in pixels of the stored crop.
-    """
-
-    parameters: int
-    embeddings: torch.Tensor
-    logits: torch.Tensor | None
-    landmarks: NDArray[np.float64] | None
-
-
-@torch.inference_mode()
-def predict(model: Path, crops: Crops, side: int) -> Predictions:
-    """Every crop of the set, its central `side` x `side` part, once through the model in that folder."""
-    device = choose_device()
-    network = checkpoint.load(model).eval()
-    place(network, device)
-    outputs = [network(batch.images.to(device)) for batch in centre_batches(crops, side, BATCH)]
-    landmarks = None
-    if network.landmarks:
-        offset = (crops.size - side) // 2
-        landmarks = torch.cat([o.landmarks for o in outputs]).cpu().numpy().astype(np.float64) * side + offset
-    return Predictions(
-        parameters=sum(weight.numel() for weight in network.trunk.parameters()),
-        embeddings=torch.nn.functional.normalize(torch.cat([o.hidden for o in outputs])),
-        logits=torch.cat([o.logits for o in outputs]).cpu() if network.classes else None,
-        landmarks=landmarks,
-    )
+    far: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Evaluation:
-    """Metrics by task, of one model or of many; keeps the pairs' distances and the landmarks that came with them."""
+    """Metrics by task, of one model or of many; keeps the rows that plots are drawn from."""
 
-    def __init__(self) -> None:
-        self.distances: list[pa.Table] = []
-        self.landmarks: list[pa.Table] = []
-        self._crops: dict[tuple[str, Side], Crops] = {}
+    def __init__(self, evaluation: EvaluationParams) -> None:
+        self.far = evaluation.far
+        self.rows: dict[str, list[pa.Table]] = {"pairs": [], "landmarks": [], "centres": []}
+        # Once for all models: what a set has read of labels and pairs stays, and a teacher embeds it once.
+        self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
+        self._unseen = cache(lambda model, side: predict(model, self._open("lfw", "test"), side))
 
-    def of(self, task: TaskParams, model: Path, name: str) -> dict[str, Any]:
+    def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
         """The metrics of the model in a folder; percent.
 
-        softmax: top-1 on the test photographs and LFW's View 2. landmarks: NRMSE and NME. triplet: nearest-neighbour
-        top-1. `name` is the model's in the tables that `save` writes.
+        softmax and its margins: top-1 on the test photographs where there is a classifier; on unseen people LFW's
+        View 2, TPR at the FAR on each subset, and rank-1; across the model and a `teacher` of its space View 2 and rank-1.
+        landmarks: NRMSE and NME. triplet: nearest-neighbour top-1. `name` is the model's in the tables of `save`.
         """
         test = self._open(task.dataset, "test")
         predicted = predict(model, test, task.input)
-        if task.phi == "softmax":
-            assert predicted.logits is not None
-            known = test.labels >= 0
-            accuracy = top1(predicted.logits[known], test.labels[known])
-            lfw = self._view2(model, task.input, name)
-            return {"top1": accuracy, "lfw": lfw, "parameters": predicted.parameters}
         if task.phi == "landmarks":
             assert predicted.landmarks is not None
-            self.landmarks.append(_landmark_table(name, test, predicted.landmarks))
+            self.rows["landmarks"].append(_landmark_table(name, test, predicted.landmarks))
             return _landmark_errors(predicted.landmarks, test)
-        return {"nn_top1": nearest_neighbour_top1(predicted.embeddings, torch.as_tensor(test.labels))}
+        if "triplet" in task.phi:
+            return {"nn_top1": nearest_neighbour_top1(predicted.embeddings, torch.as_tensor(test.labels))}
+        metrics = self._unseen_people(model, task.input, name)
+        known = test.labels >= 0
+        if predicted.logits is not None:
+            metrics["top1"] = top1(predicted.logits[known], test.labels[known])
+        if teacher:
+            metrics["cross"] = self._across(model, teacher, task.input)
+            self._centres(predicted.embeddings[known], test.labels[known], teacher, name)
+        return metrics | {"parameters": predicted.parameters}
+
+    def operating_points(self, embeddings: torch.Tensor) -> dict[str, OperatingPoint]:
+        """Of the people of the lfw set: over all of its photographs, and on each subset that its attributes tell."""
+        lfw = self._open("lfw", "test")
+        identities = np.array(lfw.identities)
+        masks = {"all": np.ones(len(lfw), np.bool_), **subsets(lfw.attributes)}
+        return {name: tpr_at_far(embeddings[mask], identities[mask], self.far) for name, mask in masks.items()}
+
+    def negatives(self, task: TaskParams, model: Path) -> dict[str, int]:
+        """How many pairs of two people set the operating point, by subset; the same for every model."""
+        found = self.operating_points(self._unseen(model, task.input).embeddings)
+        return {name: point.negatives for name, point in found.items()}
 
     def mean_shape(self, task: TaskParams) -> dict[str, float]:
         """The errors of the baseline that never looks: the mean of the training landmarks for every photograph."""
@@ -95,26 +90,39 @@ class Evaluation:
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
     def save(self, folder: Path) -> None:
-        """pairs.parquet, a row for each model and pair, and landmarks.parquet, for each model and photograph."""
+        """pairs, landmarks and centres as parquet: a row for each model and pair or photograph; none where empty."""
         folder.mkdir(parents=True, exist_ok=True)
-        for name, tables in (("pairs", self.distances), ("landmarks", self.landmarks)):
+        for name, tables in self.rows.items():
             if tables:
                 pq.write_table(pa.concat_tables(tables), folder / f"{name}.parquet")
 
-    def _open(self, dataset: str, side: Side) -> Crops:
-        """Once for all models: what it has read of labels, landmarks and pairs stays."""
-        if (dataset, side) not in self._crops:
-            self._crops[dataset, side] = Crops(CROPS / dataset, side)
-        return self._crops[dataset, side]
-
-    def _view2(self, model: Path, side: int, name: str) -> dict[str, float]:
+    def _unseen_people(self, model: Path, side: int, name: str) -> dict[str, Any]:
         lfw = self._open("lfw", "test")
-        pairs = lfw.pairs
-        distances = embedding_distances(predict(model, lfw, side).embeddings.cpu(), pairs.a, pairs.b)
-        result = view2(distances, pairs.same, pairs.fold)
+        embeddings, pairs = self._unseen(model, side).embeddings, lfw.pairs
+        distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
         columns = {"distance": distances, "same": pairs.same, "fold": pairs.fold}
-        self.distances.append(pa.table({"model": [name] * len(distances), **columns}))
-        return {name: getattr(result, name) for name in ("accuracy", "standard_error", "fold_std")}
+        self.rows["pairs"].append(pa.table({"model": [name] * len(distances), **columns}))
+        result = view2(distances, pairs.same, pairs.fold)
+        return {
+            "lfw": {name: getattr(result, name) for name in ("accuracy", "standard_error", "fold_std")},
+            "tpr": {name: point.tpr for name, point in self.operating_points(embeddings).items()},
+            "rank1": rank1(embeddings, embeddings, lfw.identities),
+        }
+
+    def _across(self, model: Path, teacher: Path, side: int) -> dict[str, float]:
+        """Gallery by the teacher, probes by the model."""
+        lfw = self._open("lfw", "test")
+        probes, gallery = (self._unseen(folder, side).embeddings for folder in (model, teacher))
+        return {
+            "rank1": rank1(probes, gallery, lfw.identities),
+            "lfw": cross_view2(probes, gallery, lfw.pairs).accuracy,
+        }
+
+    def _centres(self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str) -> None:
+        classifier = checkpoint.load(teacher).identity
+        assert classifier is not None
+        own, other = centre_distances(embeddings.cpu(), torch.as_tensor(labels).long(), classifier.weight.detach())
+        self.rows["centres"].append(pa.table({"model": [name] * len(own), "own": own, "other": other}))
 
 
 def _landmark_table(name: str, test: Crops, landmarks: NDArray[np.float64]) -> pa.Table:

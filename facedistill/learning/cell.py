@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,9 +19,10 @@ from facedistill.learning.batches import IdentityBatches, LoaderParams, Shuffled
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import Precision, choose_device
 from facedistill.learning.loop import OptimisationParams, train
-from facedistill.learning.losses.equation5 import Equation5, EquationParams, PhiName, Recipe
+from facedistill.learning.losses.equation5 import Equation5, EquationParams
+from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName, Recipe
 from facedistill.learning.networks import FaceNetwork, NetworkParams
-from facedistill.learning.teachers import Teachers
+from facedistill.learning.teachers import Teachers, inherit_classifier
 from facedistill.params import params
 from facedistill.paths import CROPS
 
@@ -30,7 +31,8 @@ from facedistill.paths import CROPS
 class TaskParams:
     """phi: the task's own loss. dataset: the crops that it trains on. input: side of the network's input, in pixels.
 
-    batch: crops in a step; per_identity: how many of them show one person (0: as they come).
+    batch: crops in a step; per_identity: how many of them show one person (0: as they come). embedding: width of the
+    linear layer that every network of the task has over its pooled features, and that then is K; 0 for none.
     """
 
     phi: PhiName
@@ -38,6 +40,12 @@ class TaskParams:
     input: Annotated[int, Field(ge=16)]
     batch: Annotated[int, Field(ge=2)]
     per_identity: Annotated[int, Field(ge=0)]
+    embedding: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def margin_softmax(self) -> bool:
+        """Whether its networks have a cosine classifier, which a margin on angles takes."""
+        return self.phi in MARGIN_SOFTMAX
 
 
 @params
@@ -76,9 +84,18 @@ def train_cell(
     crops = Crops(CROPS / task.dataset, "train")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
         raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
-    student = FaceNetwork(network, _classes(recipe, crops, soft_teacher), landmarks=task.phi == "landmarks")
+    student = FaceNetwork(
+        replace(network, embedding=task.embedding),
+        classes=_classes(recipe, crops, soft_teacher),
+        landmarks=task.phi == "landmarks",
+        scale=equation.scale if task.margin_softmax else 0.0,
+    )
     if start:
         checkpoint.warm_start(student, start)
+    if recipe.classifier == "teacher":
+        if not soft_teacher:
+            raise checkpoint.ModelError("classifier: teacher needs a teacher to inherit from")
+        inherit_classifier(student, soft_teacher)
     teachers = Teachers(recipe, soft_teacher, hidden_teacher, device)
     loss = Equation5(recipe, equation, student, teachers.hidden)
 
@@ -109,10 +126,10 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
     """Width of the classifier: the soft teacher's, whose classes it learns, else that of the crops; 0 for none."""
     if not recipe.needs_identity:
         return 0
-    if not (recipe.alpha > 0 and soft_teacher):
+    if not (soft_teacher and (recipe.needs_soft_teacher or recipe.classifier == "teacher")):
         return len(crops.classes)
     classes = int(checkpoint.read_card(soft_teacher)["classes"])
-    if "softmax" in recipe.phi and classes != len(crops.classes):
+    if recipe.learns_classes and classes != len(crops.classes):
         raise checkpoint.ModelError(
             f"{soft_teacher}: a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
             "train the teacher again"

@@ -76,12 +76,13 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
 def warm_start(network: FaceNetwork, folder: Path) -> None:
     """Give `network` the trunk of the model in `folder`, and each head that both have in the same size.
 
-    Raises ModelError where the trunks differ.
+    An embedding layer that only `network` has stays random. Raises ModelError where the trunks differ in anything else.
     """
     state, own = load_state(folder), network.state_dict()
     fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
     trunk = [name for name in own | state if name.startswith("trunk.")]
-    if different := [name for name in trunk if name not in fitting]:
+    new = [name for name in own if name.startswith("trunk.embedding.") and name not in state]
+    if different := [name for name in trunk if name not in fitting and name not in new]:
         raise ModelError(
             f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, as {different[0]}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.grid import Layout, Weights, cells
+from facedistill.grid import RECIPES, TRANSFER, Layout, cells
+from facedistill.report.poster import LOSSES
+from facedistill.report.proxyless import MARGINS
+from facedistill.report.recipes import recipe
 from facedistill.report.results import MissingResultError
+from facedistill.report.tables import TASK_NAMES
 
 SERIES = Path("curves/plots/metrics/step")
 """Where dvclive puts `step/TERM` below its folder."""
@@ -20,15 +24,20 @@ SERIES = Path("curves/plots/metrics/step")
 PHI = {
     "none": (),
     "softmax": ("softmax",),
+    "arcface": ("arcface",),
+    "cosface": ("cosface",),
     "landmarks": ("landmarks",),
     "triplet": ("triplet",),
     "triplet_softmax": ("triplet", "softmax"),
 }
+"""The terms of each Φ."""
+WEIGHTING = ("mu", "mu_below_1")
+"""What teacher weighting logs: the mean of μ, and the share of samples with μ under 1."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The training of one cell. method: a recipe or a target. init: `pretrain` or `distill`, empty in classification.
+    """The training of one cell. method: a recipe or a target. init: `pretrain` or `distill`, empty without a transfer.
 
     terms: steps and unweighted values of each loss term, and of their weighted sum as `loss`.
     """
@@ -48,16 +57,37 @@ def curves(layout: Layout, params: Mapping[str, Any], root: Path) -> Iterator[Cu
     """
     for cell in cells(layout):
         task, student, *rest = cell.key
-        if task == "classification":
-            method, init, recipe = rest[0], "", params["recipes"][rest[0]]
-            weights = Weights(recipe.get("alpha", 0), recipe.get("beta", 0))
-            phi, psi = recipe["phi"], recipe.get("psi", "hidden")
-        else:
+        terms = ["loss"]
+        if task in TRANSFER:
             init, method = rest
-            weights, phi, psi = layout.weights[method], params["tasks"][task]["phi"], "hidden"
-        terms = ["loss", *PHI[phi], *(["soft"] if weights.alpha else []), *([psi] if weights.beta else [])]
+            weights = layout.weights[method]
+            alpha, beta, phi, psi = weights.alpha, weights.beta, params["tasks"][task]["phi"], "hidden"
+        else:
+            init, method = "", rest[0]
+            asked = recipe(params, task, method)
+            alpha, beta, phi, psi = asked.alpha, asked.beta, asked.phi, asked.psi
+            terms += WEIGHTING if asked.weighting else ()
+        terms += [*PHI[phi], *(["soft"] if alpha else []), *([psi] if beta else [])]
         run = root / cell.model
         yield Curve(task, student, method, init, {term: _series(run, term) for term in terms})
+
+
+def figures(layout: Layout, drawn: Sequence[Curve]) -> Iterator[tuple[str, str, list[Curve]]]:
+    """The name, the title and the curves of each figure: one for each group of cells that are compared."""
+    groups = {
+        "classification": ("classification", (*RECIPES["table2"], *RECIPES["table1"]), "table2"),
+        "losses": ("losses of the poster", tuple(LOSSES), "losses"),
+        "architectures": ("architectures of the poster", RECIPES["architectures"], "architectures"),
+        "weighting": ("teacher weighting", ("hard_soft_featurenorm", "weighted"), "weighting"),
+    }
+    for name, (title, recipes, section) in groups.items():
+        students = [student.name for student in layout.tables[section]]
+        chosen = [c for c in drawn if c.task == "classification" and c.method in recipes and c.student in students]
+        if chosen:
+            yield name, title, chosen
+    for task in (*layout.margins, *TRANSFER):
+        if chosen := [curve for curve in drawn if curve.task == task]:
+            yield task, MARGINS.get(task) or TASK_NAMES[task], chosen
 
 
 def _series(run: Path, term: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

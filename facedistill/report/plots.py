@@ -14,20 +14,27 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFor
 from numpy.typing import NDArray
 
 from facedistill import grid
-from facedistill.report.curves import Curve
+from facedistill.report.curves import WEIGHTING, Curve
 from facedistill.report.results import Results
-from facedistill.report.style import METHODS, WIDTH, styled
+from facedistill.report.style import METHODS, WIDTH, Method, styled
 
 POINTS = 50
 """Most points of a learning curve: longer ones are averaged in bins."""
 
+BINS = 40
+CENTRES = (Method("Own class", "#0072B2"), Method("Nearest other class", "#D55E00", "--"))
+"""How the two distances of `centre_distances` are drawn."""
+
 PANELS = {
     "Whole loss": ("loss",),
     "Φ, softmax": ("softmax",),
+    "Φ, margin softmax": ("arcface", "cosface"),
     "Φ, landmarks": ("landmarks",),
     "Φ, triplet": ("triplet",),
     "H, soft target": ("soft",),
-    "Ψ": ("hidden", "logits"),
+    "Ψ": ("hidden", "normalised", "embedding", "logits", "hint", "attention", "rkd", "cckd"),
+    "Mean μ": ("mu",),
+    "Share μ < 1": ("mu_below_1",),
 }
 """Titles of the panels of learning curves, and the unweighted terms that each draws."""
 
@@ -40,7 +47,7 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
     """
     students = list(dict.fromkeys(curve.student for curve in curves))
     panels = {title: terms for title, terms in PANELS.items() if any(curve.terms.keys() & terms for curve in curves)}
-    figure = Figure(figsize=(WIDTH, 2.0 * len(students) + 1.2), layout="constrained")
+    figure = Figure(figsize=(WIDTH, (2.0 if len(students) <= 3 else 1.5) * len(students) + 1.2), layout="constrained")
     axes = figure.subplots(len(students), len(panels), squeeze=False, sharex=True, sharey="col")
     for row, student in zip(axes, students, strict=True):
         for ax, terms in zip(row, panels.values(), strict=True):
@@ -49,16 +56,16 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
                 line = "--" if curve.init == "pretrain" else method.line
                 for term in curve.terms.keys() & terms:
                     ax.plot(*_binned(*curve.terms[term]), color=method.colour, linestyle=line, linewidth=1.3)
-            ax.set_yscale("log")
-            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            ax.yaxis.set_minor_locator(NullLocator())
+            if set(terms) & set(WEIGHTING):
+                ax.set_ylim(0, 1.02)
+            else:
+                _log(ax)
             ax.set_visible(bool(ax.lines))
         row[0].set_ylabel(labels[student], fontweight="bold")
     for column, panel in zip(axes.T, panels, strict=True):
         next(ax for ax in column if ax.lines).set_title(panel, fontsize=9)
         column[-1].set_xlabel("Step")
-    handles = _lines(name for name in METHODS if any(curve.method == name for curve in curves))
+    handles = _lines(look for name, look in METHODS.items() if any(curve.method == name for curve in curves))
     if any(curve.init for curve in curves):
         handles.append(Line2D([], [], color="#555555", linestyle="-", label="from Distill"))
         handles.append(Line2D([], [], color="#555555", linestyle="--", label="from Pretrain"))
@@ -72,8 +79,8 @@ def accuracy_by_parameters(results: Results) -> Figure:
     """Top-1, and LFW accuracy with its standard error, of every classification cell against its trunk's parameters."""
     cells: dict[str, list[tuple[str, ...]]] = {"teacher": [("teacher", "classification")]}
     for name in METHODS:
-        if name in (*grid.CLASSIFICATION, *grid.TABLE1):
-            students = results.layout.students if name in grid.CLASSIFICATION else results.layout.table1
+        if group := next((group for group in ("table2", "table1") if name in grid.RECIPES[group]), None):
+            students = results.layout.tables[group]
             cells[name] = [("classification", student.name, name) for student in students]
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
     top1, lfw = figure.subplots(1, 2)
@@ -103,6 +110,35 @@ def accuracy_by_parameters(results: Results) -> Figure:
 
 
 @styled
+def centre_distances(
+    rows: Mapping[str, Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]],
+) -> Figure:
+    """Figure 1 of ProxylessKD: where students put test photographs among their teacher's class centres.
+
+    rows: a label, then (own, other) by method, the same methods in each row: (n,) in 0..2, 1 − cos to the centre of the
+    photograph's own class and to the nearest other one.
+    """
+    figure = Figure(figsize=(WIDTH, 2.2 * len(rows) + 0.9), layout="constrained")
+    axes = figure.subplots(len(rows), len(next(iter(rows.values()))), squeeze=False, sharex=True, sharey="row")
+    most = max(d.max() for panels in rows.values() for pair in panels.values() for d in pair)
+    bins = np.linspace(0, most, BINS + 1)
+    for line, (label, panels) in zip(axes, rows.items(), strict=True):
+        for ax, (method, (own, other)) in zip(line, panels.items(), strict=True):
+            for distances, look in zip((own, other), CENTRES, strict=True):
+                share = np.full(len(distances), 100 / len(distances))
+                ax.hist(distances, bins, weights=share, histtype="stepfilled", color=look.colour, alpha=0.25)
+                ax.hist(distances, bins, weights=share, histtype="step", color=look.colour, linestyle=look.line)
+            ax.set_title(f"{method}: own centre nearest in {100 * np.mean(own < other):.0f} %", fontsize=9)
+            ax.set_xlim(0, most)
+        line[0].set_ylabel(f"{label}\nPhotographs (%)")
+    for ax in axes[-1]:
+        ax.set_xlabel("Distance, 1 − cos")
+    _legend(figure, _lines(CENTRES))
+    figure.suptitle("Test photographs among their teacher's class centres", x=0.01, ha="left")
+    return figure
+
+
+@styled
 def roc_curves(panels: Mapping[str, Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]) -> Figure:
     """TPR over FAR, a panel for each student. panels: label of the student, then method: (far, tpr) in 0..1."""
     figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
@@ -120,9 +156,16 @@ def roc_curves(panels: Mapping[str, Mapping[str, tuple[NDArray[np.float64], NDAr
         ax.set_title(title)
         ax.set_xlabel("False accepts (FAR)")
     axes[0].set_ylabel("True accepts (TPR)")
-    _legend(figure, _lines(name for name in METHODS if any(name in curves for curves in panels.values())))
+    _legend(figure, _lines(look for name, look in METHODS.items() if any(name in curves for curves in panels.values())))
     figure.suptitle("Verification of pairs of people nobody trained on", x=0.01, ha="left")
     return figure
+
+
+def _log(ax: Axes) -> None:
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.yaxis.set_minor_locator(NullLocator())
 
 
 def _look(name: str, markersize: float) -> dict[str, Any]:
@@ -132,8 +175,8 @@ def _look(name: str, markersize: float) -> dict[str, Any]:
     return {"color": method.colour, "linestyle": method.line, "marker": method.marker, **edge}
 
 
-def _lines(names: Iterable[str]) -> list[Line2D]:
-    return [Line2D([], [], color=(m := METHODS[n]).colour, linestyle=m.line, label=m.label) for n in names]
+def _lines(methods: Iterable[Method]) -> list[Line2D]:
+    return [Line2D([], [], color=method.colour, linestyle=method.line, label=method.label) for method in methods]
 
 
 def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:

@@ -15,17 +15,23 @@ from numpy.typing import NDArray
 from facedistill.data.photograph import COORDINATES
 from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
-from facedistill.grid import TASKS, TEACHER, Layout, cells
+from facedistill.grid import TEACHER, Layout, cells
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import CROPS, EVALUATION, METRICS
 from facedistill.report import pictures, plots, style
-from facedistill.report.curves import curves
+from facedistill.report.curves import curves, figures
+from facedistill.report.document import report
 from facedistill.report.provenance import KINDS, Provenance
+from facedistill.report.proxyless import MARGINS
+from facedistill.report.recipes import Budget
 from facedistill.report.results import MissingResultError, Paper, Results
-from facedistill.report.tables import TASK_NAMES, report
+from facedistill.report.style import METHODS
 
 DRAWN = 7
 """Test photographs in the picture of landmarks, evenly spread over the test side."""
+
+CENTRES = ("l2kd", "proxyless")
+"""Recipes in the plot of distances to the teacher's class centres."""
 
 SHEET = (6, 10)
 """People in the sheet of crops, and photographs of each."""
@@ -39,30 +45,32 @@ def render(root: Path = Path()) -> None:
     layout = Layout.read(root / PARAMS_FILE)
     results = Results(layout, root / METRICS)
     provenance = Provenance.read(root / PARAMS_FILE, root / CROPS)
+    budget = Budget(read(root / PARAMS_FILE), provenance.datasets["classification"].train)
     shown = [*_plots(root, layout, results), *_pictures(root, layout, provenance)]
-    (root / "reports/tables.md").write_text(report(results, Paper(), provenance, shown), encoding="utf-8")
+    (root / "reports/tables.md").write_text(report(results, Paper(), provenance, budget, shown), encoding="utf-8")
 
 
 def _plots(root: Path, layout: Layout, results: Results) -> Iterator[str]:
     """Save the plots of numbers; the Markdown that shows each."""
     folder = root / "reports/plots"
     labels = {student.name: student.label for student in layout.students}
-    drawn = list(curves(layout, read(root / PARAMS_FILE), root))
     teacher = _roc(root, TEACHER, "classification", "evaluate_teacher")
-    panels = {student.label: {TEACHER: teacher} for student in layout.students}
+    panels = {student.label: {TEACHER: teacher} for student in layout.tables["table2"]}
     for cell in cells(layout):
-        if cell.path[0] == "classification":
+        if cell.path[0] == "table2":
             panels[labels[cell.key[1]]][cell.key[-1]] = _roc(root, cell.run, "/".join(cell.path), cell.stage)
 
     style.save(plots.accuracy_by_parameters(results), folder / "accuracy.png")
     yield "![Accuracy against parameters](plots/accuracy.png)"
     style.save(plots.roc_curves(panels), folder / "roc.png")
     yield "![ROC on pairs of people nobody trained on](plots/roc.png)"
-    for task in TASKS:
-        title = f"Learning curves, {TASK_NAMES.get(task, task)}"
-        figure = plots.learning_curves([curve for curve in drawn if curve.task == task], labels, title)
-        style.save(figure, folder / f"curves_{task}.png")
-        yield f"![{title}](plots/curves_{task}.png)"
+    if rows := _centres(root, layout):
+        style.save(plots.centre_distances(rows), folder / "centres.png")
+        yield "![Distances to the teacher's class centres](plots/centres.png)"
+    for name, group, drawn in figures(layout, list(curves(layout, read(root / PARAMS_FILE), root))):
+        title = f"Learning curves, {group}"
+        style.save(plots.learning_curves(drawn, labels, title), folder / f"curves_{name}.png")
+        yield f"![{title}](plots/curves_{name}.png)"
 
 
 def _pictures(root: Path, layout: Layout, provenance: Provenance) -> Iterator[str]:
@@ -102,6 +110,20 @@ def _roc(root: Path, run: str, model: str, stage: str) -> tuple[NDArray[np.float
     pairs = _rows(root / EVALUATION / run / "pairs.parquet", model, stage)
     far, tpr, _ = roc(pairs["distance"].to_numpy(), pairs["same"].to_numpy())
     return far, tpr
+
+
+def _centres(root: Path, layout: Layout) -> dict[str, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
+    """(own, other) distances by margin and student, then by method."""
+    found = {cell.key: cell for cell in cells(layout)}
+    rows: dict[str, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
+    for margin in layout.margins:
+        for student in layout.tables["proxyless"]:
+            row = rows[f"{MARGINS[margin]}, {student.label}"] = {}
+            for recipe in CENTRES:
+                cell = found[margin, student.name, recipe]
+                table = _rows(root / EVALUATION / cell.run / "centres.parquet", "/".join(cell.path), cell.stage)
+                row[METHODS[recipe].label] = (table["own"].to_numpy(), table["other"].to_numpy())
+    return rows
 
 
 def _predictions(root: Path, run: str, model: str, crops: Crops, stage: str) -> NDArray[np.float64]:

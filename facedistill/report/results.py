@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from facedistill.grid import TASKS, TEACHER, Layout, cells
+from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.paths import METRICS
 
 
@@ -21,19 +21,23 @@ class MissingResultError(ValueError):
 METRIC = {"alignment": "nrmse", "triplet": "nn_top1", "triplet_softmax": "nn_top1"}
 """The number that each table of the transfer prints."""
 
-_NUMBERS: Mapping[str, tuple[tuple[str, ...], ...]] = {
-    "classification": (("top1",), ("lfw", "accuracy"), ("lfw", "standard_error"), ("parameters",)),
-    "alignment": (("nrmse",), ("nme",)),
-    "triplet": (("nn_top1",),),
-    "triplet_softmax": (("nn_top1",),),
-}
+UNCLASSIFIED = ("feature",)
+"""Recipes that train no classifier, so that there is no top-1."""
+
+_TRANSFER = {"alignment": (("nrmse",), ("nme",)), "triplet": (("nn_top1",),), "triplet_softmax": (("nn_top1",),)}
 _MEAN_SHAPE = (("mean_shape_nrmse",), ("mean_shape_nme",))
+_RECOGNITION = (("lfw", "accuracy"), ("lfw", "standard_error"), ("lfw", "fold_std"), ("rank1",), ("parameters",))
+_CROSS = (("cross", "rank1"), ("cross", "lfw"))
+_COST = ("parameters", "megabytes", "multiply_adds", "milliseconds")
 
 
 class Results:
     """Every metric of every cell, by address: results["alignment", "resnet50-8", "distill", "soft", "nrmse"].
 
-    A teacher's stand under ("teacher", task). All in percent, but `parameters`: of the trunk, without heads.
+    A teacher's stand under ("teacher", task), a network's cost under ("cost", name). All in percent, but `parameters`,
+    of the trunk, without heads; and the cost.
+    subsets: of the LFW set's photographs, by the number of pairs of two people in each; `all` is first. far: the share
+    of these that a TPR lets pass.
     """
 
     def __init__(self, layout: Layout, metrics: Path = METRICS) -> None:
@@ -41,18 +45,38 @@ class Results:
         self.layout = layout
         self._values: dict[tuple[str, ...], float] = {}
         document = cache(_document)
-        for task in TASKS:
-            file, stage = metrics / f"{TEACHER}.json", "evaluate_teacher"
-            for number in _NUMBERS[task] + (_MEAN_SHAPE if task == "alignment" else ()):
-                self._values["teacher", task, *number] = _number(document(file, stage), (task, *number), file, stage)
+
+        file, stage = metrics / f"{TEACHER}.json", "evaluate_teacher"
+        teachers = document(file, stage)
+        self.far = _number(teachers, ("far",), file, stage)
+        names = ("all", *(name for name in _mapping(teachers, "negatives", file, stage) if name != "all"))
+        self.subsets = {name: int(_number(teachers, ("negatives", name), file, stage)) for name in names}
+        recognition = (*_RECOGNITION, *(("tpr", subset) for subset in self.subsets))
+
+        for task in ("classification", *layout.margins, *TRANSFER):
+            numbers = _TRANSFER.get(task, (("top1",), *recognition)) + (_MEAN_SHAPE if task == "alignment" else ())
+            for number in numbers:
+                self._values["teacher", task, *number] = _number(teachers, (task, *number), file, stage)
         for cell in cells(layout):
-            file = metrics / f"{cell.run}.json"
-            for number in _NUMBERS[cell.task]:
+            file, numbers = metrics / f"{cell.run}.json", _TRANSFER.get(cell.task, recognition)
+            if cell.task not in TRANSFER and cell.key[2] not in UNCLASSIFIED:
+                numbers += (("top1",),)
+            if cell.task in layout.margins:
+                numbers += _CROSS
+            for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
                 self._values[*cell.key, *number] = value
+        file, stage = metrics / "cost.json", "measure_cost"
+        for name in (TEACHER, *(student.name for student in layout.students)):
+            for key in _COST:
+                self._values["cost", name, key] = _number(document(file, stage), (name, key), file, stage)
 
     def __getitem__(self, address: tuple[str, ...]) -> float:
         return self._values[address]
+
+    def get(self, *address: str) -> float | None:
+        """None where the grid or the recipe has no such number."""
+        return self._values.get(address)
 
 
 def _document(file: Path, stage: str) -> Any:
@@ -62,6 +86,13 @@ def _document(file: Path, stage: str) -> Any:
         raise MissingResultError(f"{file}: no such file; run `dvc repro {stage}`") from None
     except json.JSONDecodeError as error:
         raise MissingResultError(f"{file}: not valid JSON ({error}); run `dvc repro -f {stage}`") from None
+
+
+def _mapping(document: Any, name: str, file: Path, stage: str) -> Mapping[str, Any]:
+    value = document.get(name) if isinstance(document, Mapping) else None
+    if not isinstance(value, Mapping):
+        raise MissingResultError(f"{file}: no {name} by name; run `dvc repro -f {stage}`")
+    return value
 
 
 def _number(document: Any, path: tuple[str, ...], file: Path, stage: str) -> float:
@@ -76,13 +107,14 @@ def _number(document: Any, path: tuple[str, ...], file: Path, stage: str) -> flo
 
 
 class Paper:
-    """The numbers that the paper prints on CASIA-WebFace, CelebA and LFW, in percent."""
+    """The numbers that the papers print: the main one on CASIA-WebFace, CelebA and LFW, the poster on CASIA-WebFace,
+    LFW and photographs of its own. In percent, but the cost: milliseconds, MB and millions of multiply-adds."""
 
     def __init__(self) -> None:
         self._tables = json.loads(files(__package__).joinpath("paper.json").read_text(encoding="utf-8"))
 
     def get(self, *path: str) -> float | None:
-        """The number at this place of paper.json; None where the paper has none."""
+        """The number at this place of paper.json; None where the papers have none."""
         value = self._tables
         for name in path:
             if not isinstance(value, Mapping) or name not in value:

@@ -47,7 +47,7 @@ def choices(results: Results, paper: Paper) -> list[Choice]:
     rows = []
     for task in TRANSFER:
         sign = -1 if task == "alignment" else 1
-        for student in results.layout.transfer[task]:
+        for student in results.layout.transfer(task):
             for init in ("pretrain", "distill"):
                 ours = {t: results[task, student.name, init, t, METRIC[task]] for t in weights}
                 printed = {t: paper.get(task, str(student.divisor), init, t) for t in weights}

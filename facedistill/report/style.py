@@ -39,11 +39,11 @@ styled = matplotlib.rc_context(_RC)
 
 
 class Method(NamedTuple):
-    """How a recipe or a target is drawn. Colours: Okabe and Ito's, and Tol's wine for the user's own."""
+    """How a recipe or a target is drawn. Colours: Okabe and Ito's, and Tol's wine."""
 
     label: str
     colour: str
-    line: Literal["-", "--"] = "-"
+    line: Literal["-", "--", "-."] = "-"
     marker: str = "o"
 
 
@@ -58,9 +58,21 @@ METHODS = {
     "soft_full": Method("Soft target, full budget", "#0072B2", "--", "^"),
     "fitnet": Method("FitNet, soft target", "#E69F00", marker="p"),
     "ours": Method("Ours, soft target", "#D55E00"),
+    "feature": Method("Feature alone", "#CC79A7", marker="<"),
+    "hard_soft_feature": Method("Hard + soft + feature", "#E69F00", marker=">"),
+    "hard_soft_featurenorm": Method("Hard + soft + featurenorm", "#0072B2", marker="d"),
+    "weighted": Method("Featurenorm, weighted", "#D55E00", "--", "H"),
+    "margin": Method("Margin alone", "#999999", marker="s"),
+    "proxyless": Method("ProxylessKD", "#D55E00"),
+    "l2kd": Method("L2KD", "#E69F00", marker="p"),
+    "kd": Method("KD", "#56B4E9", marker="v"),
+    "hint_margin": Method("FitNet", "#009E73", marker="P"),
+    "attention": Method("Attention transfer", "#CC79A7", marker="X"),
+    "rkd": Method("RKD", "#0072B2", "--", "^"),
+    "cckd": Method("CCKD", "#882255", "-.", "h"),
     "own": Method("Yours", "#882255", marker="h"),
 }
-"""In the order of legends."""
+"""In the order of legends. Colour and line differ within a figure, not between the papers."""
 
 
 def save(figure: Figure, file: Path) -> None:

@@ -1,0 +1,50 @@
+"""What a trained network says of a set of crops. Always float32, and the central part of each crop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from facedistill.data.shards import Crops
+from facedistill.learning import checkpoint
+from facedistill.learning.batches import centre_batches
+from facedistill.learning.device import choose_device, place
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network says of every crop of a set, in its order; None where it has no such head.
+
+    parameters: number of them in the trunk. embeddings: (n, width) L2-normalised K. logits: (n, classes).
+    landmarks: (n, 5, 2) in pixels of the stored crop.
+    """
+
+    parameters: int
+    embeddings: torch.Tensor
+    logits: torch.Tensor | None
+    landmarks: NDArray[np.float64] | None
+
+
+@torch.inference_mode()
+def predict(model: Path, crops: Crops, side: int) -> Predictions:
+    """Every crop of the set, its central `side` x `side` part, once through the model in that folder."""
+    device = choose_device()
+    network = checkpoint.load(model).eval()
+    place(network, device)
+    outputs = [network(batch.images.to(device)) for batch in centre_batches(crops, side, BATCH)]
+    landmarks = None
+    if network.landmarks:
+        offset = (crops.size - side) // 2
+        landmarks = torch.cat([o.landmarks for o in outputs]).cpu().numpy().astype(np.float64) * side + offset
+    return Predictions(
+        parameters=sum(weight.numel() for weight in network.trunk.parameters()),
+        embeddings=torch.nn.functional.normalize(torch.cat([o.hidden for o in outputs])),
+        logits=torch.cat([o.logits for o in outputs]).cpu() if network.classes else None,
+        landmarks=landmarks,
+    )

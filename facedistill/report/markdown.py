@@ -1,0 +1,31 @@
+"""Numbers and tables as Markdown, the same in every table of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def number(value: float | None) -> str:
+    """A number of ours, as every table prints it; – for None."""
+    return "–" if value is None else f"{value:.2f}"
+
+
+def cell(value: float | None, printed: float | None) -> str:
+    """A number of ours and the paper's."""
+    return f"{number(value)} ({number(printed)})"
+
+
+def spread(value: float, deviation: float) -> str:
+    """A mean and its deviation or error."""
+    return f"{number(value)} ± {number(deviation)}"
+
+
+def percent(share: float | None) -> str:
+    """A share in 0..1, negative ones too, as whole percent; – for None."""
+    return "–" if share is None else f"{round(100 * share)} %".replace("-", "−")
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
+    """A Markdown table whose first `names` columns are words, aligned left, and the others numbers."""
+    lines = [header, ["---"] * names + ["---:"] * (len(header) - names), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -1,0 +1,128 @@
+"""Every recipe of the three papers beside the others, for one student, on the same data and by the same yardstick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from facedistill.grid import TRANSFER, Cell, Student, cells
+from facedistill.report import proxyless
+from facedistill.report.leads import CLEAR, closed
+from facedistill.report.markdown import number, percent, table
+from facedistill.report.recipes import Budget
+from facedistill.report.results import Results
+from facedistill.report.style import METHODS
+
+UNDISTILLED = "softmax_full"
+"""The student that every recipe is held against: no distillation, both rates."""
+
+ALONE = ("softmax", UNDISTILLED, proxyless.ALONE)
+"""Recipes without a teacher."""
+
+CONTROLS = (*ALONE, "soft_full")
+"""Recipes that are in no paper."""
+
+PAPERS = {
+    "table2": "Wang",
+    "table1": "Wang",
+    "losses": "Fujitsu",
+    "architectures": "Fujitsu",
+    "weighting": "Fujitsu",
+}
+"""Whose the recipes of each group of grid.RECIPES are; those of a margin are ProxylessKD's."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recipe of one student. tera: 10¹² multiply-adds of its training; epochs: of it and of what it starts from."""
+
+    cell: Cell
+    label: str
+    paper: str
+    top1: float | None
+    tpr: float
+    tera: float
+    epochs: int
+
+
+def ranking(results: Results, budget: Budget) -> list[str]:
+    """For each student of the poster's losses a table, best top-1 first, and what it shows in words."""
+    blocks = [
+        "“Closes”: the share of the classification teacher's lead over softmax alone with the full budget, in top-1 "
+        f"and in TPR; – where that lead is under {CLEAR['top1']:g} points. Cross-model: rank-1 of the student's probes "
+        "in the teacher's gallery; – where the two do not share one width. Training: 10¹² multiply-adds, crops × "
+        "epochs × (3 × the student's, and the teacher's where the recipe listens to it), with those of the models that "
+        f"it starts from, but not of the teacher. TPR at FAR {100 * results.far:g} % over all pairs."
+    ]
+    for student in results.layout.tables["losses"]:
+        rows = rank(results, budget, student)
+        header = ["Recipe", "Paper", "Top-1", "LFW", "TPR", "Cross-model", "Closes, top-1", "Closes, TPR", "Training"]
+        lines = [[row.label, row.paper, *_numbers(results, row, student)] for row in rows]
+        blocks += [f"### {student.label}", table(header, lines, names=2), sentence(rows, student.label)]
+    return blocks
+
+
+def rank(results: Results, budget: Budget, student: Student) -> list[Row]:
+    """Every recipe of one student, best top-1 first, TPR between equals, those without a classifier last."""
+    own, teacher = (results["cost", name, "multiply_adds"] for name in (student.name, "teacher"))
+    rows = []
+    for cell in cells(results.layout):
+        task, name, *rest = cell.key
+        if task in TRANSFER or name != student.name:
+            continue
+        recipe = rest[0]
+        label = METHODS[recipe].label
+        if task != "classification":
+            label = f"{proxyless.MARGINS[task]}: {label}"
+        rows.append(
+            Row(
+                cell=cell,
+                label=label,
+                paper="*control*" if recipe in CONTROLS else PAPERS.get(cell.path[0], "ProxylessKD"),
+                top1=results.get(*cell.key, "top1"),
+                tpr=results[*cell.key, "tpr", "all"],
+                tera=budget.multiply_adds(task, recipe, own, teacher),
+                epochs=budget.epochs(task, recipe),
+            )
+        )
+    return sorted(rows, key=lambda row: (-1 if row.top1 is None else row.top1, row.tpr), reverse=True)
+
+
+def sentence(rows: list[Row], student: str) -> str:
+    """In words: the best recipe, and the distilled ones whose top-1 is below no distillation for as many epochs."""
+    by_recipe = {row.cell.key[2]: row for row in rows if row.cell.task == "classification"}
+    short, full = by_recipe["softmax"], by_recipe[UNDISTILLED]
+    distilled = [row for row in rows if row.cell.key[2] not in ALONE and row.top1 is not None]
+    words = []
+    for alone, said, compared in (
+        (full, "Trained for longer than W_S0", [row for row in distilled if row.epochs > short.epochs]),
+        (short, "Trained for as long as W_S0", [row for row in distilled if row.epochs <= short.epochs]),
+    ):
+        lost = [row.label for row in compared if _top1(row) < _top1(alone)]
+        which = f": {'; '.join(lost)}" if lost else ""
+        words.append(
+            f"{said}, {len(lost)} of {len(compared)} distilled recipes lose to “{alone.label}” "
+            f"({number(alone.top1)}){which}."
+        )
+    best = rows[0]
+    gap = f"{_top1(best) - _top1(full):+.2f}".replace("-", "−")
+    return (
+        f"**At {student} the best is “{best.label}”, top-1 {number(best.top1)}, {gap} against no distillation with the "
+        f"full budget ({number(full.top1)}).** {' '.join(words)}"
+    )
+
+
+def _top1(row: Row) -> float:
+    assert row.top1 is not None
+    return row.top1
+
+
+def _numbers(results: Results, row: Row, student: Student) -> list[str]:
+    key, teacher = row.cell.key, ("teacher", "classification")
+    alone = ("classification", student.name, UNDISTILLED)
+    shares = (
+        None if row.top1 is None else closed(results[*teacher, "top1"], results[*alone, "top1"], row.top1, "top1"),
+        closed(results[*teacher, "tpr", "all"], results[*alone, "tpr", "all"], row.tpr, "tpr"),
+    )
+    lfw, cross = results[*key, "lfw", "accuracy"], results.get(*key, "cross", "rank1")
+    training = f"{row.tera:,.0f}" if row.tera >= 100 else f"{row.tera:.3g}"
+    return [*map(number, (row.top1, lfw, row.tpr, cross)), *map(percent, shares), training]

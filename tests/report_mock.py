@@ -1,0 +1,221 @@
+"""A repository after evaluation, without training: what the tests of the report read."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from facedistill.data.codec import encode
+from facedistill.data.shards import Crop, ShardWriter, write_index
+from facedistill.grid import TEACHER, TRANSFER, Layout, cells
+from facedistill.learning.losses.recipe import PsiName
+from facedistill.params import read
+from facedistill.paths import CROPS, EVALUATION, METRICS
+from facedistill.report.curves import WEIGHTING
+from facedistill.report.document import report
+from facedistill.report.provenance import Provenance
+from facedistill.report.recipes import Budget
+from facedistill.report.results import Paper, Results
+
+RATE = {"epochs": 4, "learning_rate": 0.1}
+PARAMS: dict[str, Any] = {
+    "seed": 3,
+    "alpha": 0.5,
+    "beta": 2,
+    "report": {"title": "A demo on drawn faces", "note": "A demo: it shows that every part works."},
+    "datasets": {name: {"source": {"kind": "synthetic"}} for name in ("classification", "alignment", "lfw")},
+    "rates": {"scratch": RATE, "initialised": {"epochs": 1, "learning_rate": 0.01}},
+    "teacher": {"rates": {"scratch": {"epochs": 16, "learning_rate": 0.05}, "initialised": RATE}},
+    "tasks": {"classification": {"phi": "softmax", "input": 20}}
+    | {task: {"phi": "landmarks" if task == "alignment" else task} for task in (*TRANSFER, "arcface", "cosface")},
+    "students": {f"resnet50-{k}": {"architecture": "resnet50", "divisor": k} for k in (2, 4, 8)}
+    | {name: {"architecture": name} for name in ("conv5", "resnet43_thin")},
+    "recipes": {
+        "softmax": {"phi": "softmax"},
+        "soft": {"phi": "softmax", "alpha": 1},
+        "ours": {"phi": "softmax", "alpha": 1, "start": "softmax"},
+        "softmax_full": {"phi": "softmax", "start": "softmax"},
+        "soft_full": {"phi": "softmax", "alpha": 1, "start": "soft"},
+        "hidden": {"phi": "softmax", "beta": 1, "psi": "hidden"},
+        "logits": {"phi": "softmax", "beta": 1, "psi": "logits"},
+        "hint": {"phi": "none", "beta": 1, "psi": "hint"},
+        "fitnet": {"phi": "softmax", "alpha": 1, "start": "hint", "rate": "scratch"},
+        "feature": {"phi": "none", "beta": 1},
+        "hard_soft_feature": {"phi": "softmax", "alpha": 1, "beta": 1},
+        "hard_soft_featurenorm": {"phi": "softmax", "alpha": 1, "beta": 1, "psi": "normalised"},
+        "weighted": {"phi": "softmax", "alpha": 1, "beta": 1, "psi": "normalised", "weighting": 0.5},
+        "margin": {},
+        "proxyless": {"classifier": "teacher"},
+        "l2kd": {"phi": "none", "beta": 1, "psi": "embedding", "classifier": "teacher"},
+        "kd": {"alpha": 1},
+        "hint_margin": {"beta": 1, "psi": "hint"},
+        **{name: {"beta": 1, "psi": name} for name in ("attention", "rkd", "cckd")},
+    },
+    "targets": {
+        "none": {"alpha": 0, "beta": 0},
+        "hidden": {"alpha": 0, "beta": 1},
+        "soft": {"alpha": 1, "beta": 0},
+    },
+    "table1": {"students": ["resnet50-8"]},
+    "table2": {"students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
+    "alignment": {"students": ["resnet50-8"]},
+    "verification": {"students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
+    "losses": {"students": ["resnet50-8"]},
+    "architectures": {"students": ["conv5", "resnet43_thin"]},
+    "weighting": {"students": ["resnet43_thin"]},
+    "proxyless": {"students": ["resnet50-8"], "margins": ["arcface", "cosface"]},
+}
+PARAMETERS = {"teacher": 23_508_038, "resnet50-2": 5_892_646, "resnet50-4": 1_480_982, "resnet50-8": 374_158}
+PARAMETERS |= {"conv5": 6_500_000, "resnet43_thin": 12_500_000}
+COST = {"megabytes": 1.5, "multiply_adds": 25.0, "milliseconds": 4.25}
+NEGATIVES = {"all": 50_000, "frontal": 12_000, "pose": 13_000, "lighting": 6_000}
+PEOPLE, EACH, SIZE = 6, 8, 24
+
+
+def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
+    """A repository after evaluation: every file that the tables are made from, filled from a fixed generator."""
+    rng = np.random.default_rng(0)
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+    for name in ("classification", "alignment", "lfw"):
+        write_crops(root / CROPS / name, rng)
+    pq.write_table(pa.table({"same": [True, False] * 30}), root / CROPS / "lfw/pairs.parquet")
+
+    def classification(name: str, top1: float) -> dict[str, Any]:
+        lfw = {"accuracy": round(60 + top1 / 3, 3), "standard_error": 0.61, "fold_std": 1.93}
+        tpr = {subset: round(top1 / 2 - 2 * i, 3) for i, subset in enumerate(NEGATIVES)}
+        return {"top1": top1, "lfw": lfw, "tpr": tpr, "rank1": top1 - 10, "parameters": PARAMETERS[name]}
+
+    def transfer(task: str, value: float) -> dict[str, float]:
+        return {"nrmse": value, "nme": round(0.8 * value, 3)} if task == "alignment" else {"nn_top1": value}
+
+    teacher: dict[str, Any] = {"classification": classification("teacher", 91.25)}
+    teacher |= {task: transfer(task, 5.5 if task == "alignment" else 81.25) for task in TRANSFER}
+    teacher["alignment"] |= {"mean_shape_nrmse": 21.5, "mean_shape_nme": 18.5}
+    layout = Layout.read(root / "params.yaml")
+    teacher |= {margin: classification("teacher", 92.5) for margin in layout.margins}
+    teacher |= {"far": 0.001, "negatives": NEGATIVES}
+    costs = {name: {"parameters": PARAMETERS[name], **COST} for name in (TEACHER, *(s.name for s in layout.students))}
+    files: dict[Path, Any] = {METRICS / "teacher.json": teacher, METRICS / "cost.json": costs}
+    for c in cells(layout):
+        task, student = c.key[:2]
+        small = {"resnet50-2": 0, "resnet50-4": 4, "resnet50-8": 12}.get(student, 8)
+        value = round(float((6 if task == "alignment" else 78) - small * (task != "alignment") + rng.uniform(-3, 3)), 3)
+        node = files.setdefault(METRICS / f"{c.run}.json", {})
+        for name in c.path[:-1]:
+            node = node.setdefault(name, {})
+        node[c.path[-1]] = transfer(task, value) if task in TRANSFER else classification(student, value)
+        if task in layout.margins:
+            node[c.path[-1]]["cross"] = {"rank1": value - 20, "lfw": value - 30}
+        if c.key[2] == "feature":
+            del node[c.path[-1]]["top1"]
+    for file, value in files.items():
+        write_json(root / file, value)
+
+    return root
+
+
+def mock_plots(root: Path, params: dict[str, Any]) -> None:
+    """The files that the plots are made from, beside those of the tables."""
+    rng = np.random.default_rng(1)
+    terms = (*WEIGHTING, "loss", "softmax", "arcface", "cosface", "landmarks", "triplet", "soft", *get_args(PsiName))
+    for c in cells(Layout.read(root / "params.yaml")):
+        write_curve(root / c.model / "curves", terms, rng)
+    distances = {TEACHER: {"classification": pairs(rng, 1.0)}}
+    centres: dict[str, Any] = {}
+    landmarks = {TEACHER: {"alignment": predictions(rng, 0.5)}}
+    for i, c in enumerate(cells(Layout.read(root / "params.yaml"))):
+        name = "/".join(c.path)
+        if c.task == "classification":
+            distances.setdefault(c.run, {})[name] = pairs(rng, 0.7 + 0.05 * i)
+        if c.task in ("arcface", "cosface"):
+            own, other = rng.normal(0.4, 0.15, 400), rng.normal(0.8, 0.1, 400)
+            centres.setdefault(c.run, {})[name] = {"own": own, "other": other}
+        if c.task == "alignment":
+            landmarks.setdefault(c.run, {})[name] = predictions(rng, 1.2)
+    for file, runs in (("pairs", distances), ("landmarks", landmarks), ("centres", centres)):
+        for run, models in runs.items():
+            write_rows(root / EVALUATION / run / f"{file}.parquet", models)
+
+
+SHAPE = SIZE * np.array([[0.34, 0.4], [0.66, 0.4], [0.5, 0.6], [0.38, 0.75], [0.62, 0.75]])
+
+
+def write_crops(folder: Path, rng: np.random.Generator) -> None:
+    folder.mkdir(parents=True)
+    shards = {}
+    for side in ("train", "test"):
+        writer = ShardWriter(folder, side, [])
+        for i in range(PEOPLE * EACH):
+            image = np.full((SIZE, SIZE, 3), rng.integers(40, 220, 3), np.uint8)
+            crop, label = Crop(encode(image, 95), SHAPE.astype(np.float32), np.eye(2, 3)), i // EACH
+            writer.add(crop, f"{i:03d}", label, f"person {label}", None, {})
+        shards[side] = writer.close()
+    write_index(folder, SIZE, [f"person {i}" for i in range(PEOPLE)], shards)
+
+
+def write_curve(run: Path, terms: tuple[str, ...], rng: np.random.Generator) -> None:
+    folder = run / "plots/metrics/step"
+    folder.mkdir(parents=True)
+    for k, term in enumerate(terms):
+        steps = np.arange(10, 810, 10)
+        values = (k + 1) * (0.2 + np.exp(-steps / 200)) * rng.uniform(0.9, 1.1, len(steps))
+        lines = [f"step\t{term}", *(f"{s}\t{v}" for s, v in zip(steps, values, strict=True))]
+        (folder / f"{term}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_json(file: Path, value: Any) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(value), encoding="utf-8")
+
+
+def write_rows(file: Path, models: dict[str, dict[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    tables = [pa.table({"model": [name] * len(next(iter(c.values()))), **c}) for name, c in models.items()]
+    pq.write_table(pa.concat_tables(tables), file)
+
+
+def pairs(rng: np.random.Generator, separation: float) -> dict[str, Any]:
+    same = np.tile([True, False], 300)
+    return {"distance": rng.normal(1.4 - separation * same, 0.4), "same": same, "fold": np.arange(600) // 60}
+
+
+def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
+    points = SHAPE + rng.normal(0, noise, (PEOPLE * EACH, 5, 2))
+    columns = {f"{axis}{i + 1}": points[:, i, j] for i in range(5) for j, axis in enumerate("xy")}
+    return {"key": [f"{i:03d}" for i in range(len(points))], **columns}
+
+
+def results(root: Path) -> Results:
+    return Results(Layout.read(root / "params.yaml"), root / METRICS)
+
+
+def edit(root: Path, file: str, change: Any) -> None:
+    value = json.loads((root / METRICS / file).read_text())
+    change(value)
+    write_json(root / METRICS / file, value)
+
+
+SMALL = PARAMS | {key: {"students": ["resnet50-8"]} for key in ("table1", "alignment", "verification")}
+SMALL |= {key: {"students": ["resnet50-8"]} for key in ("table2", "losses")}
+SMALL |= {key: {"students": ["resnet43_thin"]} for key in ("architectures", "weighting")}
+SMALL |= {"proxyless": {"students": ["resnet50-8"], "margins": ["arcface"]}}
+SMALL |= {"students": {name: PARAMS["students"][name] for name in ("resnet50-8", "resnet43_thin")}}
+
+
+def tables(root: Path) -> str:
+    provenance = Provenance.read(root / "params.yaml", root / CROPS)
+    budget = Budget(read(root / "params.yaml"), provenance.datasets["classification"].train)
+    return report(results(root), Paper(), provenance, budget, [])
+
+
+def section(text: str, title: str) -> str:
+    """From a heading to the next of its level."""
+    return re.split(r"\n## ", text.split(f"## {title}", 1)[1])[0]

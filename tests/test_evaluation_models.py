@@ -1,0 +1,108 @@
+"""Which metrics a model gets, by its task and heads; the metrics themselves are tested where they are computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from facedistill.data.codec import encode
+from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
+from facedistill.evaluation.cross_model import rank1
+from facedistill.evaluation.models import Evaluation, EvaluationParams
+from facedistill.evaluation.operating_point import TooFewNegatives, tpr_at_far
+from facedistill.evaluation.predictions import predict
+from facedistill.learning import checkpoint
+from facedistill.learning.cell import TaskParams
+from facedistill.learning.networks import FaceNetwork, NetworkParams
+
+PEOPLE, EACH, SIZE, SIDE = 6, 6, 20, 16
+ANGLES = {"pitch": 0.0, "light_azimuth": 60.0, "light_elevation": 0.0, "light_strength": 3.0, "light_ambient": 1.0}
+SOFTMAX = TaskParams("softmax", "faces", SIDE, 8, 0)
+ARCFACE = TaskParams("arcface", "faces", SIDE, 8, 0, embedding=8)
+
+
+def draw(folder: Path, attributes: bool) -> None:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(1)
+    colours, shards = rng.integers(30, 220, (PEOPLE, 3)), {}
+    for side in ("train", "test"):
+        writer = ShardWriter(folder, side, ["yaw", *ANGLES] if attributes else [])  # type: ignore[arg-type]
+        for i in range(PEOPLE * EACH):
+            person = i // EACH
+            image = np.clip(colours[person] + rng.normal(0, 30, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
+            values = ANGLES | {"yaw": 40.0 * (i % 2)} if attributes else {}
+            crop = Crop(encode(image, 95), None, np.eye(2, 3))
+            writer.add(crop, str(i), person if folder.name == "faces" else -1, f"p{person}", None, values)
+        shards[side] = writer.close()
+    write_index(folder, SIZE, [f"p{i}" for i in range(PEOPLE)], shards)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Untrained networks, and crops with pairs in two folds."""
+    monkeypatch.chdir(tmp_path)
+    draw(Path("data/crops/faces"), attributes=False)
+    draw(Path("data/crops/lfw"), attributes=True)
+    a = np.arange(0, PEOPLE * EACH - EACH, 2, np.int32)
+    same = np.arange(len(a)) % 2 == 0
+    columns = {"a": a, "b": np.where(same, a + 1, a + EACH).astype(np.int32), "same": same}
+    pq.write_table(
+        pa.table(columns | {"fold": (np.arange(len(a)) // 8).astype(np.int32)}), "data/crops/lfw/pairs.parquet"
+    )
+    torch.manual_seed(0)
+    for name, network, classes, scale in (
+        ("softmax", NetworkParams("resnet50", 32), PEOPLE, 0.0),
+        ("feature", NetworkParams("resnet50", 32), 0, 0.0),
+        ("teacher", NetworkParams("resnet50", 16, 8), PEOPLE, 16.0),
+        ("student", NetworkParams("resnet50", 32, 8), PEOPLE, 16.0),
+    ):
+        checkpoint.save(tmp_path / name, FaceNetwork(network, classes, scale=scale), {})
+    return tmp_path
+
+
+def test_a_classifier_has_top1_and_the_numbers_on_unseen_people(models: Path) -> None:
+    evaluation = Evaluation(EvaluationParams(far=0.05))
+    metrics = evaluation.of(SOFTMAX, models / "softmax", "table2/softmax")
+    assert metrics.keys() == {"top1", "lfw", "tpr", "rank1", "parameters"}
+    assert metrics["tpr"].keys() == {"all", "frontal", "pose", "lighting"}
+    lfw = Crops(Path("data/crops/lfw"), "test")
+    embeddings = predict(models / "softmax", lfw, SIDE).embeddings
+    frontal = np.arange(PEOPLE * EACH) % 2 == 0
+    expected = tpr_at_far(embeddings[frontal], np.array(lfw.identities)[frontal], 0.05)
+    assert metrics["tpr"]["frontal"] == expected.tpr
+    assert metrics["rank1"] == rank1(embeddings, embeddings, lfw.identities)
+    negatives = evaluation.negatives(SOFTMAX, models / "softmax")
+    assert negatives["all"] == (PEOPLE * EACH) ** 2 * (PEOPLE - 1) // PEOPLE // 2
+    assert negatives["frontal"] == expected.negatives
+
+
+def test_a_network_without_classifier_has_no_top1(models: Path) -> None:
+    assert "top1" not in Evaluation(EvaluationParams(far=0.05)).of(SOFTMAX, models / "feature", "losses/feature")
+
+
+def test_a_model_against_itself_as_teacher_searches_as_it_does_alone(models: Path) -> None:
+    evaluation = Evaluation(EvaluationParams(far=0.05))
+    itself = evaluation.of(ARCFACE, models / "teacher", "arcface/itself", models / "teacher")
+    assert itself["cross"]["rank1"] == itself["rank1"]
+    assert itself["cross"]["lfw"] == pytest.approx(itself["lfw"]["accuracy"])
+    student = evaluation.of(ARCFACE, models / "student", "arcface/student", models / "teacher")
+    lfw = Crops(Path("data/crops/lfw"), "test")
+    probes, gallery = (predict(models / name, lfw, SIDE).embeddings for name in ("student", "teacher"))
+    assert student["cross"]["rank1"] == rank1(probes, gallery, lfw.identities)
+    evaluation.save(models / "evaluation")
+    centres = pq.read_table(models / "evaluation/centres.parquet")
+    assert centres.num_rows == 2 * PEOPLE * EACH
+    assert pq.read_table(models / "evaluation/pairs.parquet")["model"].unique().to_pylist() == [
+        "arcface/itself",
+        "arcface/student",
+    ]
+
+
+def test_a_false_accept_rate_that_the_people_cannot_resolve_is_refused(models: Path) -> None:
+    with pytest.raises(TooFewNegatives, match="a higher FAR"):
+        Evaluation(EvaluationParams(far=0.0001)).of(SOFTMAX, models / "softmax", "table2/softmax")

@@ -1,0 +1,295 @@
+"""The tables of improved KD and ProxylessKD, the ranking and its budgets: the right numbers and the right words."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from report_mock import COST, NEGATIVES, PARAMS, SMALL, edit, mock, results, section, tables
+
+from facedistill.grid import MARGIN, RECIPES, TASKS, Layout
+from facedistill.params import ParamsError
+from facedistill.paths import METRICS
+from facedistill.report.curves import Curve, figures
+from facedistill.report.leads import closed
+from facedistill.report.markdown import percent
+from facedistill.report.poster import LOSSES
+from facedistill.report.recipes import Budget
+from facedistill.report.results import MissingResultError, Paper
+from facedistill.report.style import METHODS
+
+FULL = 4 + 1
+"""Epochs of both rates in PARAMS."""
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole grid; not to be changed."""
+    return mock(tmp_path_factory.mktemp("recipes") / "whole")
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    """The whole grid, to be changed."""
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+def line(text: str, *starts: str) -> list[str]:
+    """The cells of the one row of a table whose first cells are these."""
+    found = [row for row in text.splitlines() if row.startswith(f"| {' | '.join(starts)} |")]
+    assert len(found) == 1, (starts, found)
+    return [cell.strip() for cell in found[0].strip("|").split("|")][len(starts) :]
+
+
+class TestPaper:
+    def test_the_orderings_that_the_poster_claims_hold_in_its_numbers(self) -> None:
+        """A slip in paper.json would turn some of these round."""
+        paper = Paper()
+
+        def at(*path: str) -> float:
+            value = paper.get(*path)
+            assert value is not None, path
+            return value
+
+        for key in ("lfw", "frontal", "pose", "lighting"):
+            losses = {recipe: at("losses", recipe, key) for recipe in LOSSES}
+            assert min(losses, key=losses.__getitem__) == "softmax"
+            assert max(losses, key=losses.__getitem__) == "hard_soft_featurenorm"
+            assert losses["soft"] > losses["hard_soft_feature"]
+            assert at("losses", "hard_soft_featurenorm", key) == at("architectures", "conv5", key)
+            without = at("weighting", "resnet43_thin", "hard_soft_featurenorm", key)
+            assert at("weighting", "resnet43_thin", "weighted", key) > without
+            assert without == at("architectures", "resnet43_thin", key)
+            assert at("losses", "teacher", key) == pytest.approx(at("architectures", "teacher", key), abs=0.01)
+        assert at("cost", "teacher", "milliseconds") > 3 * at("cost", "conv5", "milliseconds")
+        assert paper.get("architectures", "resnet27", "lfw") is None
+
+
+class TestPoster:
+    def test_losses_stand_beside_the_posters_numbers_in_its_columns(self, trained: Path) -> None:
+        r, text = results(trained), section(tables(trained), "Table 6")
+        assert line(text, "ResNet-50/8") == ["LFW", "TPR, frontal", "TPR, pose", "TPR, lighting"]
+        key = ("classification", "resnet50-8", "soft")
+        assert line(text, "Hard + soft") == [
+            f"{r[*key, 'lfw', 'accuracy']:.2f} ± 1.93 (97.10 ± 1.02)",
+            f"{r[*key, 'tpr', 'frontal']:.2f} (67.86)",
+            f"{r[*key, 'tpr', 'pose']:.2f} (47.72)",
+            f"{r[*key, 'tpr', 'lighting']:.2f} (59.23)",
+        ]
+        assert len(line(text, "Feature")) == 4
+        assert "FAR 0.1 % among unseen people" in text
+        assert "each subset's own pairs of two people (12,000 frontal, 13,000 pose, 6,000 lighting)" in text
+
+    def test_photographs_of_which_nothing_is_known_give_one_column_of_all_pairs(self, copy: Path) -> None:
+        edit(copy, "teacher.json", lambda m: m.update(negatives={"all": 12_345}, far=0.01))
+        for file in (copy / METRICS).rglob("*.json"):
+            file.write_text(re.sub(r', "(frontal|pose|lighting)": [-\d.]+', "", file.read_text()))
+        text = section(tables(copy), "Table 6")
+        assert line(text, "ResNet-50/8") == ["LFW", "TPR, all"]
+        assert line(text, "Hard")[1].endswith("(–)")
+        assert "FAR 1 % among unseen people: the threshold is set on all pairs of two people (12,345)" in text
+
+    def test_an_architecture_stands_undistilled_beside_distilled(self, trained: Path) -> None:
+        r, text = results(trained), section(tables(trained), "Table 7")
+        alone = line(text, "5-layer convolution", "*undistilled*")
+        assert alone[1] == f"{r['classification', 'conv5', 'softmax', 'tpr', 'frontal']:.2f} (–)"
+        rows = [row for row in text.splitlines() if "| hard + soft + featurenorm |" in row]
+        assert ["(69.49)" in rows[0], "(76.00)" in rows[1]] == [True, True]
+        assert "5-layer convolution 6" in text.split("leads the undistilled students")[1]
+
+    def test_weighting_stands_with_and_without(self, trained: Path) -> None:
+        r, text = results(trained), section(tables(trained), "Table 8")
+        without, weighted = line(text, "ResNet-43, thinner", "without"), line(text, "", "with")
+        key = ("classification", "resnet43_thin")
+        assert without[3] == f"{r[*key, 'hard_soft_featurenorm', 'tpr', 'lighting']:.2f} (65.28)"
+        assert weighted[3] == f"{r[*key, 'weighted', 'tpr', 'lighting']:.2f} (70.87)"
+
+    def test_every_network_has_its_cost_and_the_poster_its_two(self, trained: Path) -> None:
+        text = section(tables(trained), "Table 9")
+        assert line(text, "ResNet-43, thinner") == ["12.500", "25.00", "1.50", "4.25"]
+        assert line(text, "*The poster's teacher, ResNet-27*") == ["–", "2049.00", "126.00", "132.00"]
+        assert "20 × 20 pixels" in text
+
+    def test_a_table_without_students_is_left_out(self, copy: Path) -> None:
+        empty: dict[str, Any] = {name: {"students": []} for name in ("losses", "architectures", "weighting")}
+        empty["proxyless"] = {"students": [], "margins": []}
+        empty["students"] = {name: PARAMS["students"][name] for name in ("resnet50-2", "resnet50-4", "resnet50-8")}
+        (copy / "params.yaml").write_text(yaml.safe_dump(PARAMS | empty, sort_keys=False))
+        text = tables(copy)
+        assert re.findall(r"## Table (\d+)", text) == ["1", "2", "3", "4", "5", "9"]
+        assert "ranked" not in text
+
+
+class TestProxyless:
+    def test_every_method_has_its_numbers_across_models(self, trained: Path) -> None:
+        r, text = results(trained), section(tables(trained), "Table 10")
+        arcface = text.split("| CosFace")[0]
+        key = ("arcface", "resnet50-8", "proxyless")
+        assert line(arcface, "ProxylessKD") == [
+            f"{r[*key, 'top1']:.2f}",
+            f"{r[*key, 'lfw', 'accuracy']:.2f} ± 1.93",
+            f"{r[*key, 'tpr', 'all']:.2f}",
+            f"{r[*key, 'rank1']:.2f}",
+            f"{r[*key, 'cross', 'rank1']:.2f}",
+            f"{r[*key, 'cross', 'lfw']:.2f}",
+        ]
+        assert line(arcface, "Teacher") == ["92.50", "90.83 ± 1.93", "46.25", "82.50", "–", "–"]
+        assert text.count("| *Margin alone* |") == 2
+        assert "tables are not public here" in text
+        assert "50,000 pairs" in text
+
+
+class TestResults:
+    def test_what_only_some_recipes_have_is_asked_of_these_alone(self, trained: Path) -> None:
+        r = results(trained)
+        assert r.get("classification", "resnet50-8", "feature", "top1") is None
+        assert r.get("classification", "resnet50-8", "soft", "cross", "rank1") is None
+        assert r.subsets == NEGATIVES
+        assert r["cost", "conv5", "milliseconds"] == COST["milliseconds"]
+
+    @pytest.mark.parametrize(
+        ("file", "change", "message"),
+        [
+            ("resnet50-8", lambda m: m["losses"]["hard_soft_feature"].pop("top1"), r"hard_soft_feature\.top1"),
+            (
+                "resnet50-8",
+                lambda m: m["arcface"]["kd"].pop("cross"),
+                r"no arcface\.kd\.cross; run .*evaluate@resnet50-8",
+            ),
+            ("conv5", lambda m: m["architectures"]["softmax"]["tpr"].pop("pose"), r"softmax\.tpr\.pose; .*@conv5"),
+            ("teacher", lambda m: m.pop("negatives"), "no negatives by name; run `dvc repro -f evaluate_teacher`"),
+            ("teacher", lambda m: m.pop("cosface"), "no cosface; run `dvc repro -f evaluate_teacher`"),
+            ("cost", lambda m: m.pop("conv5"), "no conv5; run `dvc repro -f measure_cost`"),
+        ],
+    )
+    def test_what_all_others_have_is_named_where_it_is_missing(
+        self, copy: Path, file: str, change: Any, message: str
+    ) -> None:
+        edit(copy, f"{file}.json", change)
+        with pytest.raises(MissingResultError, match=message):
+            results(copy)
+
+
+class TestBudget:
+    @pytest.mark.parametrize(
+        ("task", "recipe", "epochs", "teacher_epochs"),
+        [
+            ("classification", "softmax", 4, 0),
+            ("classification", "softmax_full", FULL, 0),
+            ("classification", "soft_full", FULL, FULL),
+            ("classification", "ours", FULL, 1),
+            ("classification", "fitnet", 8, 8),
+            ("classification", "weighted", 4, 4),
+            ("arcface", "margin", 4, 0),
+            ("arcface", "proxyless", 4, 0),
+            ("arcface", "l2kd", 4, 4),
+        ],
+    )
+    def test_a_recipe_pays_for_what_it_starts_from_and_for_a_teacher_while_it_listens(
+        self, task: str, recipe: str, epochs: int, teacher_epochs: int
+    ) -> None:
+        budget = Budget(PARAMS, crops=1000)
+        assert budget.epochs(task, recipe) == epochs
+        millions = 1000 * (epochs * 3 * 20 + teacher_epochs * 300)
+        assert budget.multiply_adds(task, recipe, student=20, teacher=300) == pytest.approx(millions / 1e6)
+
+    def test_a_recipe_that_is_not_there_is_named(self) -> None:
+        lost = PARAMS | {"recipes": PARAMS["recipes"] | {"ours": {"phi": "softmax", "start": "lost"}}}
+        with pytest.raises(ParamsError, match="no key 'lost' in `recipes`"):
+            Budget(lost, crops=10).epochs("classification", "ours")
+
+
+class TestRanking:
+    @pytest.fixture
+    def ranked(self, copy: Path) -> str:
+        """Teacher 91.25; undistilled 81.25 at the full budget, 61.25 at W_S0's; recipes as written, all others 50."""
+        top1 = {
+            "softmax": 61.25,
+            "softmax_full": 81.25,
+            "soft_full": 86.25,
+            "ours": 80.25,
+            "hidden": 63.75,
+            "logits": 60,
+        }
+
+        def change(metrics: dict[str, Any]) -> None:
+            for group in (*RECIPES, "arcface", "cosface"):
+                for name, cell in metrics.get(group, {}).items():
+                    if "top1" in cell:
+                        cell["top1"] = top1.get(name, 50)
+
+        edit(copy, "resnet50-8.json", change)
+        return section(tables(copy), "All recipes")
+
+    def test_every_recipe_has_its_row_and_the_best_is_first(self, ranked: str) -> None:
+        rows = [row for row in ranked.splitlines() if row.startswith("| ") and "---" not in row][1:]
+        names = [row.split("|")[1].strip() for row in rows]
+        of_table = {name for group in ("table2", "table1", "losses") for name in RECIPES[group]}
+        margins = {f"{m}: {METHODS[name].label}" for m in ("ArcFace", "CosFace") for name in MARGIN}
+        assert sorted(names) == sorted({METHODS[name].label for name in of_table} | margins)
+        assert names[:3] == ["Soft target, full budget", "Softmax alone, full budget", "Ours, soft target"]
+        assert names[-1] == "Feature alone"
+
+    def test_shares_papers_and_spaces(self, ranked: str) -> None:
+        """86.25 closes half of the lead of 10 points; 80.25 loses a tenth of it."""
+        best = line(ranked, "Soft target, full budget")
+        assert [best[0], best[1], best[4], best[5]] == ["*control*", "86.25", "–", "50 %"]
+        assert line(ranked, "Ours, soft target")[0] == "Wang"
+        assert line(ranked, "Ours, soft target")[5] == "−10 %"
+        assert line(ranked, "Hard + soft + feature")[0] == "Fujitsu"
+        proxyless = line(ranked, "CosFace: ProxylessKD")
+        assert proxyless[0] == "ProxylessKD"
+        assert proxyless[4] != "–"
+        feature = line(ranked, "Feature alone")
+        assert feature[1] == feature[5] == "–"
+        assert feature[6].endswith(" %")
+
+    def test_says_which_recipe_is_best_and_which_lose_to_no_distillation_for_as_long(self, ranked: str) -> None:
+        assert "best is “Soft target, full budget”, top-1 86.25, +5.00 against no distillation" in ranked
+        longer = re.search(r"Trained for longer than W_S0, 2 of 3 .*? \(81\.25\): (.*?)\.", ranked)
+        assert longer
+        assert longer[1] == "Ours, soft target; FitNet, soft target"
+        short = re.search(r"Trained for as long as W_S0, (\d+) of (\d+) .*? \(61\.25\): (.*?)\.", ranked)
+        assert short
+        assert (short[1], short[2]) == ("18", "19")
+        assert "Logits target" in short[3]
+        assert "Hidden target" not in short[3]
+
+    def test_no_share_of_a_lead_that_is_not_clear(self) -> None:
+        assert closed(91, 90, 90.5, "top1") is None
+        assert closed(92, 90, 91, "top1") == 0.5
+        assert closed(90, 95, 96, "tpr") is None
+        assert (percent(0.25), percent(-0.5), percent(-0.001), percent(None)) == ("25 %", "−50 %", "0 %", "–")
+
+
+class TestCurves:
+    def test_every_recipe_has_a_look_of_its_own_in_its_figure(self, tmp_path: Path) -> None:
+        """One colour and line for two recipes would make them one to the reader."""
+        assert {name for group in RECIPES.values() for name in group} | set(MARGIN) <= METHODS.keys()
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
+        layout = Layout.read(tmp_path / "params.yaml")
+        drawn = [
+            Curve("classification", student.name, recipe, "", {})
+            for group, recipes in RECIPES.items()
+            for student in layout.tables[group]
+            for recipe in recipes
+        ]
+        drawn += [Curve(margin, "resnet50-8", recipe, "", {}) for margin in layout.margins for recipe in MARGIN]
+        found = {name: {curve.method for curve in curves} for name, _, curves in figures(layout, drawn)}
+        assert found["losses"] == set(LOSSES)
+        assert found["weighting"] == {"hard_soft_featurenorm", "weighted"}
+        assert set(found) == {"classification", "losses", "architectures", "weighting", "arcface", "cosface"}
+        for methods in found.values():
+            for one, other in combinations((METHODS[name] for name in methods), 2):
+                assert (one.colour, one.line) != (other.colour, other.line), (one.label, other.label)
+
+    def test_a_group_without_students_has_no_figure(self, tmp_path: Path) -> None:
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(SMALL | {"losses": {"students": []}}))
+        layout = Layout.read(tmp_path / "params.yaml")
+        drawn = [Curve(task, "resnet50-8", "soft", "", {}) for task in TASKS]
+        assert [name for name, _, _ in figures(layout, drawn)] == list(TASKS)

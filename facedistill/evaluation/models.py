@@ -51,7 +51,7 @@ class Evaluation:
         """The metrics of the model in a folder; percent.
 
         softmax and its margins: top-1 on the test photographs where there is a classifier; on unseen people LFW's
-        View 2, TPR at the FAR on each subset, and rank-1; across the model and a `teacher` of its space View 2 and rank-1.
+        View 2, TPR at the FAR on each subset, and rank-1; View 2 and rank-1 across it and a `teacher` of its space too.
         landmarks: NRMSE and NME. triplet: nearest-neighbour top-1. `name` is the model's in the tables of `save`.
         """
         test = self._open(task.dataset, "test")

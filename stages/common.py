@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from facedistill.params import load
 
 if TYPE_CHECKING:
-    from facedistill.learning.losses.recipe import Recipe
+    from facedistill.learning.cell import Plan
 
 
 def run(main: Callable[[], None]) -> None:
@@ -22,10 +22,10 @@ def run(main: Callable[[], None]) -> None:
         raise
 
 
-def training_params(recipe: Recipe, rates: str = "rates") -> dict[str, Any]:
-    """The keyword arguments of `train_cell` that every training stage reads from params.yaml.
+def training_params(plans: Sequence[Plan], rates: str = "rates") -> dict[str, Any]:
+    """The keyword arguments of `train_cells` that every training stage has, for plans of one rate.
 
-    rates: the section that holds the optimisation of the recipe's rate.
+    rates: the section of params.yaml that holds the optimisation of each rate.
     """
     from facedistill.learning.batches import LoaderParams
     from facedistill.learning.cell import TrainingParams
@@ -33,8 +33,8 @@ def training_params(recipe: Recipe, rates: str = "rates") -> dict[str, Any]:
     from facedistill.learning.losses.equation5 import EquationParams
 
     return {
-        "recipe": recipe,
-        "optimisation": load(OptimisationParams, f"{rates}.{recipe.rate_name}"),
+        "plans": plans,
+        "optimisation": load(OptimisationParams, f"{rates}.{plans[0].recipe.rate_name}"),
         "equation": load(EquationParams, "equation"),
         "training": load(TrainingParams, "training"),
         "loader": load(LoaderParams, "loader"),

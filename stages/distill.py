@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from facedistill import grid
-from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import PARAMS_FILE, check, load
@@ -24,17 +24,18 @@ def main() -> None:
     task = load(TaskParams, f"tasks.{args.task}")
     models = MODELS / args.student / ("" if args.task == "classification" else args.task)
     teacher = grid.teacher(args.task)
+    plans = []
     for name in args.recipes:
         section = f"recipes.{name}"
         recipe = check(Recipe, {"phi": task.phi} | load(dict[str, Any], section), f"{PARAMS_FILE}: {section}")
-        train_cell(
-            model=models / name,
-            start=models / recipe.start if recipe.start else None,
+        plans.append(Plan(models / name, recipe, models / recipe.start if recipe.start else None))
+    for together in rounds(plans):
+        train_cells(
             task=task,
             network=load(NetworkParams, f"students.{args.student}"),
             soft_teacher=teacher,
             hidden_teacher=teacher,
-            **training_params(recipe),
+            **training_params(together),
         )
 
 

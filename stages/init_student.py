@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
@@ -20,11 +20,10 @@ def main() -> None:
 
     task = load(TaskParams, f"tasks.{args.task}")
     name = "softmax" if args.task == "classification" else f"pretrain_{args.task}"
-    train_cell(
-        model=MODELS / args.student / name,
+    train_cells(
         task=task,
         network=load(NetworkParams, f"students.{args.student}"),
-        **training_params(Recipe(phi=task.phi)),
+        **training_params([Plan(MODELS / args.student / name, Recipe(phi=task.phi))]),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from facedistill import grid
-from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
@@ -19,12 +19,11 @@ def main() -> None:
 
     task = load(TaskParams, f"tasks.{args.task}")
     start = None if args.task == "classification" else "classification"
-    train_cell(
-        model=grid.teacher(args.task),
-        start=grid.teacher(start) if start else None,
+    plan = Plan(grid.teacher(args.task), Recipe(phi=task.phi, start=start), grid.teacher(start) if start else None)
+    train_cells(
         task=task,
         network=load(NetworkParams, "teacher.network"),
-        **training_params(Recipe(phi=task.phi, start=start), "teacher.rates"),
+        **training_params([plan], "teacher.rates"),
     )
 
 

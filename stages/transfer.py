@@ -7,7 +7,7 @@ from pathlib import Path
 
 from facedistill import grid
 from facedistill.grid import OWN, Weights
-from facedistill.learning.cell import TaskParams, train_cell
+from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
@@ -30,15 +30,15 @@ def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_tea
     else:
         root, targets = MODELS / args.student / task, load(dict[str, Weights], "targets")
     task_params = load(TaskParams, f"tasks.{task}")
-    for init in grid.inits(task).values():
-        for target, weights in targets.items():
-            recipe = Recipe(task_params.phi, weights.alpha, weights.beta, start=init)
-            train_cell(
-                model=root / init / target,
-                start=MODELS / args.student / init,
-                task=task_params,
-                network=load(NetworkParams, f"students.{args.student}"),
-                soft_teacher=soft_teacher,
-                hidden_teacher=hidden_teacher,
-                **training_params(recipe),
-            )
+    plans = [
+        Plan(root / init / target, Recipe(task_params.phi, w.alpha, w.beta, start=init), MODELS / args.student / init)
+        for init in grid.inits(task).values()
+        for target, w in targets.items()
+    ]
+    train_cells(
+        task=task_params,
+        network=load(NetworkParams, f"students.{args.student}"),
+        soft_teacher=soft_teacher,
+        hidden_teacher=hidden_teacher,
+        **training_params(plans),
+    )

@@ -15,7 +15,7 @@ from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
 from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops, centre_batches
-from facedistill.learning.cell import TaskParams, TrainingParams, train_cell
+from facedistill.learning.cell import Plan, TaskParams, TrainingParams, rounds, train_cells
 from facedistill.learning.loop import DivergedError, OptimisationParams
 from facedistill.learning.losses.equation5 import EquationParams
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
@@ -89,6 +89,11 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(model: str, recipe: Recipe, **changes: object) -> None:
+    run_together({model: recipe}, **changes)
+
+
+def run_together(recipes: dict[str, Recipe], **changes: object) -> None:
+    recipe = next(iter(recipes.values()))
     phi = recipe.phi if recipe.phi != "none" else "softmax"
     width = 8 if phi in MARGIN_SOFTMAX else 0
     per_identity = 4 if "triplet" in phi else 0
@@ -102,9 +107,8 @@ def run(model: str, recipe: Recipe, **changes: object) -> None:
         "loader": LOADER,
         "seed": 0,
     }
-    folder = MODELS / model
-    start = folder.parent / recipe.start if recipe.start else None
-    train_cell(folder, recipe, start=start, **(values | changes))  # type: ignore[arg-type]
+    plans = [Plan(MODELS / m, r, (MODELS / m).parent / r.start if r.start else None) for m, r in recipes.items()]
+    train_cells(plans, **(values | changes))  # type: ignore[arg-type]
 
 
 def test_a_sample_depends_on_epoch_and_row_alone(crops: Crops) -> None:
@@ -272,6 +276,42 @@ def test_every_task_and_target_trains_from_a_start_with_teachers(workspace: Path
         assert not [name for name in weights(f"s/{phi}") if "projector" in name or "regressor" in name]
     after = weights("teacher/classification")
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_students_that_train_together_become_what_they_become_alone(workspace: Path) -> None:
+    del workspace
+    run("teacher/classification", Recipe(phi="softmax"), network=NetworkParams(architecture="resnet50", divisor=16))
+    teacher = Path("models/teacher/classification")
+    recipes = {
+        "softmax": Recipe(phi="softmax"),
+        "soft": Recipe(phi="softmax", alpha=1),
+        "hidden": Recipe(phi="softmax", beta=1),
+        "hint": Recipe(phi="none", beta=1, psi="hint"),
+    }
+    teachers = {"soft_teacher": teacher, "hidden_teacher": teacher}
+    run_together({f"together/{name}": recipe for name, recipe in recipes.items()}, **teachers)
+    for name, recipe in recipes.items():
+        run(f"alone/{name}", recipe, **teachers)
+        alone, together = weights(f"alone/{name}"), weights(f"together/{name}")
+        assert alone.keys() == together.keys()
+        assert all(torch.equal(alone[key], together[key]) for key in alone), name
+        alone_card, together_card = (checkpoint.read_card(MODELS / who / name) for who in ("alone", "together"))
+        assert alone_card["last_epoch"] == together_card["last_epoch"]
+
+
+def test_a_round_ends_where_the_rate_changes_or_a_start_is_still_in_training() -> None:
+    def plan(name: str, recipe: Recipe) -> Plan:
+        return Plan(Path(name), recipe, Path(recipe.start) if recipe.start else None)
+
+    plans = [
+        plan("hidden", Recipe(phi="softmax", beta=1)),
+        plan("hint", Recipe(phi="none", beta=1, psi="hint")),
+        plan("fitnet", Recipe(phi="softmax", alpha=1, start="hint", rate="scratch")),
+        plan("ours", Recipe(phi="softmax", alpha=1, start="softmax")),
+        plan("full", Recipe(phi="softmax", start="softmax")),
+    ]
+    assert [[p.model.name for p in run] for run in rounds(plans)] == [["hidden", "hint"], ["fitnet"], ["ours", "full"]]
+    assert list(rounds([])) == []
 
 
 def test_a_margin_student_takes_over_its_teachers_centres_and_leaves_them_where_they_are(workspace: Path) -> None:

@@ -132,7 +132,7 @@ def test_mu_asks_the_soft_teacher_also_where_alpha_is_0(phi: Any) -> None:
 def test_the_soft_teacher_is_loaded_for_mu_alone(tmp_path: Path, weighting: float | None) -> None:
     network = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=5)
     checkpoint.save(tmp_path, network, {})
-    teachers = Teachers(Recipe(phi="softmax", beta=1, weighting=weighting), tmp_path, tmp_path, torch.device("cpu"))
+    teachers = Teachers([Recipe(phi="softmax", beta=1, weighting=weighting)], tmp_path, tmp_path, torch.device("cpu"))
     targets = teachers(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
     assert targets.hidden is not None
     assert targets.soft is (targets.hidden if weighting else None)

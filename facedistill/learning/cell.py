@@ -1,8 +1,10 @@
-"""One cell of a table: a network trained by one recipe on one task's data, from parameters to a saved model."""
+"""Cells of a table: networks trained by their recipes on one task's data, from parameters to saved models."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +20,7 @@ from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import Precision, choose_device
-from facedistill.learning.loop import OptimisationParams, train
+from facedistill.learning.loop import OptimisationParams, Student, train
 from facedistill.learning.losses.equation5 import Equation5, EquationParams
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName, Recipe
 from facedistill.learning.networks import FaceNetwork, NetworkParams
@@ -57,9 +59,29 @@ class TrainingParams:
     log_every: Annotated[int, Field(ge=1)]
 
 
-def train_cell(
-    model: Path,
-    recipe: Recipe,
+@dataclass(frozen=True)
+class Plan:
+    """One cell to train. model: the folder to save it in. start: that of the model that `recipe.start` names."""
+
+    model: Path
+    recipe: Recipe
+    start: Path | None = None
+
+
+def rounds(plans: Iterable[Plan]) -> Iterator[list[Plan]]:
+    """The plans in their order, in runs that train together: at one rate, none from the end of another of its run."""
+    run: list[Plan] = []
+    for plan in plans:
+        if run and (plan.recipe.rate_name != run[0].recipe.rate_name or plan.start in [p.model for p in run]):
+            yield run
+            run = []
+        run.append(plan)
+    if run:
+        yield run
+
+
+def train_cells(
+    plans: Sequence[Plan],
     task: TaskParams,
     network: NetworkParams,
     equation: EquationParams,
@@ -67,59 +89,59 @@ def train_cell(
     training: TrainingParams,
     loader: LoaderParams,
     seed: int,
-    start: Path | None = None,
     soft_teacher: Path | None = None,
     hidden_teacher: Path | None = None,
 ) -> None:
-    """Train one network and save it in the folder `model`, with its loss curves.
+    """Train one network by each plan, on the same batches, and save each with its loss curves.
 
-    `start` is the model that `recipe.start` names, `soft_teacher` gives P_T^τ and `hidden_teacher` K_T.
+    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a cell becomes does not depend on the others.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list, and
     DataError where alignment has crops without landmarks.
     """
     device = choose_device()
-    torch.manual_seed(seed)
-
     crops = Crops(CROPS / task.dataset, "train")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
         raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
-    student = FaceNetwork(
-        replace(network, embedding=task.embedding),
-        classes=_classes(recipe, crops, soft_teacher),
-        landmarks=task.phi == "landmarks",
-        scale=equation.scale if task.margin_softmax else 0.0,
-    )
-    if start:
-        checkpoint.warm_start(student, start)
-    if recipe.classifier == "teacher":
-        if not soft_teacher:
-            raise checkpoint.ModelError("classifier: teacher needs a teacher to inherit from")
-        inherit_classifier(student, soft_teacher)
-    teachers = Teachers(recipe, soft_teacher, hidden_teacher, device)
-    loss = Equation5(recipe, equation, student, teachers.hidden)
-
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb)
     if task.per_identity:
         sampler: IdentityBatches | ShuffledBatches = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:
         sampler = ShuffledBatches(len(crops), task.batch, seed)
     batches = data.batches(sampler, loader.workers)
+    teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
 
-    with Curves(model / "curves", training.log_every) as curves:
-        means = train(student, loss, teachers, sampler, batches, optimisation, device, training.precision, curves)
+    with ExitStack() as logs:
+        students = []
+        for plan in plans:
+            torch.manual_seed(seed)
+            student = FaceNetwork(
+                replace(network, embedding=task.embedding),
+                classes=_classes(plan.recipe, crops, soft_teacher),
+                landmarks=task.phi == "landmarks",
+                scale=equation.scale if task.margin_softmax else 0.0,
+            )
+            if plan.start:
+                checkpoint.warm_start(student, plan.start)
+            if plan.recipe.classifier == "teacher":
+                inherit_classifier(student, soft_teacher)
+            loss = Equation5(plan.recipe, equation, student, teachers.hidden)
+            curves = logs.enter_context(Curves(plan.model / "curves", training.log_every))
+            students.append(Student(str(plan.model), student, loss, curves))
+        means = train(students, teachers, sampler, batches, optimisation, device, training.precision)
 
-    record = {
-        "model": str(model),
-        "task": asdict(task),
-        "recipe": asdict(recipe),
-        "equation": asdict(equation),
-        "optimisation": asdict(optimisation),
-        "seed": seed,
-        "data": {"dataset": task.dataset, "photographs": len(crops), "sha256": sha256(crops.folder / INDEX)},
-        "last_epoch": means,
-    }
-    checkpoint.save(model, student, record)
+    for plan, trained, last_epoch in zip(plans, students, means, strict=True):
+        record = {
+            "model": str(plan.model),
+            "task": asdict(task),
+            "recipe": asdict(plan.recipe),
+            "equation": asdict(equation),
+            "optimisation": asdict(optimisation),
+            "seed": seed,
+            "data": {"dataset": task.dataset, "photographs": len(crops), "sha256": sha256(crops.folder / INDEX)},
+            "last_epoch": last_epoch,
+        }
+        checkpoint.save(plan.model, trained.network, record)
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import torch
@@ -51,68 +53,90 @@ class DivergedError(RuntimeError):
     """A loss that is no longer a number."""
 
 
+@dataclass
+class Student:
+    """A network in training, with its own loss and log. totals: sums of its loss terms over the epoch so far."""
+
+    name: str
+    network: FaceNetwork
+    equation: Equation5
+    curves: Curves
+    totals: dict[str, Tensor] = field(default_factory=dict)
+
+
 def train(
-    network: FaceNetwork,
-    equation: Equation5,
+    students: Sequence[Student],
     teachers: Teachers,
     sampler: ShuffledBatches | IdentityBatches,
     loader: DataLoader[Batch],
     optimisation: OptimisationParams,
     device: torch.device,
     precision: Precision,
-    curves: Curves,
-) -> dict[str, float]:
-    """Train `network`, in place, by `equation`; the means of the last epoch's loss terms.
+) -> list[dict[str, float]]:
+    """Train the networks, in place, each by its own loss; the means of each one's loss terms in the last epoch.
 
-    Raises DivergedError where a term is infinite or NaN.
+    Students of the same batches share what their teachers say of them: a student's steps are those that it would take
+    alone, bit for bit. Raises DivergedError where a term is infinite or NaN.
     """
-    place(network, device).train()
-    equation.to(device).train()
-    weights = [*network.parameters(), *equation.parameters()]
-    optimiser = Nesterov(weights, optimisation.momentum, optimisation.weight_decay)
+    weights = []
+    for student in students:
+        place(student.network, device).train()
+        student.equation.to(device).train()
+        weights.append([*student.network.parameters(), *student.equation.parameters()])
+    optimisers = [Nesterov(own, optimisation.momentum, optimisation.weight_decay) for own in weights]
     steps, step = optimisation.epochs * len(loader), 0
     bar = tqdm(total=steps * sampler.batch, unit=" crops", unit_scale=True, disable=None)
     waited, began = 0.0, time.perf_counter()
-    means: dict[str, float] = {}
+    means: list[dict[str, float]] = []
 
     for epoch in range(optimisation.epochs):
         sampler.epoch = epoch
-        totals: dict[str, Tensor] = {}
         asked = time.perf_counter()
         for batch in loader:
             batch = batch.to(device)
             waited += time.perf_counter() - asked
+            rate = optimisation.rate(step, steps)
+            step += 1
 
             with autocast(device, precision):
                 targets = teachers(batch.images)
-                outputs = network(batch.images)
-            terms = equation(outputs, batch.labels, batch.landmarks, targets)
-            optimiser.zero_grad()
-            terms["loss"].backward()
-            if optimisation.clip_norm:
-                torch.nn.utils.clip_grad_norm_(weights, optimisation.clip_norm)
-            optimiser.step(optimisation.rate(step, steps))
+            for student, own, optimiser in zip(students, weights, optimisers, strict=True):
+                with autocast(device, precision):
+                    outputs = student.network(batch.images)
+                terms = student.equation(outputs, batch.labels, batch.landmarks, targets)
+                optimiser.zero_grad()
+                terms["loss"].backward()
+                if optimisation.clip_norm:
+                    torch.nn.utils.clip_grad_norm_(own, optimisation.clip_norm)
+                optimiser.step(rate)
 
-            # Sums stay on the device: reading one would wait for the step to end.
-            for name, term in terms.items():
-                totals[name] = totals.get(name, 0) + term.detach()
-            step += 1
-            if curves.wants(step):
-                curves.step(step, {name: term.item() for name, term in terms.items()})
+                # Sums stay on the device: reading one would wait for the step to end.
+                for name, term in terms.items():
+                    student.totals[name] = student.totals.get(name, 0) + term.detach()
+                if student.curves.wants(step):
+                    student.curves.step(step, {name: term.item() for name, term in terms.items()})
             bar.update(len(batch.labels))
             asked = time.perf_counter()
 
-        means = {name: float(total) / len(loader) for name, total in totals.items()}
-        if bad := {name: value for name, value in means.items() if not math.isfinite(value)}:
-            raise DivergedError(
-                f"epoch {epoch + 1} of {optimisation.epochs}, by step {step}: {bad} (all terms: {means}); "
-                "lower the learning rate, raise warmup_steps, set clip_norm, or take `reduction: mean`"
-            )
-        curves.epoch(epoch + 1, means | {"learning_rate": optimisation.rate(step - 1, steps)})
+        where = f"epoch {epoch + 1} of {optimisation.epochs}, by step {step}"
+        means = [_means(student, len(loader), where) for student in students]
+        for student, mean in zip(students, means, strict=True):
+            student.curves.epoch(epoch + 1, mean | {"learning_rate": rate})
         share = waited / (time.perf_counter() - began)
-        bar.set_postfix_str(
-            f"epoch {epoch + 1}/{optimisation.epochs}, loss {means['loss']:.3f}, waiting for data {share:.0%}"
-        )
+        losses = ", ".join(f"{mean['loss']:.3f}" for mean in means)
+        bar.set_postfix_str(f"epoch {epoch + 1}/{optimisation.epochs}, loss {losses}, waiting for data {share:.0%}")
 
     bar.close()
+    return means
+
+
+def _means(student: Student, steps: int, where: str) -> dict[str, float]:
+    """The means of an epoch's loss terms; the totals start anew."""
+    means = {name: float(total) / steps for name, total in student.totals.items()}
+    student.totals.clear()
+    if bad := {name: value for name, value in means.items() if not math.isfinite(value)}:
+        raise DivergedError(
+            f"{student.name}: {where}: {bad} (all terms: {means}); "
+            "lower the learning rate, raise warmup_steps, set clip_norm, or take `reduction: mean`"
+        )
     return means

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -16,16 +17,16 @@ from facedistill.learning.networks.fold import fold_batch_norm
 
 
 class Teachers:
-    """The teacher of H (and of μ) and the teacher of Ψ, loaded only where the recipe asks them about each batch.
+    """The teacher of H (and of μ) and the teacher of Ψ, loaded only where one of the recipes asks them of each batch.
 
     They are in evaluation mode, take no gradient, are no part of the student, and are never saved. Where both are one
     model, it sees a batch once.
     """
 
-    def __init__(self, recipe: Recipe, soft: Path | None, hidden: Path | None, device: torch.device) -> None:
-        self.soft = _frozen(soft, device) if soft and recipe.needs_soft_teacher else None
+    def __init__(self, recipes: Sequence[Recipe], soft: Path | None, hidden: Path | None, device: torch.device) -> None:
+        self.soft = _frozen(soft, device) if soft and any(recipe.needs_soft_teacher for recipe in recipes) else None
         self.hidden: FaceNetwork | None = None
-        if hidden and recipe.beta > 0:
+        if hidden and any(recipe.beta > 0 for recipe in recipes):
             self.hidden = self.soft if self.soft and hidden == soft else _frozen(hidden, device)
 
     @torch.no_grad()
@@ -43,11 +44,14 @@ def _frozen(folder: Path, device: torch.device) -> FaceNetwork:
     return network
 
 
-def inherit_classifier(student: FaceNetwork, folder: Path) -> None:
+def inherit_classifier(student: FaceNetwork, folder: Path | None) -> None:
     """Give `student` the classifier of the model in `folder`, its class centres, and freeze it (ProxylessKD).
 
-    Raises ModelError where either has none, or they differ in the classes, the width of K or the scale of the logits.
+    Raises ModelError where there is no such model, either has no classifier, or they differ in the classes, the width
+    of K or the scale of the logits.
     """
+    if not folder:
+        raise ModelError("classifier: teacher needs a teacher to inherit from")
     teacher = load(folder)
     ours, theirs = _classifier(student), _classifier(teacher)
     if student.identity is None or teacher.identity is None or ours != theirs:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -127,6 +129,18 @@ def test_labels_count_the_sorted_people_of_the_training_side() -> None:
     assert set(unsplit["split"].to_pylist()) == {"test"}
     assert set(unsplit["label"].to_pylist()) == {-1}
     assert manifest.classes(unsplit) == []
+
+
+def test_a_validation_split_never_shows_a_test_photograph() -> None:
+    split = SplitParams("image", 0.25)
+    sides = manifest.build(photographs(), split, seed=0)
+    chosen = manifest.build(photographs(), replace(split, validation=True), seed=0)
+
+    def keys(table: pa.Table, side: str) -> set[str]:
+        return {key for key, s in zip(table["key"].to_pylist(), table["split"].to_pylist(), strict=True) if s == side}
+
+    assert keys(chosen, "train") | keys(chosen, "test") == keys(sides, "train")
+    assert keys(chosen, "test")
 
 
 def test_a_split_by_group_needs_groups() -> None:

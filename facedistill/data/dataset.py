@@ -12,10 +12,14 @@ from facedistill.params import params
 
 @params
 class SplitParams:
-    """by: the unit that stays on one side, an image or a group of images that are nearly alike. test: its share."""
+    """by: the unit that stays on one side, an image or a group of images that are nearly alike. test: its share.
+
+    validation: leave the test side out, and split the training side once more in its place: to choose by.
+    """
 
     by: Literal["image", "group"]
     test: Annotated[float, Field(gt=0, lt=1)]
+    validation: bool = False
 
 
 @params

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from facedistill.data.dataset import SplitParams
@@ -21,15 +23,19 @@ ATTRIBUTE = "attr_"
 CHUNK = 65_536
 
 
-def build(photographs: Iterable[Photograph], split: SplitParams | None, seed: int) -> pa.Table:
-    """The manifest of these photographs, in their order.
+def build(rows: Iterable[Photograph], split: SplitParams | None, seed: int) -> pa.Table:
+    """The manifest of these photographs, `rows`, in their order.
 
     Columns: key, identity, label (int32: place of the identity among the sorted ones of the training side, else −1),
     group, split (train or test), x1, y1 … x5, y5 (float32 pixels, NaN where unknown), box (x, y, width, height in
     float32 pixels, or null) and the attributes as `attr_…` (float32).
     Raises DataError where there are no groups to split by.
     """
-    rows = iter(photographs)
+    if split and split.validation:
+        split = replace(split, validation=False)
+        whole = build(rows, split, seed)
+        rows, seed = photographs(whole.filter(pc.equal(whole["split"], "train"))), seed + 1
+    rows = iter(rows)
     chunks = [_columns(chunk) for chunk in iter(lambda: list(islice(rows, CHUNK)), [])] or [_columns([])]
     table = pa.concat_tables(chunks, promote_options="default").combine_chunks()
     keys, identities, groups = (table[name].to_pylist() for name in ("key", "identity", "group"))

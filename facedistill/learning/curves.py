@@ -20,12 +20,19 @@ class Curves:
         self.live: Any = None
 
     def __enter__(self) -> Self:
+        # dvclive takes pandas where it finds it, half a second of every stage, for plots that are not drawn here.
+        unwanted = "pandas" not in sys.modules
+        if unwanted:
+            sys.modules["pandas"] = None  # type: ignore[assignment]
         try:
             from dvclive.live import Live
         except ModuleNotFoundError:
             print(f"dvclive is not installed: no curves in {self.folder}", file=sys.stderr)
         else:
             self.live = Live(str(self.folder), dvcyaml=None, save_dvc_exp=False, report=None)
+        finally:
+            if unwanted:
+                del sys.modules["pandas"]
         return self
 
     def __exit__(

@@ -77,6 +77,10 @@ def test_similarity_is_the_least_squares_solution(mirrored: bool) -> None:
 def test_points_that_coincide_have_no_similarity() -> None:
     with pytest.raises(ValueError, match="coincide"):
         similarity(np.full((5, 2), 7.0, np.float32), TEMPLATE)
+    # Columns at right angles to both of the template's: the best scale is 0.
+    unlike = np.linalg.svd(np.column_stack([TEMPLATE - TEMPLATE.mean(0), np.ones(5)]))[0][:, 3:]
+    with pytest.raises(ValueError, match="do not lie as those of a face"):
+        similarity(50 + 10 * unlike, TEMPLATE)
 
 
 def test_aligned_crops_of_two_sizes_differ_by_a_resize_alone() -> None:

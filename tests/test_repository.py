@@ -86,8 +86,8 @@ def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) ->
 
 def test_nothing_that_data_can_reach_runs_code() -> None:
     forbidden = re.compile(
-        r"\bimport pickle|\btorch\.load\(|\bnp\.load\(|allow_pickle|weights_only=False|\beval\((?!\))|\bexec\(|"
-        r"shell=True|\bos\.system|yaml\.(unsafe_|full_)?load\((?!.*_Loader)"
+        r"\b(?:import|from) (?:pickle|marshal|shelve)\b|\btorch\.load\(|\bnp\.load\(|allow_pickle|weights_only=False|"
+        r"\beval\((?!\))|\bexec\(|shell=True|\bos\.system|yaml\.(unsafe_|full_)?load\((?!.*_Loader)"
     )
     for folder in ("facedistill", "stages"):
         for file in (ROOT / folder).rglob("*.py"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -154,6 +155,19 @@ def test_links_that_leave_the_folder_are_not_followed(tmp_path: Path) -> None:
     assert folder.read("a/3.jpg") == b"not read"
 
 
+def test_folders_that_cannot_be_entered_are_named(tmp_path: Path) -> None:
+    root = touch(tmp_path / "faces", "a/1.jpg")
+    (root / "circle").symlink_to("circle")
+    (Path(os.fsdecode(bytes(root) + b"/\xff"))).mkdir()
+    (Path(os.fsdecode(bytes(root) + b"/\xff/1.jpg"))).touch()
+    photographs, problems = scan(kind="folder", root=root)
+    assert list(photographs) == ["a/1.jpg"]
+    assert problems == {
+        "circle": "Too many levels of symbolic links",
+        r"'\udcff/1.jpg'": "the name is not UTF-8",
+    }
+
+
 def test_a_missing_folder_or_list_stops_the_stage(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere: no such folder"):
         scan(kind="casia", root=tmp_path / "nowhere")
@@ -191,7 +205,7 @@ def test_aligned_celeba_has_no_boxes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new", "reason"),
     [
-        ("identity_CelebA.txt", "000002.jpg 0\n", "", "no identity"),
+        ("identity_CelebA.txt", "000002.jpg 0\n", "  \n", "no identity"),
         ("identity_CelebA.txt", "000002.jpg 0\n", "000002.jpg\n", "line 2: expected one identity, found 0 fields"),
         ("list_landmarks_celeba.txt", "000002.jpg  30", "000002.jpg  inf", "not pixels"),
         ("list_bbox_celeba.txt", "000002.jpg    10  11 90", "000002.jpg    10  11 0", "line 4: not a box in pixels"),
@@ -251,6 +265,8 @@ PAIRS = "2\t1\nA\t1\t2\nA\t1\tB\t1\nB\t1\t2\nB\t2\tA\t1\n"
         ("2\t1\n", "", r"line 1: expected folds TAB pairs"),
         ("2\t1\n", "2\t0\n", r"line 1: expected folds TAB pairs"),
         ("2\t1\n", "2 1\n", r"line 1: expected folds TAB pairs"),
+        ("2\t1\n", f"{'9' * 4000}\t1\n", r"line 1: expected folds TAB pairs"),
+        ("2\t1\n", f"{'9' * 5000}\t1\n", r"line 1: 4096 characters or more; is this a text file"),
         ("A\t1\t2\n", "", r"line 2: expected name TAB n TAB m in fold 1"),
         ("A\t1\tB\t1\n", "A\t1\tB\n", r"line 3: expected name TAB n TAB name TAB m in fold 1"),
         ("B\t1\t2\n", "B\tone\t2\n", r"line 4: photographs are numbered"),
@@ -315,6 +331,7 @@ def test_broken_rows_of_a_table_are_named(tmp_path: Path) -> None:
         "../secret.jpg,a",
         "/etc/hostname,a",
         "9.jpg,a",
+        "./1.jpg,a",
     ]
     (tmp_path / "t.csv").write_text("\n".join(rows))
     photographs, problems = scan(kind="table", file=tmp_path / "t.csv", root=tmp_path / "faces")
@@ -326,6 +343,7 @@ def test_broken_rows_of_a_table_are_named(tmp_path: Path) -> None:
     assert "not a path inside" in problems["../secret.jpg"]
     assert "not a path inside" in problems["/etc/hostname"]
     assert "no such file" in problems["9.jpg"]
+    assert problems["./1.jpg"] == "row 9: named a second time"
 
 
 @pytest.mark.parametrize(
@@ -334,6 +352,8 @@ def test_broken_rows_of_a_table_are_named(tmp_path: Path) -> None:
         ("t.csv", b"path,who\n", "no column identity; it has: path, who"),
         ("t.csv", b"", "no column identity, path"),
         ("t.csv", b"path,identity,x1,y1\n", "no column x2, x3"),
+        ("t.csv", b"path,identity,path\n", "two columns path"),
+        ("t.csv", b"path,identity\n" + b"a" * 2**20, "line 2: 1048576 characters or more"),
         ("t.csv", b"path,identity\n\xff\xfe,a\n", "not a CSV file in UTF-8"),
         ("t.csv", b'path,identity\n"a"b,c\n', "not a CSV file"),
         ("t.parquet", b"PAR1 but no more", "not a parquet file"),

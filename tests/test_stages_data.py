@@ -64,6 +64,7 @@ def reasons(folder: Path) -> dict[str, str]:
 def test_a_red_person_stays_red_and_landmarks_map_back(faces: DatasetParams, tmp_path: Path) -> None:
     manifests, folder = both(faces, tmp_path)
     counts = {"photographs": 24, "identities": 3, "train": 18, "test": 6, "pairs": 0}
+    counts |= {"identities_left_out": 0, "photographs_left_out": 0}
     assert report(manifests) == counts | {"bad_share": 0.0, "left_out": [], "notes": []}
     seen = set()
     for side, count in zip(SIDES, (18, 6), strict=True):

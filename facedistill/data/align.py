@@ -39,13 +39,15 @@ def crop_matrix(
 ) -> Matrix:
     """The matrix from a photograph of (width, height) to its crop, by the crop's method.
 
-    Raises ValueError where the method needs landmarks or a box and there are none, or they span nothing.
+    Raises ValueError where the method needs landmarks, a box or a size and they are not there, or span nothing.
     """
     width, height = image_size
     match crop.method:
         case "landmarks":
             if landmarks is None:
                 raise ValueError("no landmarks, which crop.method: landmarks needs")
+            if _mirrored(landmarks):
+                raise ValueError("mirrored landmarks: their left and right have to be the image's, not the person's")
             return similarity(landmarks, (TEMPLATE + 0.5) * (crop.size / TEMPLATE_SIZE) - 0.5)
         case "centre":
             side = float(min(width, height))
@@ -56,8 +58,23 @@ def crop_matrix(
             if box is None:
                 raise ValueError("no box, which crop.method: box needs")
             x, y, w, h = box
+            if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+                raise ValueError(f"a box outside the image of {width}×{height} pixels")
             side = max(w, h) * (1 + 2 * crop.margin)
             return _window(x + (w - side) / 2, y + (h - side) / 2, side, side, crop.size)
+        case "none":
+            if image_size != (crop.size, crop.size):
+                raise ValueError(
+                    f"{width}×{height} pixels, where crop.method: none needs crop.size, {crop.size}×{crop.size}"
+                )
+            return np.eye(2, 3)
+
+
+def _mirrored(landmarks: Points) -> bool:
+    """Whether the eyes are exchanged: clearly, since at an extreme profile their order turns on a pixel."""
+    eyes, mouth = landmarks[1] - landmarks[0], landmarks[3:].mean(0) - landmarks[:2].mean(0)
+    sine = eyes[0] * mouth[1] - eyes[1] * mouth[0]
+    return bool(sine < -0.5 * np.linalg.norm(eyes) * np.linalg.norm(mouth))
 
 
 def _window(left: float, top: float, width: float, height: float, size: int) -> Matrix:
@@ -68,7 +85,7 @@ def _window(left: float, top: float, width: float, height: float, size: int) -> 
 def similarity(points: NDArray[np.floating], target: NDArray[np.floating]) -> Matrix:
     """The rotation, scale and shift that bring (n, 2) points nearest to their targets (Umeyama 1991, eq. 40–43).
 
-    Raises ValueError where the points coincide.
+    Raises ValueError where the points coincide, or no scale above 0 brings them nearer.
     """
     mean, target_mean = points.mean(0, dtype=np.float64), target.mean(0, dtype=np.float64)
     centred, target_centred = points - mean, target - target_mean
@@ -77,7 +94,10 @@ def similarity(points: NDArray[np.floating], target: NDArray[np.floating]) -> Ma
         raise ValueError("the landmarks coincide")
     u, singular, vt = np.linalg.svd(target_centred.T @ centred)
     signs = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    linear = (singular @ signs / spread) * (u * signs) @ vt
+    scale = singular @ signs / spread
+    if scale < 1e-6:
+        raise ValueError("the landmarks do not lie as those of a face")
+    linear = scale * (u * signs) @ vt
     return np.column_stack([linear, target_mean - linear @ mean])
 
 

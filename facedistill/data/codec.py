@@ -6,25 +6,50 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-# The published landmarks are in the pixels as stored, so an EXIF orientation is not followed.
+from facedistill.data.header import check_header
+
+# What cannot be decoded is named in a stage's report; OpenCV's own lines on the terminal say less.
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+# Landmarks are in the pixels as stored, so an EXIF orientation is not followed here.
 FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
+
+EXIF = (b"Exif", b"eXIf", b"EXIF")
+"""Where it begins in a JPEG, a PNG and a WebP."""
 
 
 def decode(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An encoded photograph as (height, width, 3) uint8 RGB; grey becomes three equal channels.
+    """An encoded photograph as (height, width, 3) uint8 RGB, whatever its file is called.
 
-    Raises ValueError where it is empty, cut or no image.
+    Grey becomes three equal channels, 16 bits become 8, CMYK becomes RGB, and transparency is dropped. Raises
+    ValueError where it is empty, cut, no image, or too large by its header, which is read first.
     """
+    width, height = check_header(bytes(data))
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), FLAGS)
     except cv2.error:
         image = None
-    if image is None:
-        raise ValueError("cannot be decoded" if len(data) else "an empty file")
+    if image is None or image.shape != (height, width, 3):
+        raise ValueError("cannot be decoded")
     return np.asarray(image, np.uint8)
 
 
 def encode(image: NDArray[np.uint8], quality: int) -> bytes:
     """(height, width, 3) uint8 RGB as JPEG. quality: 1 to 100."""
-    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    return cv2.imencode(".jpg", to_bgr(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def to_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(height, width, 3) RGB in the order that OpenCV's own models and writers want."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
+
+
+def quarter_turns(data: bytes, image: NDArray[np.uint8]) -> int:
+    """How many quarter turns to the left (`np.rot90`) the EXIF of `data` asks for, where `decode` gave `image`: 0 to 3.
+
+    0 where it asks for a mirror image too, which cameras do not write.
+    """
+    if not any(mark in data for mark in EXIF):
+        return 0
+    turned = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    return next((k for k in range(4) if turned is not None and np.array_equal(np.rot90(image, k), turned)), 0)

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable
 from functools import cache, partial
-from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from facedistill.data import manifest
 from facedistill.data.align import crop_matrix, invert, transform, warp
-from facedistill.data.codec import decode, encode
+from facedistill.data.codec import decode, encode, quarter_turns
 from facedistill.data.dataset import CropParams, DatasetParams
+from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Photograph, Problem, Source
 from facedistill.data.problems import DataError, report
 from facedistill.data.shards import PAIRS, SIDES, Crop, ShardWriter, write_index
 from facedistill.data.sources import SourceParams, open_source
-
-CHUNK = 64
-"""Photographs that a process is given at a time."""
 
 
 def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int | None = None) -> None:
@@ -44,34 +37,42 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
     table = pq.read_table(file)
     attributes = manifest.attributes(table)
     writers = {side: ShardWriter(out, side, attributes) for side in SIDES}
-    rows: dict[str, dict[str, int]] = {side: {} for side in SIDES}
+    counts: dict[str, int] = dict.fromkeys(SIDES, 0)
+    pairs = manifests / manifest.PAIRS
+    paired, rows = pairs.is_file(), dict[str, int]()
     problems: list[Problem] = []
 
     task = partial(_crop_all, dataset.source, dataset.crop)
-    cores = getattr(os, "process_cpu_count", os.cpu_count)() or 1
-    results = _in_order(task, manifest.photographs(table), workers or cores)
-    sides = table["split"].to_pylist()
-    records = zip(manifest.photographs(table), table["label"].to_pylist(), sides, results, strict=True)
+    results = in_order(task, manifest.photographs(table), workers)
+    columns = (manifest.values(table[name]) for name in ("label", "split"))
+    records = zip(manifest.photographs(table), *columns, results, strict=True)
     shown = tqdm(records, f"align_crop {out.name}", len(table), unit=" photographs", disable=None)
     for photograph, label, side, result in shown:
         if isinstance(result, str):
             problems.append(Problem(str(file), photograph.key, result))
             continue
-        rows[side][photograph.key] = len(rows[side])
+        if paired:
+            rows[photograph.key] = counts[side]
+        counts[side] += 1
         row = (photograph.key, label, photograph.identity, photograph.group, photograph.attributes)
         writers[side].add(result, *row)
 
     shards = {side: writer.close() for side, writer in writers.items()}
-    counts: dict[str, int] = {side: len(rows[side]) for side in SIDES}
     report(out / "report.json", counts, problems, sum(counts.values()), dataset.bad_share)
-    if (pairs := manifests / manifest.PAIRS).is_file():
-        manifest.write(_by_row(pq.read_table(pairs), rows["test"], problems), out / PAIRS)
+    if paired:
+        manifest.write(_by_row(pq.read_table(pairs), rows, problems), out / PAIRS)
     write_index(out, dataset.crop.size, manifest.classes(table), shards)
 
 
 def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Crop:
-    """Decode, warp and encode one photograph. Raises ValueError where it cannot be decoded or cropped."""
+    """Decode, warp and encode one photograph; crop.method none keeps its bytes, without a second compression.
+
+    A photograph without landmarks and box is turned upright first, as its EXIF says.
+    Raises ValueError where it cannot be decoded or cropped.
+    """
     image = decode(data)
+    if photograph.landmarks is None and photograph.box is None:
+        image = np.ascontiguousarray(np.rot90(image, quarter_turns(data, image)))
     height, width = image.shape[:2]
     landmarks = photograph.landmarks
     # A pixel's grace: lists are rounded, and some count from 1.
@@ -79,7 +80,8 @@ def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Cr
         raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
     matrix = crop_matrix(crop, (width, height), landmarks, photograph.box)
     moved = None if landmarks is None else transform(landmarks, matrix)
-    return Crop(encode(warp(image, matrix, crop.size), crop.quality), moved, invert(matrix))
+    cut = data if crop.method == "none" else encode(warp(image, matrix, crop.size), crop.quality)
+    return Crop(cut, moved, invert(matrix))
 
 
 def _crop_all(source: SourceParams, crop: CropParams, photographs: Iterable[Photograph]) -> list[Crop | str]:
@@ -102,23 +104,6 @@ def _crop(source: Source, crop: CropParams, photograph: Photograph) -> Crop | st
 def _open(params: SourceParams) -> Source:
     """One reader in each process."""
     return open_source(params)
-
-
-def _in_order(
-    task: Callable[[list[Photograph]], list[Crop | str]], photographs: Iterator[Photograph], workers: int
-) -> Iterator[Crop | str]:
-    """`task` over chunks of photographs in several processes; results in order, with few chunks in memory."""
-    chunks = iter(lambda: list(islice(photographs, CHUNK)), [])
-    if workers == 1:
-        for chunk in chunks:
-            yield from task(chunk)
-        return
-    with ProcessPoolExecutor(workers, get_context("spawn"), cv2.setNumThreads, (1,)) as pool:
-        ahead = deque(pool.submit(task, chunk) for chunk in islice(chunks, 2 * workers))
-        while ahead:
-            results = ahead.popleft().result()
-            ahead.extend(pool.submit(task, chunk) for chunk in islice(chunks, 1))
-            yield from results
 
 
 def _by_row(pairs: pa.Table, rows: dict[str, int], problems: list[Problem]) -> pa.Table:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from facedistill.data.detector import DetectorParams
 from facedistill.data.sources import SourceParams
 from facedistill.params import params
 
@@ -30,11 +32,12 @@ class CropParams:
     - centre: the largest square in the middle
     - photograph: all of it, squeezed into the square
     - box: a square around the face's box, `margin` of its longer side added at each edge
+    - none: aligned crops of this size already, whose bytes are copied
 
     size: side of a crop in pixels. quality: of its JPEG.
     """
 
-    method: Literal["landmarks", "centre", "photograph", "box"]
+    method: Literal["landmarks", "centre", "photograph", "box", "none"]
     size: Annotated[int, Field(ge=8, le=1024)]
     quality: Annotated[int, Field(ge=1, le=100)] = 95
     margin: Annotated[float, Field(ge=0)] = 0.2
@@ -42,9 +45,15 @@ class CropParams:
 
 @params
 class DatasetParams:
-    """split: null keeps every photograph for testing. bad_share: the share of bad records above which a stage fails."""
+    """split: null keeps every photograph for testing. bad_share: the share of bad records above which a stage fails.
+
+    leave_out: a list of identities to leave out, one a line, `#` before a comment; or none. detector: finds landmarks
+    where the source has none; or none.
+    """
 
     source: SourceParams
     split: SplitParams | None
     crop: CropParams
     bad_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    leave_out: Path | None = None
+    detector: DetectorParams | None = None

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,23 +38,22 @@ def build(rows: Iterable[Photograph], split: SplitParams | None, seed: int) -> p
         rows, seed = photographs(whole.filter(pc.equal(whole["split"], "train"))), seed + 1
     rows = iter(rows)
     chunks = [_columns(chunk) for chunk in iter(lambda: list(islice(rows, CHUNK)), [])] or [_columns([])]
-    table = pa.concat_tables(chunks, promote_options="default").combine_chunks()
-    keys, identities, groups = (table[name].to_pylist() for name in ("key", "identity", "group"))
+    table = pa.concat_tables(chunks, promote_options="default")
     test = np.ones(len(table), np.bool_)
     if split and len(table):
-        if split.by == "group" and not any(groups):
+        if split.by == "group" and not any(values(table["group"])):
             raise DataError("split.by is group, but no photograph has one: split by image, or name the groups")
-        units = keys if split.by == "image" else [f"group {g}" if g else k for g, k in zip(groups, keys, strict=True)]
-        test = held_out(identities, units, split.test, seed)
-    label = {name: i for i, name in enumerate(sorted({i for i, t in zip(identities, test, strict=True) if not t}))}
-    labels = pa.array([label.get(identity, -1) for identity in identities], pa.int32())
-    sides = pa.array(np.where(test, "test", "train").tolist(), pa.string())
+        test = held_out(_Strings(table, "identity"), _Strings(table, "key", split.by), split.test, seed)
+    trained = {name for name, t in zip(values(table["identity"]), test, strict=True) if not t}
+    label = {name: i for i, name in enumerate(sorted(trained))}
+    labels = pa.array((label.get(name, -1) for name in values(table["identity"])), pa.int32())
+    sides = pa.array(["train", "test"]).take(pa.array(test.astype(np.int8)))
     return table.add_column(2, "label", labels).add_column(4, "split", sides)
 
 
 def classes(manifest: pa.Table) -> list[str]:
     """The identity of each label, in the order of the labels."""
-    names = dict(zip(manifest["label"].to_pylist(), manifest["identity"].to_pylist(), strict=True))
+    names = dict(zip(values(manifest["label"]), values(manifest["identity"]), strict=True))
     return [names[label] for label in range(max(names, default=-1) + 1)]
 
 
@@ -75,6 +75,12 @@ def photographs(manifest: pa.Table) -> Iterator[Photograph]:
             yield Photograph(key, identity, known, tuple(box) if box else None, group, given)
 
 
+def values(column: pa.ChunkedArray) -> Iterator[Any]:
+    """The values of a column, which may have millions, as Python's own; few of them are held at a time."""
+    for start in range(0, len(column), CHUNK):
+        yield from column.slice(start, CHUNK).to_pylist()
+
+
 def pairs_table(pairs: Sequence[Pair]) -> pa.Table:
     """Verification pairs as columns: a and b (keys), same (bool), fold (int32, from 0)."""
     return pa.table(
@@ -90,6 +96,19 @@ def pairs_table(pairs: Sequence[Pair]) -> pa.Table:
 def write(table: pa.Table, file: Path) -> None:
     """A table as parquet, the same bytes at every run."""
     pq.write_table(table, file, compression="zstd")
+
+
+class _Strings:
+    """A column to iterate over as often as need be. by: `group` gives the row's group where it has one."""
+
+    def __init__(self, table: pa.Table, name: str, by: str = "image") -> None:
+        self._column, self._groups = table[name], table["group"] if by == "group" else None
+
+    def __iter__(self) -> Iterator[str]:
+        if self._groups is None:
+            return values(self._column)
+        pairs = zip(values(self._groups), values(self._column), strict=True)
+        return (f"group {group}" if group else value for group, value in pairs)
 
 
 def _columns(chunk: Sequence[Photograph]) -> pa.Table:

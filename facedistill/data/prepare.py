@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,41 +12,78 @@ from tqdm import tqdm
 
 from facedistill.data import manifest
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.detector import Detector, add_landmarks
+from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Photograph, Problem
 from facedistill.data.problems import DataError, report
 from facedistill.data.sources import open_source
+from facedistill.data.sources.files import lines
 
 
-def prepare(dataset: DatasetParams, seed: int, out: Path) -> None:
+def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = None) -> None:
     """Write manifest.parquet, report.json and, for a set with pairs, pairs.parquet (by key) into `out`.
 
+    workers: processes of the detector, one a core by default; the result does not depend on their number.
     Raises DataError where a list is not as published, a pair lacks a photograph, or too many records are bad.
     """
     out.mkdir(parents=True, exist_ok=True)
     source = open_source(dataset.source)
     problems: list[Problem] = []
-    scan = tqdm(source.scan(), desc=f"prepare {out.name}", unit=" photographs", disable=None)
-    table = manifest.build(_usable(scan, problems), dataset.split, seed)
+    left_out = Counter(dict.fromkeys(left_out_identities(dataset.leave_out), 0) if dataset.leave_out else ())
+    scan: Iterable[Photograph | Problem] = _kept(source.scan(), left_out)
+    if dataset.detector:
+        Detector(dataset.detector)  # a missing model stops the stage before its processes start
+        scan = in_order(partial(add_landmarks, dataset.source, dataset.detector), scan, workers)
+    shown = tqdm(scan, desc=f"prepare {out.name}", unit=" photographs", disable=None)
+    table = manifest.build(_usable(shown, problems), dataset.split, seed)
     pairs = source.pairs()
     if pairs and dataset.split:
         raise DataError(f"a set with pairs is for testing alone: set datasets.{out.name}.split to null")
-    sides = table["split"].to_pylist()
+    sides = Counter(manifest.values(table["split"]))
     counts = {
         "photographs": len(table),
-        "identities": len(set(table["identity"].to_pylist())),
-        "train": sides.count("train"),
-        "test": sides.count("test"),
+        "identities": len(table["identity"].unique()),
+        "train": sides["train"],
+        "test": sides["test"],
         "pairs": len(pairs),
+        "identities_left_out": sum(count > 0 for count in left_out.values()),
+        "photographs_left_out": left_out.total(),
     }
     notes = list(_one_sided(table, dataset.split.by)) if dataset.split else []
+    notes += [Problem(str(dataset.leave_out), i, "not in this set") for i, count in left_out.items() if not count]
+    if counts["identities"] == 1:
+        notes.append(Problem(manifest.FILE, table["identity"][0].as_py(), "the only identity: nobody to tell it from"))
+    if left_out.total() and not len(table):
+        raise DataError(f"{dataset.leave_out}: leaves out every photograph, {left_out.total()} of them")
     report(out / "report.json", counts, problems, len(table), dataset.bad_share, notes)
-    known = set(table["key"].to_pylist())
+    known = set(manifest.values(table["key"])) if pairs else set()
     if lost := [key for pair in pairs for key in (pair.a, pair.b) if key not in known]:
         why = next((f": {p.reason}" for p in problems if p.record == lost[0]), "")
+        why = why or (f": is its identity in {dataset.leave_out}?" if dataset.leave_out else "")
         raise DataError(f"{lost[0]}: a pair needs this photograph, and it is not in the manifest{why}")
     manifest.write(table, out / manifest.FILE)
     if pairs:
         manifest.write(manifest.pairs_table(pairs), out / manifest.PAIRS)
+
+
+def left_out_identities(file: Path) -> list[str]:
+    """The identities of a list, one a line; the rest of a line from `#` on is a comment.
+
+    Raises DataError where it is missing, is not text or has no identity.
+    """
+    names = [name for _, line in lines(file) if (name := line.partition("#")[0].strip())]
+    if not names:
+        raise DataError(f"{file}: no identity in it; set leave_out to null to leave nobody out")
+    return names
+
+
+def _kept(records: Iterable[Photograph | Problem], left_out: Counter[str]) -> Iterator[Photograph | Problem]:
+    """Records of identities that are not in `left_out`, which counts the photographs of those that are."""
+    for record in records:
+        if isinstance(record, Photograph) and record.identity in left_out:
+            left_out[record.identity] += 1
+        else:
+            yield record
 
 
 def _usable(records: Iterable[Photograph | Problem], problems: list[Problem]) -> Iterator[Photograph]:
@@ -59,7 +97,7 @@ def _usable(records: Iterable[Photograph | Problem], problems: list[Problem]) ->
 def _one_sided(table: pa.Table, unit: str) -> Iterator[Problem]:
     """A note for each identity that cannot be on both sides."""
     sides = defaultdict(set)
-    for identity, side in zip(table["identity"].to_pylist(), table["split"].to_pylist(), strict=True):
+    for identity, side in zip(manifest.values(table["identity"]), manifest.values(table["split"]), strict=True):
         sides[identity].add(side)
     kept = "one photograph only: kept for training" if unit == "image" else "one group only: kept for training"
     for identity, found in sides.items():

@@ -30,7 +30,7 @@ ATTRIBUTE = "attr_"
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """image: a JPEG. landmarks: (5, 2) crop pixels, or None. to_original: (2, 3), crop pixels to the photograph's."""
+    """image: encoded. landmarks: (5, 2) crop pixels, or None. to_original: (2, 3), crop pixels to the photograph's."""
 
     image: bytes
     landmarks: NDArray[np.float32] | None
@@ -175,7 +175,7 @@ class Crops:
         file = self.folder / PAIRS
         if self.side != "test" or not file.is_file():
             raise DataError(
-                f"{file}: no pairs for the {self.side} side of this set; lfw and synthetic sources have them"
+                f"{file}: no pairs for the {self.side} side of this set; lfw, bin and synthetic sources have them"
             )
         table = parquet.read_table(file)
         return PairRows(*(table[name].to_numpy() for name in ("a", "b", "same", "fold")))

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 
-def held_out(identities: Sequence[str], units: Sequence[str], test: float, seed: int) -> NDArray[np.bool_]:
+def held_out(identities: Iterable[str], units: Iterable[str], test: float, seed: int) -> NDArray[np.bool_]:
     """Which photographs are for testing: (n,) bool, about the share `test` of each identity's.
 
-    units: what stays together on one side; a name of its own for each photograph, or that of its group. Draws depend on
-    the seed, the identity and the unit alone, never on other people, the order or the machine. An identity with two
-    units or more has one on each side; the number of its test photographs is rounded up or down by a draw, so that the
-    share holds overall. A unit of several identities is drawn by itself, and the others of each make up for it.
+    units: what stays together on one side; a name of its own for each photograph, or that of its group. Both may have
+    millions: they are iterated over more than once, and never held as a list.
+
+    Draws depend on the seed, the identity and the unit alone, never on other people, the order or the machine. An
+    identity with two units or more has one on each side; the number of its test photographs is rounded up or down by a
+    draw, so that the share holds overall. A unit of several identities is drawn by itself, and the others of each make
+    up for it.
     """
-    person, unit = _codes(identities), _codes(units)
-    share = np.bincount(np.unique(np.stack([unit, person]), axis=1)[0])[unit]  # identities in the unit of each row
-    draws = np.array(
-        [_draw(seed, *([i, u] if s == 1 else [u])) for i, u, s in zip(identities, units, share, strict=True)]
-    )
-    chosen = (share > 1) & (draws < test)
+    people: dict[str, int] = {}
+    person = np.fromiter((people.setdefault(name, len(people)) for name in identities), np.int64)
+    unit = np.fromiter((_digest(name, 8) >> 1 for name in units), np.int64)
+    alone = _of_one_person(unit, person)
+    parts = zip(identities, units, alone, strict=True)
+    draws = np.fromiter((_draw(seed, i, u) if one else _draw(seed, u) for i, u, one in parts), np.float64)
+    names = list(people)
+    chosen = ~alone & (draws < test)
     order = np.lexsort((unit, draws, person))
     for rows in np.split(order, np.flatnonzero(np.diff(person[order])) + 1):
-        own = rows[share[rows] == 1]
+        own = rows[alone[rows]]
         if not len(own):
             continue
         taken = int(chosen[rows].sum())
-        target = np.clip(int(test * len(rows) + _draw(seed, identities[rows[0]])), 1, len(rows) - 1)
+        target = np.clip(int(test * len(rows) + _draw(seed, names[person[rows[0]]])), 1, len(rows) - 1)
         starts = np.flatnonzero(np.diff(unit[own], prepend=-1))
         sizes = np.diff(starts, append=len(own))
         chosen[own] = np.repeat(_take(sizes, int(target), taken, len(rows) - len(own) - taken), sizes)
@@ -52,12 +57,22 @@ def _take(sizes: NDArray[np.int_], target: int, taken: int, kept: int) -> NDArra
     return chosen
 
 
-def _codes(names: Sequence[str]) -> NDArray[np.int64]:
-    seen: dict[str, int] = {}
-    return np.fromiter((seen.setdefault(name, len(seen)) for name in names), np.int64, len(names))
+def _of_one_person(unit: NDArray[np.int64], person: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(n,) whether the unit of each row shows that row's person alone."""
+    order = np.lexsort((person, unit))
+    starts = np.flatnonzero(np.diff(unit[order], prepend=-1))
+    sizes = np.diff(starts, append=len(order))
+    first, last = person[order[starts]], person[order[starts + sizes - 1]]
+    alone = np.empty(len(order), np.bool_)
+    alone[order] = np.repeat(first == last, sizes)
+    return alone
 
 
 def _draw(*parts: int | str) -> float:
     """A number in [0, 1) that depends on `parts` alone."""
-    digest = blake2b("\0".join(map(str, parts)).encode(), digest_size=7).digest()
-    return int.from_bytes(digest, "big") / 2**56
+    return _digest("\0".join(map(str, parts)), 7) / 2**56
+
+
+def _digest(text: str, size: int) -> int:
+    """A number of `size` bytes that stands for `text`."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=size).digest(), "big")

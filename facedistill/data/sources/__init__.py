@@ -7,14 +7,18 @@ from typing import Annotated
 from pydantic import Field
 
 from facedistill.data.photograph import Source
+from facedistill.data.sources.bin_pairs import BinParams, BinSource
 from facedistill.data.sources.casia import CasiaParams, CasiaSource
 from facedistill.data.sources.celeba import CelebAParams, CelebASource
 from facedistill.data.sources.lfw import LfwParams, LfwSource
+from facedistill.data.sources.msceleb import MsCelebParams, MsCelebSource
+from facedistill.data.sources.recordio import RecordIOParams, RecordIOSource
 from facedistill.data.sources.table import TableParams, TableSource
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 
 SourceParams = Annotated[
-    SyntheticParams | CasiaParams | CelebAParams | LfwParams | TableParams, Field(discriminator="kind")
+    SyntheticParams | CasiaParams | CelebAParams | LfwParams | TableParams | MsCelebParams | RecordIOParams | BinParams,
+    Field(discriminator="kind"),
 ]
 
 
@@ -31,3 +35,9 @@ def open_source(params: SourceParams) -> Source:
             return LfwSource(params)
         case TableParams():
             return TableSource(params)
+        case MsCelebParams():
+            return MsCelebSource(params)
+        case RecordIOParams():
+            return RecordIOSource(params)
+        case BinParams():
+            return BinSource(params)

@@ -1,4 +1,4 @@
-"""CASIA-WebFace: a folder for each identity, `0000045/001.jpg`, and a landmark list where the user has one."""
+"""A folder for each identity, as CASIA-WebFace's `0000045/001.jpg`, and a landmark list where the user has one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ from facedistill.params import params
 
 @params
 class CasiaParams:
-    """root: the folder of identities. landmarks: a list of `id/file TAB class TAB x1 y1 … x5 y5`, or none."""
+    """kind: `casia` and `folder` are one. root: the folder of identities.
 
-    kind: Literal["casia"]
+    landmarks: a list of `id/file TAB class TAB x1 y1 … x5 y5`, or none.
+    """
+
+    kind: Literal["casia", "folder"]
     root: Path
     landmarks: Path | None = None
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from facedistill.data.photograph import Photograph, Problem
 from facedistill.data.problems import DataError
+from facedistill.data.sources import download
 from facedistill.data.sources.files import FolderSource, lines, points
 from facedistill.params import params
 
@@ -23,21 +25,28 @@ BOXES = "Anno/list_bbox_celeba.txt"
 
 @params
 class CelebAParams:
-    """root: the folder that holds Img and Anno. variant: Img/img_celeba or Img/img_align_celeba."""
+    """root: the folder that holds Img and Anno. variant: Img/img_celeba or Img/img_align_celeba.
+
+    download: fetch the aligned variant where it is not there.
+    """
 
     kind: Literal["celeba"]
     root: Path
     variant: Literal["in_the_wild", "aligned"]
+    download: bool = False
 
 
 class CelebASource(FolderSource):
     def __init__(self, params: CelebAParams) -> None:
         self._wild = params.variant == "in_the_wild"
         self._root = params.root
+        self._download = params.download
         super().__init__(params.root / "Img" / ("img_celeba" if self._wild else "img_align_celeba"))
 
     def scan(self) -> Iterator[Photograph | Problem]:
         """Photographs in the order of the landmark list. Boxes are known in the wild only: they are in its pixels."""
+        if self._download:
+            download.celeba(self._root, self._wild)
         list_name = "list_landmarks_celeba.txt" if self._wild else "list_landmarks_align_celeba.txt"
         landmark_file, identity_file = self._root / "Anno" / list_name, self._root / IDENTITIES
         landmarks, bad_landmarks = _annotations(landmark_file, points, POINTS_HEADER)
@@ -74,7 +83,7 @@ def _annotations(
     if header:
         _, first = next(rows, (1, ""))
         number, second = next(rows, (2, ""))
-        if not first.strip().isdecimal() or second.split() != header.split():
+        if not re.fullmatch(r"[0-9]{1,9}", first.strip()) or second.split() != header.split():
             raise DataError(
                 f"{file}: line {number}: expected a count, then {header!r}; found {first!r}, then {second!r}"
             )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,12 @@ from facedistill.data.photograph import Pair, Photograph, Problem
 from facedistill.data.problems import DataError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
+
+LARGEST_FILE = 2**28
+"""Bytes of the largest photograph that is read."""
+
+LONGEST_LINE = 2**12
+"""Characters of the longest line of a list."""
 
 
 class Folder:
@@ -49,8 +57,11 @@ class Folder:
         return path
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file. Raises OSError as `path` does, or where it cannot be read."""
-        return self.path(name).read_bytes()
+        """The bytes of one file. Raises OSError as `path` does, or where it cannot be read or is over LARGEST_FILE."""
+        path = self.path(name)
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise OSError(f"{size} bytes; a photograph has no more than {LARGEST_FILE}")
+        return path.read_bytes()
 
     def people(self) -> Iterator[Photograph | Problem]:
         """A folder for each person, sorted by name; the key is `person/file`.
@@ -60,12 +71,17 @@ class Folder:
         Raises DataError where the root is missing.
         """
         for person in _sorted(self._resolved):
-            if not person.is_dir():
+            name = person.name if _is_text(person.name) else ascii(person.name)
+            try:
+                if not person.is_dir():
+                    continue
+                if not Path(person).resolve().is_relative_to(self._resolved):
+                    raise PermissionError(f"a link that leaves {self.root}")
+                files = _sorted(Path(person))
+            except OSError as error:
+                yield Problem(str(self.root), name, error.strerror or str(error))
                 continue
-            if not Path(person).resolve().is_relative_to(self._resolved):
-                yield Problem(str(self.root), person.name, f"a link that leaves {self.root}")
-                continue
-            for file in _sorted(Path(person)):
+            for file in files:
                 yield self._photograph(person.name, file)
 
     def _photograph(self, person: str, file: os.DirEntry[str]) -> Photograph | Problem:
@@ -111,17 +127,43 @@ def _sorted(folder: Path) -> list[os.DirEntry[str]]:
 def lines(file: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 text file that are not blank, with their numbers from 1; any line end, with or without BOM.
 
-    Raises DataError where the file is missing or is not UTF-8.
+    Raises DataError where the file is missing, is not UTF-8 or has a line of over LONGEST_LINE characters.
     """
     try:
         with file.open(encoding="utf-8-sig") as text:
-            for number, line in enumerate(text, 1):
-                if line := line.rstrip("\n"):
-                    yield number, line
-    except FileNotFoundError:
+            for number, line in enumerate(bounded(text, file, LONGEST_LINE), 1):
+                if line.strip():
+                    yield number, line.rstrip("\n")
+    except (FileNotFoundError, IsADirectoryError):
         raise DataError(f"{file}: no such file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error}") from None
+
+
+def bounded(text: TextIO, file: Path, longest: int) -> Iterator[str]:
+    """The lines of an open text, none of which can fill the memory. Raises DataError at one that is too long."""
+    number = 0
+    while line := text.readline(longest):
+        number += 1
+        if len(line) == longest:
+            raise DataError(f"{file}: line {number}: {longest} characters or more; is this a text file of lines?")
+        yield line
+
+
+def memory_map(file: Path) -> mmap.mmap:
+    """The bytes of a file of any length, read only as they are asked for.
+
+    Raises DataError where it is missing, empty or no file.
+    """
+    try:
+        with file.open("rb") as data:
+            return mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file") from None
+    except ValueError:
+        raise DataError(f"{file}: an empty file") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
 def points(fields: Sequence[str]) -> NDArray[np.float32]:
@@ -145,7 +187,7 @@ def landmark_list(file: Path) -> dict[str, NDArray[np.float32] | Problem]:
     known: dict[str, NDArray[np.float32] | Problem] = {}
     for number, line in lines(file):
         name, _, rest = line.partition("\t")
-        fields = rest.split()
+        name, fields = name.strip() or f"line {number}", rest.split()
         if name in known:
             known[name] = Problem(str(file), name, f"line {number}: named a second time")
             continue

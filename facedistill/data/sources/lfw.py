@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 from facedistill.data.photograph import Pair, Photograph, Problem
 from facedistill.data.problems import DataError
+from facedistill.data.sources import download
 from facedistill.data.sources.files import FolderSource, lines, people_with_landmarks
 from facedistill.params import params
+
+_NUMBER = re.compile(r"[0-9]{1,6}")
 
 
 @params
 class LfwParams:
     """root: the folder of people. pairs: `pairs.txt` as published. landmarks: `Name/file TAB x1 y1 … x5 y5`, or none.
 
-    photographs: only those that the pairs name, or all.
+    photographs: only those that the pairs name, or all. download: fetch root and pairs where they are not there.
     """
 
     kind: Literal["lfw"]
@@ -24,6 +28,7 @@ class LfwParams:
     pairs: Path
     landmarks: Path | None = None
     photographs: Literal["pairs", "all"] = "pairs"
+    download: bool = False
 
 
 class LfwSource(FolderSource):
@@ -32,6 +37,8 @@ class LfwSource(FolderSource):
         self._params = params
 
     def scan(self) -> Iterator[Photograph | Problem]:
+        if self._params.download:
+            download.lfw(self._params.root, self._params.pairs)
         records = people_with_landmarks(self._folder, self._params.landmarks)
         if self._params.photographs == "all":
             return records
@@ -76,7 +83,7 @@ def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:
 
 def _header(file: Path, number: int, header: str) -> tuple[int, int]:
     fields = header.split("\t")
-    if len(fields) != 2 or not all(f.isdecimal() and int(f) for f in fields):
+    if len(fields) != 2 or not all(_NUMBER.fullmatch(f) and int(f) for f in fields):
         raise DataError(f"{file}: line {number}: expected folds TAB pairs per fold, as in '10\\t300', found {header!r}")
     return int(fields[0]), int(fields[1])
 
@@ -89,6 +96,6 @@ def _pair(where: str, line: str, same: bool, fold: int) -> Pair:
         expected = "name TAB n TAB m" if same else "name TAB n TAB name TAB m"
         raise DataError(f"{where}: expected {expected} in fold {fold + 1}, found {line!r}")
     a, n, b, m = fields
-    if not (n.isdecimal() and m.isdecimal()):
+    if not (_NUMBER.fullmatch(n) and _NUMBER.fullmatch(m)):
         raise DataError(f"{where}: photographs are numbered from 1, found {line!r}")
     return Pair(f"{a}/{a}_{int(n):04d}.jpg", f"{b}/{b}_{int(m):04d}.jpg", same, fold)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
 from facedistill.data.problems import DataError
-from facedistill.data.sources.files import FolderSource, points
+from facedistill.data.sources.files import FolderSource, bounded, points
 from facedistill.params import params
 
 Row = Mapping[str, Any]
+
+LONGEST_LINE = 2**20
+"""Characters of the longest line of a CSV file, whose other columns may hold anything."""
 
 
 @params
@@ -40,14 +43,15 @@ class TableSource(FolderSource):
             try:
                 if row is None:
                     raise ValueError("the number of fields is not that of the header")
-                if name in seen:
+                place = str(PurePosixPath(name))  # one for x.jpg and ./x.jpg
+                if place in seen:
                     raise ValueError("named a second time")
                 photograph = _photograph(row)
                 self._folder.path(name)
             except (ValueError, OSError) as error:
                 yield Problem(str(self._file), name or f"row {number}", f"row {number}: {error}")
             else:
-                seen.add(name)
+                seen.add(place)
                 yield photograph
 
 
@@ -81,8 +85,8 @@ def _rows(file: Path) -> Iterator[Row | None]:
 
 def _csv(file: Path) -> Iterator[Row | None]:
     with file.open(encoding="utf-8-sig", newline="") as text:
-        rows = csv.reader(text, strict=True)
-        header = next(rows, [])
+        rows = csv.reader(bounded(text, file, LONGEST_LINE), strict=True)
+        header = [name.strip() for name in next(rows, [])]
         _check_columns(file, header)
         for fields in rows:
             if fields:
@@ -100,11 +104,15 @@ def _parquet(file: Path) -> Iterator[Row]:
         wanted = [name for name in ("path", "identity", "group", *COORDINATES) if name in names]
         for batch in table.iter_batches(columns=wanted):
             yield from batch.to_pylist()
-    except pa.ArrowException as error:
-        raise DataError(f"{file}: not a parquet file: {error}") from None
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # some damage Arrow reports as these
+        raise DataError(f"{file}: not a parquet file: {str(error)[:200]}") from None
 
 
 def _check_columns(file: Path, names: list[str]) -> None:
     needed = {"path", "identity", *(COORDINATES if set(COORDINATES) & set(names) else ())}
     if missing := sorted(needed - set(names)):
         raise DataError(f"{file}: no column {', '.join(missing)}; it has: {', '.join(names)}")
+    if twice := sorted(name for name in needed | {"group"} if names.count(name) > 1):
+        raise DataError(f"{file}: two columns {', '.join(twice)}; which one is meant?")

@@ -1,0 +1,103 @@
+"""Landmarks for photographs that come without, by OpenCV's FaceDetectorYN and a model file of the user's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from facedistill.data.codec import decode, quarter_turns, to_bgr
+from facedistill.data.photograph import Photograph, Problem, Source
+from facedistill.data.problems import DataError
+from facedistill.data.sources import SourceParams, open_source
+from facedistill.files import sha256
+from facedistill.params import params
+
+LONGER_SIDE = 640
+"""Larger photographs are shrunk to this: the model finds faces of about 10 to 300 pixels (Wu et al., YuNet)."""
+
+SCORE = 0.7
+"""The least confidence of a face. Every photograph is said to show one, so it is below OpenCV's default of 0.9."""
+
+
+@params
+class DetectorParams:
+    """model: a YuNet model, such as `face_detection_yunet_2023mar.onnx` of OpenCV's model zoo. sha256: of that file."""
+
+    model: Path
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Detector:
+    """Raises DataError where the model is missing, has another sha256, or cannot be loaded."""
+
+    def __init__(self, params: DetectorParams) -> None:
+        if not params.model.is_file():
+            raise DataError(f"{params.model}: no such file; put the detector's model there or change `detector.model`")
+        if (found := sha256(params.model)) != params.sha256:
+            raise DataError(f"{params.model}: its sha256 is {found}, not {params.sha256}; is it the file you mean?")
+        try:
+            self._net = cv2.FaceDetectorYN.create(str(params.model), "", (LONGER_SIDE, LONGER_SIDE), SCORE)
+        except cv2.error as error:
+            raise DataError(f"{params.model}: not a model that OpenCV can load: {error.err}") from None
+
+    def landmarks(self, data: bytes) -> NDArray[np.float32]:
+        """(5, 2) points of the largest face, in the pixels of the photograph as stored and the order of LANDMARKS.
+
+        The face is looked for in the photograph turned upright by its EXIF. Raises ValueError where there is none, or
+        the photograph cannot be decoded.
+        """
+        image = decode(data)
+        turns = quarter_turns(data, image)
+        upright = np.rot90(image, turns)
+        scale = min(1.0, LONGER_SIDE / max(image.shape))
+        height, width = (max(1, round(side * scale)) for side in upright.shape[:2])
+        small = np.asarray(cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        self._net.setInputSize((width, height))
+        try:
+            faces = self._net.detect(to_bgr(small))[1]
+        except cv2.error as error:
+            raise ValueError(f"the detector fails at {width}×{height} pixels: {error.err}") from None
+        if faces is None or not np.isfinite(faces).all() or not len(faces):
+            raise ValueError("the detector finds no face")
+        # A row: box (x, y, width, height), then right eye, left eye, nose, right and left mouth corner of the person.
+        largest = faces[np.argmax(faces[:, 2] * faces[:, 3])]
+        shrunk = np.array([width, height]) / upright.shape[1::-1]
+        points = (largest[4:14].reshape(5, 2) + 0.5) / shrunk - 0.5
+        for turn in range(turns, 0, -1):
+            before = image.shape[turn % 2]  # the width of the image before this turn
+            points = np.stack([before - 1 - points[:, 1], points[:, 0]], axis=1)
+        return np.asarray(points, np.float32)
+
+
+def add_landmarks(
+    source: SourceParams, detector: DetectorParams, records: Sequence[Photograph | Problem]
+) -> list[Photograph | Problem]:
+    """The same records, with landmarks where a photograph had none; one in which no face is found is a Problem."""
+    return [
+        _with_landmarks(source, detector, record)
+        if isinstance(record, Photograph) and record.landmarks is None
+        else record
+        for record in records
+    ]
+
+
+def _with_landmarks(source: SourceParams, detector: DetectorParams, photograph: Photograph) -> Photograph | Problem:
+    reader, finder = _open(source, detector)
+    try:
+        return replace(photograph, landmarks=finder.landmarks(reader.read(photograph.key)))
+    except (OSError, ValueError) as error:
+        return Problem(str(detector.model), photograph.key, str(error))
+
+
+@cache
+def _open(source: SourceParams, detector: DetectorParams) -> tuple[Source, Detector]:
+    """One reader and one detector in each process."""
+    return open_source(source), Detector(detector)

@@ -1,0 +1,164 @@
+"""What lies at PATH: its form, people, photographs, landmarks, broken records, and the block of params.yaml to paste.
+
+    python -m facedistill.data.inspect data/raw
+
+Lists and names are read whole; of the photographs a random sample is opened. Nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from tqdm import tqdm
+
+from facedistill.data.codec import decode
+from facedistill.data.photograph import Photograph, Problem, Source
+from facedistill.data.problems import SHOWN, DataError
+from facedistill.data.sources import SourceParams, open_source
+from facedistill.data.sources.recognise import Block, recognise
+from facedistill.params import check
+
+SAMPLE = 2000
+"""Photographs that are opened, at random where there are more."""
+
+BAR = 40
+"""Characters of the longest bar."""
+
+ALIGNED = ("recordio", "bin")
+"""Kinds whose photographs are aligned crops already."""
+
+
+@dataclass(slots=True)
+class Survey:
+    """What a scan found. people: photographs of each. sizes: (width, height) of the sample, as stored."""
+
+    people: Counter[str] = field(default_factory=Counter)
+    photographs: int = 0
+    landmarks: int = 0
+    groups: set[str] = field(default_factory=set)
+    pairs: int = 0
+    problems: int = 0
+    first_problems: list[Problem] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    broken: list[Problem] = field(default_factory=list)
+
+
+def survey(source: Source) -> Survey:
+    """Read the lists of a source, then open a sample of its photographs. Raises DataError as `scan` and `pairs` do."""
+    found, sample, rng = Survey(), list[Photograph](), random.Random(0)
+    for record in tqdm(source.scan(), "scan", unit=" photographs", disable=None):
+        if isinstance(record, Problem):
+            found.problems += 1
+            if len(found.first_problems) < SHOWN:
+                found.first_problems.append(record)
+            continue
+        found.people[record.identity] += 1
+        found.photographs += 1
+        found.landmarks += record.landmarks is not None
+        if record.group:
+            found.groups.add(record.group)
+        if len(sample) < SAMPLE:
+            sample.append(record)
+        elif (place := rng.randrange(found.photographs)) < SAMPLE:
+            sample[place] = record
+    found.pairs = len(source.pairs())
+    for photograph in tqdm(sample, "open", unit=" photographs", disable=None):
+        try:
+            height, width = decode(source.read(photograph.key)).shape[:2]
+            found.sizes[width, height] += 1
+        except (OSError, ValueError) as error:
+            found.broken.append(Problem("", photograph.key, str(error)))
+    return found
+
+
+def describe(block: Block, found: Survey) -> str:
+    """The survey of a source as text, with the block to paste at its end."""
+    numbers: dict[str, Any] = {
+        "people": len(found.people),
+        "photographs": found.photographs,
+        "with landmarks": found.landmarks,
+        "groups": len(found.groups),
+        "pairs": found.pairs,
+        "unusable records": found.problems,
+        "opened": found.sizes.total() + len(found.broken),
+        "broken among them": len(found.broken),
+    }
+    lines = [f"{block['kind']}: {block.get('file') or block.get('root')}"]
+    lines += [f"  {name:<18}{number:>12,}" for name, number in numbers.items()]
+    if found.sizes:
+        common = ", ".join(f"{w}×{h} ({count})" for (w, h), count in found.sizes.most_common(3))
+        lines.append(f"  {'sizes':<18}{len(found.sizes):>12,}   most common: {common}")
+    lines += [f"  unusable: {p.file}: {p.record}: {p.reason}" for p in found.first_problems]
+    lines += [f"  broken: {p.record}: {p.reason}" for p in found.broken[:SHOWN]]
+    lines += ["  photographs of a person:", *_histogram(found.people), ""]
+    lines += _paste(block, found) if found.photographs else ["nothing to paste: not one photograph that can be used"]
+    return "\n".join(lines)
+
+
+def _histogram(people: Counter[str]) -> list[str]:
+    """A line for each power of two: how many people have so many photographs."""
+    bins = Counter(count.bit_length() for count in people.values())
+    most = max(bins.values(), default=1)
+    names = {
+        k: "1" if k == 1 else f"{2 ** (k - 1)} to {2**k - 1}"
+        for k in range(min(bins, default=1), max(bins, default=0) + 1)
+    }
+    return [f"  {name:>16} {bins[k]:>9,}  {'█' * -(-BAR * bins[k] // most)}" for k, name in names.items()]
+
+
+def _paste(block: Block, found: Survey) -> list[str]:
+    """A data set of params.yaml, with a comment where a choice is the user's."""
+    comments = []
+    sides = sorted(min(size) for size in found.sizes.elements())
+    size = min(max(sides[len(sides) // 2], 8), 256) if sides else 112
+    if block["kind"] in ALIGNED and len(found.sizes) == 1 and len({*next(iter(found.sizes))}) == 1:
+        method = "none"
+    elif found.landmarks:
+        method = "landmarks"
+        if found.landmarks < found.photographs:
+            comments.append(
+                f"{found.photographs - found.landmarks} photographs without landmarks are left out, or need a detector"
+            )
+    else:
+        method = "centre"
+        comments.append("no landmarks: crop.method landmarks needs a detector")
+    if found.problems > 0.01 * (found.photographs + found.problems):
+        comments.append("more records are unusable than bad_share allows: mend them, or raise it")
+    if len(found.people) == 1:
+        comments.append("one identity: there is nobody to tell it from")
+    dataset = {
+        "source": block,
+        "split": None if found.pairs else {"by": "group" if found.groups else "image", "test": 0.2},
+        "bad_share": 0.01,
+        "leave_out": None,
+        "detector": None,
+        "crop": {"method": method, "size": size, "quality": 95},
+    }
+    text = yaml.safe_dump({"lfw" if found.pairs else "classification": dataset}, sort_keys=False, allow_unicode=True)
+    return ["datasets:", *(f"  # {comment}" for comment in comments), *(f"  {line}" for line in text.splitlines()), ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("path", type=Path, metavar="PATH")
+    errors = []
+    try:
+        for block in recognise(parser.parse_args().path):
+            try:
+                print(describe(block, survey(open_source(check(SourceParams, block, "source")))))
+            except DataError as error:
+                errors.append(str(error))
+    except DataError as error:
+        errors.append(str(error))
+    sys.exit("\n".join(errors) or 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -26,6 +26,8 @@ def main() -> None:
     profile = PROFILES / f"{args.name}.yaml"
     if args.action == "use":
         shutil.copyfile(profile, PARAMS)
+        # Another grid has other files: none of the last one's may stay among them.
+        shutil.rmtree(REPORTS / "metrics", ignore_errors=True)
     elif PARAMS.read_bytes() != profile.read_bytes():
         sys.exit(f"{PARAMS} is not {profile}: these reports are not of this profile")
     else:

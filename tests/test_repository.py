@@ -120,8 +120,10 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_a_parameter_file_is_put_in_place_and_its_reports_are_kept(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    (workspace / "reports/metrics/of_another_grid.json").write_text("{}")
     command(monkeypatch, "use", "toy")
     assert (workspace / "params.yaml").read_text() == "params/toy.yaml"
+    (workspace / "reports/metrics").mkdir()
     command(monkeypatch, "keep", "toy")
     kept = {str(file.relative_to(workspace / "reports/toy")) for file in (workspace / "reports/toy").rglob("*.*")}
     assert kept == {"params.yaml", "dvc.lock", "tables.md", "plots/a.png"}

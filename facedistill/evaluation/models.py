@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,9 +43,10 @@ class Evaluation:
     def __init__(self, evaluation: EvaluationParams) -> None:
         self.far = evaluation.far
         self.rows: dict[str, list[pa.Table]] = {"pairs": [], "landmarks": [], "centres": []}
-        # Once for all models: what a set has read of labels and pairs stays, and a teacher embeds it once.
+        # Once for all models: what a set has read of labels and pairs stays.
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
-        self._unseen = cache(lambda model, side: predict(model, self._open("lfw", "test"), side))
+        # Two, the model at hand and its teacher, whom many models share.
+        self._unseen = lru_cache(2)(lambda model, side: predict(model, self._open("lfw", "test"), side).embeddings)
 
     def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
         """The metrics of the model in a folder; percent.
@@ -80,7 +81,7 @@ class Evaluation:
 
     def negatives(self, task: TaskParams, model: Path) -> dict[str, int]:
         """How many pairs of two people set the operating point, by subset; the same for every model."""
-        found = self.operating_points(self._unseen(model, task.input).embeddings)
+        found = self.operating_points(self._unseen(model, task.input))
         return {name: point.negatives for name, point in found.items()}
 
     def mean_shape(self, task: TaskParams) -> dict[str, float]:
@@ -98,7 +99,7 @@ class Evaluation:
 
     def _unseen_people(self, model: Path, side: int, name: str) -> dict[str, Any]:
         lfw = self._open("lfw", "test")
-        embeddings, pairs = self._unseen(model, side).embeddings, lfw.pairs
+        embeddings, pairs = self._unseen(model, side), lfw.pairs
         distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
         columns = {"distance": distances, "same": pairs.same, "fold": pairs.fold}
         self.rows["pairs"].append(pa.table({"model": [name] * len(distances), **columns}))
@@ -112,7 +113,7 @@ class Evaluation:
     def _across(self, model: Path, teacher: Path, side: int) -> dict[str, float]:
         """Gallery by the teacher, probes by the model."""
         lfw = self._open("lfw", "test")
-        probes, gallery = (self._unseen(folder, side).embeddings for folder in (model, teacher))
+        probes, gallery = (self._unseen(folder, side) for folder in (model, teacher))
         return {
             "rank1": rank1(probes, gallery, lfw.identities),
             "lfw": cross_view2(probes, gallery, lfw.pairs).accuracy,

@@ -37,14 +37,19 @@ def predict(model: Path, crops: Crops, side: int) -> Predictions:
     device = choose_device()
     network = checkpoint.load(model).eval()
     place(network, device)
-    outputs = [network(batch.images.to(device)) for batch in centre_batches(crops, side, BATCH)]
-    landmarks = None
-    if network.landmarks:
-        offset = (crops.size - side) // 2
-        landmarks = torch.cat([o.landmarks for o in outputs]).cpu().numpy().astype(np.float64) * side + offset
+    hidden, logits, points = [], [], []
+    # Nothing else of an output is kept: the feature maps of a whole set would fill any memory.
+    for batch in centre_batches(crops, side, BATCH):
+        outputs = network(batch.images.to(device))
+        hidden.append(outputs.hidden)
+        if network.classes:
+            logits.append(outputs.logits.cpu())
+        if network.landmarks:
+            points.append(outputs.landmarks.cpu())
+    offset = (crops.size - side) // 2
     return Predictions(
         parameters=sum(weight.numel() for weight in network.trunk.parameters()),
-        embeddings=torch.nn.functional.normalize(torch.cat([o.hidden for o in outputs])),
-        logits=torch.cat([o.logits for o in outputs]).cpu() if network.classes else None,
-        landmarks=landmarks,
+        embeddings=torch.nn.functional.normalize(torch.cat(hidden)),
+        logits=torch.cat(logits) if logits else None,
+        landmarks=torch.cat(points).numpy().astype(np.float64) * side + offset if points else None,
     )

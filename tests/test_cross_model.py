@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from facedistill.data.shards import PairRows
-from facedistill.evaluation import cosine
+from facedistill.evaluation import cosine, retrieval
 from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.cross_model import cross_view2, rank1
 from facedistill.evaluation.pairs import embedding_distances, view2
@@ -63,7 +63,7 @@ class TestRank1:
     def test_blocks_and_the_length_of_embeddings_change_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         teacher, student, ids = models(6)
         whole = rank1(student, teacher, ids)
-        monkeypatch.setattr(cosine, "BLOCK_BYTES", 8 * 90 * 7)
+        monkeypatch.setattr(retrieval, "BLOCK_BYTES", 7 * 8 * retrieval.CANDIDATES * 6)
         assert rank1(student * torch.linspace(0.1, 50, 90)[:, None], teacher, ids) == whole
 
     def test_a_probe_never_meets_its_own_photograph(self) -> None:

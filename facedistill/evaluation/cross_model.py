@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from facedistill.data.shards import PairRows
-from facedistill.evaluation.cosine import blocks, unit_rows
+from facedistill.evaluation.cosine import unit_rows
 from facedistill.evaluation.pairs import View2, embedding_distances, view2
+from facedistill.evaluation.retrieval import nearest_neighbour_top1
 
 
 def rank1(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> float:
@@ -28,13 +29,8 @@ def rank1(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> float:
     if names.shape != (len(probes),) or len(probes) < 2:
         raise ValueError(f"expected (n,) identities with n = {len(probes)} >= 2, found {names.shape}")
     person = torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(probes.device)
-    queries, others = unit_rows(probes), unit_rows(gallery)
-    hits = 0
-    for block in blocks(len(queries), len(others)):
-        cosines = queries[block] @ others.T
-        cosines.diagonal(offset=block.start).fill_(-torch.inf)
-        hits += int((person[cosines.argmax(dim=1)] == person[block]).sum())
-    return 100 * hits / len(queries)
+    # Of unit vectors the nearest by distance is the nearest by cosine.
+    return nearest_neighbour_top1(unit_rows(probes), person, unit_rows(gallery))
 
 
 def cross_view2(first: Tensor, second: Tensor, pairs: PairRows) -> View2:

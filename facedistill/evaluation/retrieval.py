@@ -14,10 +14,11 @@ CANDIDATES = 8
 """How many neighbours the float32 scan hands to the comparison in float64."""
 
 
-def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor) -> float:
+def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor, gallery: Tensor | None = None) -> float:
     """Percent of test samples whose Euclidean nearest neighbour among all the others has their identity.
 
     embeddings: (n, d) on any device, used as they are (normalise first if that is wanted). labels: (n,) int.
+    gallery: (n, d), what is searched in, of the same samples by another model; the embeddings themselves if None.
     Exact: a float32 scan in blocks, centred against cancellation, proposes CANDIDATES neighbours, and distances in
     float64 decide between them; of equal distances the lowest row wins. A sample is never its own neighbour, though
     a duplicate of it may be. Someone with a single sample is a query too, and always a miss.
@@ -25,28 +26,33 @@ def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor) -> float:
     """
     import torch
 
+    gallery = embeddings if gallery is None else gallery
     n = len(embeddings)
     if embeddings.ndim != 2 or labels.shape != (n,) or n < 2:
         raise ValueError(
             f"expected (n, d) embeddings and (n,) labels with n >= 2, "
             f"found {tuple(embeddings.shape)} and {tuple(labels.shape)}"
         )
-    if len(bad := torch.nonzero(~torch.isfinite(embeddings).all(dim=1))):
-        raise ValueError(f"embedding {int(bad[0])} is not finite ({len(bad)} of {n} are not)")
-    points = (embeddings - embeddings.double().mean(dim=0)).float()
+    if gallery.shape != embeddings.shape:
+        raise ValueError(f"expected a gallery of {tuple(embeddings.shape)}, found {tuple(gallery.shape)}")
+    for rows in (embeddings, gallery):
+        if len(bad := torch.nonzero(~torch.isfinite(rows).all(dim=1))):
+            raise ValueError(f"embedding {int(bad[0])} is not finite ({len(bad)} of {n} are not)")
+    centre = gallery.double().mean(dim=0)
+    queries, points = ((rows - centre).float() for rows in (embeddings, gallery))
     squares = (points * points).sum(dim=1)
     labels = labels.to(points.device)
     k = min(CANDIDATES, n - 1)
-    rows = max(1, BLOCK_BYTES // max(4 * n, 8 * k * points.shape[1]))
+    step = max(1, BLOCK_BYTES // max(4 * n, 8 * k * points.shape[1]))
     hits = 0
-    for start in range(0, n, rows):
-        block = torch.arange(start, min(start + rows, n), device=points.device)
+    for start in range(0, n, step):
+        block = torch.arange(start, min(start + step, n), device=points.device)
         # |x|² is the same along a row, so it does not move the minimum.
-        distances = torch.addmm(squares, points[block], points.T, alpha=-2)
+        distances = torch.addmm(squares, queries[block], points.T, alpha=-2)
         distances[block - start, block] = torch.inf
         # In rising order, for then argmin's first minimum is the lowest row.
         candidates = distances.topk(k, dim=1, largest=False).indices.sort(dim=1).values
-        exact = (embeddings[candidates].double() - embeddings[block, None].double()).square_().sum(dim=2)
+        exact = (gallery[candidates].double() - embeddings[block, None].double()).square_().sum(dim=2)
         nearest = candidates.gather(1, exact.argmin(dim=1, keepdim=True)).squeeze(1)
         hits += int((labels[nearest] == labels[block]).sum())
     return 100 * hits / n

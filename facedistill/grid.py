@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field
 
+from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, check, params, read
 from facedistill.paths import MODELS
 
@@ -53,7 +54,6 @@ LABELS = {
 }
 """How the tables call the architectures that have no divisor."""
 
-Margin = Literal["arcface", "cosface"]
 TEACHER = "teacher"
 OWN = "own"
 """The target of the cells that the user's own alpha and beta weigh."""
@@ -95,6 +95,11 @@ class Layout:
     tables: Mapping[str, tuple[Student, ...]]
     margins: tuple[Margin, ...]
     weights: Mapping[str, Weights]
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """How the tables call each student, by its name."""
+        return {student.name: student.label for student in self.students}
 
     def transfer(self, task: str) -> tuple[Student, ...]:
         """The students of a task of TRANSFER."""
@@ -155,9 +160,18 @@ class Cell:
         return self.key[0]
 
     @property
+    def student(self) -> str:
+        return self.key[1]
+
+    @property
+    def name(self) -> str:
+        """The model's in the tables of rows that its evaluation leaves for the plots."""
+        return "/".join(self.path)
+
+    @property
     def stage(self) -> str:
         """The DVC stage that evaluates it."""
-        return f"evaluate_own@{self.key[1]}" if self.run.startswith(f"{OWN}/") else f"evaluate@{self.run}"
+        return f"evaluate_own@{self.student}" if self.run.startswith(f"{OWN}/") else f"evaluate@{self.run}"
 
 
 def teacher(task: str) -> Path:

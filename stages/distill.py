@@ -7,7 +7,7 @@ from typing import Any
 
 from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
-from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import MODELS
@@ -17,7 +17,7 @@ from stages.common import run, training_params
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
-    parser.add_argument("--task", default="classification", choices=["classification", "arcface", "cosface"])
+    parser.add_argument("--task", default="classification", choices=["classification", *MARGIN_SOFTMAX])
     parser.add_argument("--recipes", required=True, nargs="+", help="keys of `recipes` in params.yaml, in this order")
     args = parser.parse_args()
 

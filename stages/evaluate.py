@@ -37,7 +37,7 @@ def main() -> None:
             if cell.run == name:
                 # A margin's students share their teacher's space.
                 teacher = grid.teacher(cell.task) if cell.task in layout.margins else None
-                found = evaluation.of(tasks[cell.task], cell.model, "/".join(cell.path), teacher)
+                found = evaluation.of(tasks[cell.task], cell.model, cell.name, teacher)
                 node = metrics
                 for part in cell.path[:-1]:
                     node = node.setdefault(part, {})

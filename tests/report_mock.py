@@ -132,7 +132,7 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
     centres: dict[str, Any] = {}
     landmarks = {TEACHER: {"alignment": predictions(rng, 0.5)}}
     for i, c in enumerate(cells(Layout.read(root / "params.yaml"))):
-        name = "/".join(c.path)
+        name = c.name
         if c.task == "classification":
             distances.setdefault(c.run, {})[name] = pairs(rng, 0.7 + 0.05 * i)
         if c.task in ("arcface", "cosface"):

@@ -19,6 +19,7 @@ import yaml
 from tqdm import tqdm
 
 from facedistill.data.codec import decode
+from facedistill.data.dataset import DatasetParams
 from facedistill.data.photograph import Photograph, Problem, Source
 from facedistill.data.problems import SHOWN, DataError
 from facedistill.data.sources import SourceParams, open_source
@@ -129,14 +130,14 @@ def _paste(block: Block, found: Survey) -> list[str]:
     else:
         method = "centre"
         comments.append("no landmarks: crop.method landmarks needs a detector")
-    if found.problems > 0.01 * (found.photographs + found.problems):
+    if found.problems > DatasetParams.bad_share * (found.photographs + found.problems):
         comments.append("more records are unusable than bad_share allows: mend them, or raise it")
     if len(found.people) == 1:
         comments.append("one identity: there is nobody to tell it from")
     dataset = {
         "source": block,
         "split": None if found.pairs else {"by": "group" if found.groups else "image", "test": 0.2},
-        "bad_share": 0.01,
+        "bad_share": DatasetParams.bad_share,
         "leave_out": None,
         "detector": None,
         "crop": {"method": method, "size": size, "quality": 95},

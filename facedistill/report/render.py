@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -46,19 +47,18 @@ def render(root: Path = Path()) -> None:
     results = Results(layout, root / METRICS)
     provenance = Provenance.read(root / PARAMS_FILE, root / CROPS)
     budget = Budget(read(root / PARAMS_FILE), provenance.datasets["classification"].train)
-    shown = [*_plots(root, layout, results), *_pictures(root, layout, provenance)]
+    shown = [*_plots(root, layout, results, budget.values), *_pictures(root, layout, provenance)]
     (root / "reports/tables.md").write_text(report(results, Paper(), provenance, budget, shown), encoding="utf-8")
 
 
-def _plots(root: Path, layout: Layout, results: Results) -> Iterator[str]:
+def _plots(root: Path, layout: Layout, results: Results, params: Mapping[str, Any]) -> Iterator[str]:
     """Save the plots of numbers; the Markdown that shows each."""
     folder = root / "reports/plots"
-    labels = {student.name: student.label for student in layout.students}
     teacher = _roc(root, TEACHER, "classification", "evaluate_teacher")
     panels = {student.label: {TEACHER: teacher} for student in layout.tables["table2"]}
     for cell in cells(layout):
         if cell.path[0] == "table2":
-            panels[labels[cell.key[1]]][cell.key[-1]] = _roc(root, cell.run, "/".join(cell.path), cell.stage)
+            panels[layout.labels[cell.student]][cell.key[-1]] = _roc(root, cell.run, cell.name, cell.stage)
 
     style.save(plots.accuracy_by_parameters(results), folder / "accuracy.png")
     yield "![Accuracy against parameters](plots/accuracy.png)"
@@ -67,9 +67,9 @@ def _plots(root: Path, layout: Layout, results: Results) -> Iterator[str]:
     if rows := _centres(root, layout):
         style.save(plots.centre_distances(rows), folder / "centres.png")
         yield "![Distances to the teacher's class centres](plots/centres.png)"
-    for name, group, drawn in figures(layout, list(curves(layout, read(root / PARAMS_FILE), root))):
+    for name, group, drawn in figures(layout, list(curves(layout, params, root))):
         title = f"Learning curves, {group}"
-        style.save(plots.learning_curves(drawn, labels, title), folder / f"curves_{name}.png")
+        style.save(plots.learning_curves(drawn, layout.labels, title), folder / f"curves_{name}.png")
         yield f"![{title}](plots/curves_{name}.png)"
 
 
@@ -89,12 +89,11 @@ def _landmarks(root: Path, layout: Layout) -> Figure:
     crops = Crops(root / CROPS / "alignment", "test")
     rows = np.linspace(0, len(crops) - 1, min(DRAWN, len(crops))).astype(int)
     shown = {"Teacher": _predictions(root, TEACHER, "alignment", crops, "evaluate_teacher")}
-    labels = {student.name: student.label for student in layout.students}
     named = {("alignment", "pretrain", "none"): "undistilled", ("alignment", "distill"): "yours"}
     for cell in cells(layout):
         if name := named.get(cell.path):
-            points = _predictions(root, cell.run, "/".join(cell.path), crops, cell.stage)
-            shown[f"{labels[cell.key[1]]}\n{name}"] = points
+            points = _predictions(root, cell.run, cell.name, crops, cell.stage)
+            shown[f"{layout.labels[cell.student]}\n{name}"] = points
     images = [crops.image(int(i)) for i in rows]
     return pictures.landmarks(images, crops.landmarks[rows], {label: p[rows] for label, p in shown.items()})
 
@@ -121,7 +120,7 @@ def _centres(root: Path, layout: Layout) -> dict[str, dict[str, tuple[NDArray[np
             row = rows[f"{MARGINS[margin]}, {student.label}"] = {}
             for recipe in CENTRES:
                 cell = found[margin, student.name, recipe]
-                table = _rows(root / EVALUATION / cell.run / "centres.parquet", "/".join(cell.path), cell.stage)
+                table = _rows(root / EVALUATION / cell.run / "centres.parquet", cell.name, cell.stage)
                 row[METHODS[recipe].label] = (table["own"].to_numpy(), table["other"].to_numpy())
     return rows
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
 from facedistill.params import params
 
-PhiName = Literal["none", "softmax", "arcface", "cosface", "landmarks", "triplet", "triplet_softmax"]
-MARGIN_SOFTMAX = ("arcface", "cosface")
+Margin = Literal["arcface", "cosface"]
+MARGIN_SOFTMAX: tuple[Margin, ...] = get_args(Margin)
+PhiName = Literal["none", "softmax", Margin, "landmarks", "triplet", "triplet_softmax"]
 PsiName = Literal["hidden", "normalised", "embedding", "logits", "hint", "attention", "rkd", "cckd"]
 
 

@@ -28,7 +28,11 @@ def params(cls: type[T]) -> type[T]:
     return _dataclass(frozen=True, config=ConfigDict(extra="forbid"))(cls)  # type: ignore[return-value]
 
 
-class _Loader(yaml.SafeLoader):
+# In C where PyYAML was built with it: a stage reads the file once for each of its sections, 20 ms in Python.
+_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_SafeLoader):  # type: ignore[misc]
     """YAML 1.2 numbers: PyYAML alone takes `1e-4`, which `dvc exp run -S` may write, for a string."""
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
+from benchmarks.memory import peak_mb
 from facedistill.data.dataset import CropParams, DatasetParams, SplitParams
 from facedistill.data.photograph import Photograph
 from facedistill.data.prepare import prepare
@@ -36,9 +36,9 @@ def main() -> None:
         params = MsCelebParams("msceleb", Path(folder) / "faces.tsv")
         _write(params.file, faces, size)
         result: dict[str, float] = {"gigabytes": round(params.file.stat().st_size / 1e9, 2)}
-        before, start = _peak_mb(), time.perf_counter()
+        before, start = peak_mb(), time.perf_counter()
         keys = [r.key for r in islice(_photographs(params), None, None, max(1, faces // READ))]
-        result |= {"scan_per_second": round(faces / (time.perf_counter() - start)), "scan_mb": _peak_mb() - before}
+        result |= {"scan_per_second": round(faces / (time.perf_counter() - start)), "scan_mb": peak_mb() - before}
         source, start = MsCelebSource(params), time.perf_counter()
         assert all(len(source.read(key)) == size for key in keys)
         result |= {"read_per_second": round(len(keys) / (time.perf_counter() - start))}
@@ -47,7 +47,7 @@ def main() -> None:
             time.perf_counter(),
         )
         prepare(dataset, 0, Path(folder) / "manifest")
-        result |= {"prepare_seconds": round(time.perf_counter() - start, 1), "prepare_mb": _peak_mb() - before}
+        result |= {"prepare_seconds": round(time.perf_counter() - start, 1), "prepare_mb": peak_mb() - before}
     print(json.dumps(result, indent=1))
 
 
@@ -60,10 +60,6 @@ def _write(file: Path, faces: int, size: int) -> None:
         for i in tqdm(range(faces), "write", disable=None):
             image = base64.b64encode(os.urandom(size))
             tsv.write(b"m.%07d\t%d\thttp://x/y.jpg\thttp://x\tFaceId-0\tAAAA\t%b\n" % (i // 100, i % 100, image))
-
-
-def _peak_mb() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from pyarrow import csv
 from pyarrow import parquet as pq
 from tqdm import tqdm
 
+from benchmarks.memory import peak_mb
 from facedistill.data.codec import decode
 from facedistill.data.photograph import Photograph
 from facedistill.data.problems import DataError
@@ -159,13 +160,13 @@ def run(block: Block, file: Path, count: int) -> dict[str, Any]:
 def main() -> None:
     layouts, count, names = Path(sys.argv[1]).resolve(), int(sys.argv[2]), sys.argv[3:] or list(SETS)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, resource.RLIM_INFINITY))
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    used = peak_mb()
     results: dict[str, Any] = {"mutations_of_each": count}
     for name in names:
         with TemporaryDirectory() as folder:
             block, files = SETS[name](layouts, Path(folder))
             results |= {f"{name} {file}": run(block, Path(folder) / file, count) for file in files}
-    results["memory_mb"] = round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - used) / 2**20)
+    results["memory_mb"] = peak_mb() - used
     print(json.dumps(results, indent=1, ensure_ascii=False))
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
 import struct
 import sys
 import time
@@ -18,6 +17,7 @@ from tempfile import TemporaryDirectory
 
 from tqdm import tqdm
 
+from benchmarks.memory import peak_mb
 from facedistill.data.photograph import Photograph
 from facedistill.data.sources.recordio import MAGIC, RecordIOParams, RecordIOSource
 
@@ -32,10 +32,10 @@ def main() -> None:
         root = Path(folder)
         (root / "train.rec").write_bytes(b"\0")
         _write_lines(root, (f"{key}\t{key * RECORD_BYTES}\n" for key in range(INDEX_LINES)))
-        before = _peak_mb()
+        before = peak_mb()
         start = time.perf_counter()
         found = len(source(root)._index[0])
-        index = {"lines": found, "seconds": _since(start), "mb": round(_peak_mb() - before)}
+        index = {"lines": found, "seconds": _since(start), "mb": round(peak_mb() - before)}
         _write(root, records)
         with_index = _speed(source(root), records)
         (root / "train.idx").unlink()
@@ -76,10 +76,6 @@ def _write_lines(root: Path, lines: Iterable[str]) -> None:
 
 def _since(start: float) -> float:
     return round(time.perf_counter() - start, 3)
-
-
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -10,26 +10,16 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from equation import EQUATION
 
 from facedistill.learning.losses.arcface import arcface
 from facedistill.learning.losses.cosface import cosface
-from facedistill.learning.losses.equation5 import Equation5, EquationParams, Targets
+from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.losses.recipe import PhiName, PsiName, Recipe
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
-
-EQUATION = EquationParams(
-    temperature=3,
-    temperature_squared=False,
-    margin=0.4,
-    scale=16,
-    angular_margin=0.5,
-    cosine_margin=0.35,
-    landmark_unit=0.1,
-    reduction="sum",
-)
 
 
 def rng() -> np.random.Generator:

@@ -27,18 +27,6 @@ from facedistill.report.selection import choices, preferred, verdict
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The paper's whole grid, not rendered; not to be changed."""
-    return mock(tmp_path_factory.mktemp("report") / "whole")
-
-
-@pytest.fixture
-def copy(trained: Path, tmp_path: Path) -> Path:
-    """The whole grid, to be changed."""
-    return Path(shutil.copytree(trained, tmp_path / "copy"))
-
-
-@pytest.fixture(scope="module")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The grid of one student, rendered; not to be changed."""
     root = mock(tmp_path_factory.mktemp("rendered") / "small", SMALL)

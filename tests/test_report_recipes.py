@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from report_mock import COST, NEGATIVES, PARAMS, SMALL, edit, mock, results, section, tables
+from report_mock import COST, NEGATIVES, PARAMS, SMALL, edit, results, section, tables
 
 from facedistill.grid import MARGIN, RECIPES, TASKS, Layout
 from facedistill.params import ParamsError
@@ -25,18 +24,6 @@ from facedistill.report.style import METHODS
 
 FULL = 4 + 1
 """Epochs of both rates in PARAMS."""
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The whole grid; not to be changed."""
-    return mock(tmp_path_factory.mktemp("recipes") / "whole")
-
-
-@pytest.fixture
-def copy(trained: Path, tmp_path: Path) -> Path:
-    """The whole grid, to be changed."""
-    return Path(shutil.copytree(trained, tmp_path / "copy"))
 
 
 def line(text: str, *starts: str) -> list[str]:

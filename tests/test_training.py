@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from equation import EQUATION as SUMMED
 
 from facedistill.data.codec import encode
 from facedistill.data.problems import DataError
@@ -17,7 +19,6 @@ from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops, centre_batches
 from facedistill.learning.cell import Plan, TaskParams, TrainingParams, rounds, train_cells
 from facedistill.learning.loop import DivergedError, OptimisationParams
-from facedistill.learning.losses.equation5 import EquationParams
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork, NetworkParams
@@ -28,16 +29,7 @@ PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0)
 AUGMENTATION = AugmentationParams(flip=True, photometric=())
 SMALL = NetworkParams(architecture="resnet50", divisor=32)
-EQUATION = EquationParams(
-    temperature=3,
-    temperature_squared=False,
-    margin=0.4,
-    scale=16,
-    angular_margin=0.5,
-    cosine_margin=0.35,
-    landmark_unit=0.1,
-    reduction="mean",
-)
+EQUATION = replace(SUMMED, reduction="mean")
 
 
 def optimisation(**changes: object) -> OptimisationParams:

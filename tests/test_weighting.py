@@ -10,26 +10,16 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from equation import EQUATION
 from torch import Tensor
 
 from facedistill.learning import checkpoint
-from facedistill.learning.losses.equation5 import Equation5, EquationParams, Targets
+from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.weighting import EPSILON, teacher_weighting
 from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
 from facedistill.learning.teachers import Teachers
 from facedistill.params import ParamsError, check
-
-EQUATION = EquationParams(
-    temperature=3,
-    temperature_squared=False,
-    margin=0.4,
-    scale=16,
-    angular_margin=0.5,
-    cosine_margin=0.35,
-    landmark_unit=0.1,
-    reduction="sum",
-)
 
 
 def hard(row: np.ndarray, label: int) -> float:

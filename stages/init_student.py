@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import NetworkParams
@@ -15,16 +16,17 @@ from stages.common import run, training_params
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
-    parser.add_argument("--task", required=True, choices=["classification", "alignment", "triplet", "triplet_softmax"])
+    parser.add_argument("--tasks", required=True, nargs="+", choices=grid.TASKS)
     args = parser.parse_args()
 
-    task = load(TaskParams, f"tasks.{args.task}")
-    name = "softmax" if args.task == "classification" else f"pretrain_{args.task}"
-    train_cells(
-        task=task,
-        network=load(NetworkParams, f"students.{args.student}"),
-        **training_params([Plan(MODELS / args.student / name, Recipe(phi=task.phi))]),
-    )
+    for name in args.tasks:
+        task = load(TaskParams, f"tasks.{name}")
+        model = MODELS / args.student / ("softmax" if name == "classification" else f"pretrain_{name}")
+        train_cells(
+            task=task,
+            network=load(NetworkParams, f"students.{args.student}"),
+            **training_params([Plan(model, Recipe(phi=task.phi))]),
+        )
 
 
 if __name__ == "__main__":

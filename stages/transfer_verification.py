@@ -12,11 +12,9 @@ from stages.transfer import parser, transfer
 
 
 def main() -> None:
-    arguments = parser(__doc__)
-    arguments.add_argument("--task", required=True, choices=["triplet", "triplet_softmax"])
-    args = arguments.parse_args()
-    soft = args.task if args.task == "triplet_softmax" else "classification"
-    transfer(args.task, args, grid.teacher(soft), grid.teacher(args.task))
+    args = parser(__doc__).parse_args()
+    for task, soft_teacher in (("triplet", "classification"), ("triplet_softmax", "triplet_softmax")):
+        transfer(task, args, grid.teacher(soft_teacher), grid.teacher(task))
 
 
 if __name__ == "__main__":

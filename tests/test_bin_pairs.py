@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import struct
@@ -101,12 +102,12 @@ def test_ten_folds_in_order_as_scikit_learn_cuts_them(pairs: int, tmp_path: Path
         np.testing.assert_array_equal(np.flatnonzero(folds == fold), rows)
 
 
-def test_a_pair_is_named_by_its_place_and_shares_a_name_only_where_it_is_one_person(tmp_path: Path) -> None:
+def test_a_pair_is_named_by_its_place_and_whom_it_shows_is_not_made_up(tmp_path: Path) -> None:
     reader = source(written(tmp_path, pickle.dumps((IMAGES, SAME))))
     photographs = list(reader.scan())
-    assert photographs[0] == Photograph("000000a", "000000a")
-    assert photographs[1] == Photograph("000000b", "000000b")
-    assert [p.identity for p in photographs[2:4]] == ["000001", "000001"]
+    assert photographs[0] == Photograph("000000a", None)
+    assert photographs[1] == Photograph("000000b", None)
+    assert {p.identity for p in photographs} == {None}
     assert reader.pairs()[1] == Pair("000001a", "000001b", True, 0)
     for key in ("000011a", "9999999a", "000000", "000000c", "", "-00000a", "００００００a"):
         with pytest.raises(FileNotFoundError, match="no photograph"):
@@ -253,6 +254,8 @@ def test_pairs_arrive_as_rows_of_the_crops_as_they_were_stored(tmp_path: Path) -
     images = [encode(np.full((24, 24, 3), 10 * i, np.uint8), 90) for i in range(20)]
     file = written(tmp_path, pickle.dumps((images, [True, False] * 5), 2))
     crops = staged(BinParams("bin", file), CropParams("none", 24), tmp_path)
+    assert json.loads((tmp_path / "manifests/cfp_fp/report.json").read_text())["identities"] == 0
+    assert crops.identities == [None] * 20
     assert crops.pairs.same.tolist() == [True, False] * 5
     assert crops.pairs.fold.tolist() == list(range(10))
     assert [(crops.keys[a], crops.keys[b]) for a, b in zip(crops.pairs.a, crops.pairs.b, strict=True)][3] == (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from packed_faces import write_recordio
+from packed_faces import python2_pickle, write_recordio
 from photographs import BROKEN, GOOD, red
 
 from facedistill.data.dataset import DatasetParams
@@ -91,6 +91,15 @@ def test_aligned_crops_are_kept_as_they_are(tmp_path: Path) -> None:
     _, dataset = inspected(tmp_path / "set/train.rec")
     assert dataset["crop"] == {"method": "none", "size": 112, "quality": 95}
     assert dataset["source"] == {"kind": "recordio", "root": str(tmp_path / "set")}
+
+
+def test_a_verification_set_is_pasted_under_its_own_name_and_its_people_are_unknown(tmp_path: Path) -> None:
+    (tmp_path / "cfp_fp.bin").write_bytes(python2_pickle([red("JPEG", (112, 112))] * 20, [True, False] * 5, 2))
+    text, dataset = inspected(tmp_path / "cfp_fp.bin")
+    assert "people: unknown" in text
+    assert "\n  cfp_fp:\n" in text
+    assert "# and name it in evaluation.pairs: [cfp_fp]" in text
+    assert dataset["split"] is None
 
 
 def test_a_set_without_a_photograph_gives_nothing_to_paste(tmp_path: Path) -> None:

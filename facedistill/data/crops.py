@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +55,7 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
         if paired:
             rows[photograph.key] = counts[side]
         counts[side] += 1
-        row = (photograph.key, label, photograph.identity, photograph.group, photograph.attributes)
+        row: tuple[Any, ...] = (photograph.key, label, photograph.identity, photograph.group, photograph.attributes)
         writers[side].add(result, *row)
 
     shards = {side: writer.close() for side, writer in writers.items()}

@@ -13,7 +13,6 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 from tqdm import tqdm
@@ -60,7 +59,8 @@ def survey(source: Source) -> Survey:
             if len(found.first_problems) < SHOWN:
                 found.first_problems.append(record)
             continue
-        found.people[record.identity] += 1
+        if record.identity is not None:
+            found.people[record.identity] += 1
         found.photographs += 1
         found.landmarks += record.landmarks is not None
         if record.group:
@@ -81,8 +81,8 @@ def survey(source: Source) -> Survey:
 
 def describe(block: Block, found: Survey) -> str:
     """The survey of a source as text, with the block to paste at its end."""
-    numbers: dict[str, Any] = {
-        "people": len(found.people),
+    numbers = {"people": len(found.people)} if found.people else {}
+    numbers |= {
         "photographs": found.photographs,
         "with landmarks": found.landmarks,
         "groups": len(found.groups),
@@ -98,7 +98,8 @@ def describe(block: Block, found: Survey) -> str:
         lines.append(f"  {'sizes':<18}{len(found.sizes):>12,}   most common: {common}")
     lines += [f"  unusable: {p.file}: {p.record}: {p.reason}" for p in found.first_problems]
     lines += [f"  broken: {p.record}: {p.reason}" for p in found.broken[:SHOWN]]
-    lines += ["  photographs of a person:", *_histogram(found.people), ""]
+    lines += ["  photographs of a person:", *_histogram(found.people)] if found.people else ["  people: unknown"]
+    lines.append("")
     lines += _paste(block, found) if found.photographs else ["nothing to paste: not one photograph that can be used"]
     return "\n".join(lines)
 
@@ -142,7 +143,11 @@ def _paste(block: Block, found: Survey) -> list[str]:
         "detector": None,
         "crop": {"method": method, "size": size, "quality": 95},
     }
-    text = yaml.safe_dump({"lfw" if found.pairs else "classification": dataset}, sort_keys=False, allow_unicode=True)
+    name = "classification"
+    if found.pairs:
+        name = Path(block["file"]).stem if block["kind"] == "bin" else "lfw"
+        comments.append(f"and name it in evaluation.pairs: [{name}]")
+    text = yaml.safe_dump({name: dataset}, sort_keys=False, allow_unicode=True)
     return ["datasets:", *(f"  # {comment}" for comment in comments), *(f"  {line}" for line in text.splitlines()), ""]
 
 

@@ -27,9 +27,9 @@ CHUNK = 65_536
 def build(rows: Iterable[Photograph], split: SplitParams | None, seed: int) -> pa.Table:
     """The manifest of these photographs, `rows`, in their order.
 
-    Columns: key, identity, label (int32: place of the identity among the sorted ones of the training side, else −1),
-    group, split (train or test), x1, y1 … x5, y5 (float32 pixels, NaN where unknown), box (x, y, width, height in
-    float32 pixels, or null) and the attributes as `attr_…` (float32).
+    Columns: key, identity (null where unknown), label (int32: place of the identity among the sorted ones of the
+    training side, else −1), group, split (train or test), x1, y1 … x5, y5 (float32 pixels, NaN where unknown), box (x,
+    y, width, height in float32 pixels, or null) and the attributes as `attr_…` (float32).
     Raises DataError where there are no groups to split by.
     """
     if split and split.validation:

@@ -21,6 +21,7 @@ class Photograph:
     """One photograph of one person, without its pixels: `Source.read(key)` gives those.
 
     key: unique in its source, the same on every machine (`0000045/001.jpg`).
+    identity: whom it shows; None where that is not known.
     landmarks: (5, 2) float32, x right and y down in pixels, in the order of LANDMARKS; None if unknown.
     box: (x, y, width, height) of the face in pixels; None if unknown.
     group: photographs of one group (frames of a video, a burst) are nearly alike; None where each stands alone.
@@ -28,7 +29,7 @@ class Photograph:
     """
 
     key: str
-    identity: str
+    identity: str | None
     landmarks: NDArray[np.float32] | None = None
     box: tuple[float, float, float, float] | None = None
     group: str | None = None

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from facedistill.data import manifest
@@ -42,7 +43,7 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     sides = Counter(manifest.values(table["split"]))
     counts = {
         "photographs": len(table),
-        "identities": len(table["identity"].unique()),
+        "identities": pc.count_distinct(table["identity"]).as_py(),
         "train": sides["train"],
         "test": sides["test"],
         "pairs": len(pairs),
@@ -80,7 +81,7 @@ def left_out_identities(file: Path) -> list[str]:
 def _kept(records: Iterable[Photograph | Problem], left_out: Counter[str]) -> Iterator[Photograph | Problem]:
     """Records of identities that are not in `left_out`, which counts the photographs of those that are."""
     for record in records:
-        if isinstance(record, Photograph) and record.identity in left_out:
+        if isinstance(record, Photograph) and record.identity and record.identity in left_out:
             left_out[record.identity] += 1
         else:
             yield record

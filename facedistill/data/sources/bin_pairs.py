@@ -41,13 +41,13 @@ class BinSource:
     def scan(self) -> Iterator[Photograph]:
         """Both photographs of every pair; one that two pairs share comes twice.
 
-        The identity is that of the pair: who is in two pairs is not known. Raises DataError where the file is missing
-        or is not as published.
+        No identity is known: the answers say who is alike within a pair, never across two. Raises DataError where the
+        file is missing or is not as published.
         """
         _, same = self._content
-        for i, alike in enumerate(same):
+        for i in range(len(same)):
             for side in "ab":
-                yield Photograph(f"{i:06d}{side}", f"{i:06d}" if alike else f"{i:06d}{side}")
+                yield Photograph(f"{i:06d}{side}", None)
 
     def read(self, key: str) -> bytes:
         images, _ = self._content

@@ -13,7 +13,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from facedistill.evaluation import cosine
-from facedistill.evaluation.operating_point import MIN_FALSE_ACCEPTS, OperatingPoint, TooFewNegatives, tpr_at_far
+from facedistill.evaluation.operating_point import (
+    MIN_FALSE_ACCEPTS,
+    OperatingPoint,
+    TooFewNegatives,
+    tpr_at_far,
+    tpr_of_pairs,
+)
 
 
 def people(seed: int, n: int, count: int, spread: float = 1.0, width: int = 8) -> tuple[torch.Tensor, np.ndarray]:
@@ -43,6 +49,9 @@ def test_equals_scikit_learns_roc_curve(seed: int, n: int, far: float) -> None:
     result = tpr_at_far(embeddings, ids, far)
     assert result.tpr == pytest.approx(100 * tpr[fpr <= far].max())
     assert (result.positives, result.negatives) == (same.sum(), (~same).sum())
+    given_pairs = tpr_of_pairs(scores, same, far)
+    assert given_pairs.tpr == pytest.approx(result.tpr)
+    assert (given_pairs.positives, given_pairs.negatives) == (result.positives, result.negatives)
 
 
 def test_the_threshold_is_the_lowest_that_keeps_the_rate() -> None:
@@ -132,3 +141,18 @@ def test_a_rate_that_the_negatives_cannot_resolve_is_refused_with_the_numbers() 
 def test_what_cannot_be_judged_is_an_error(change, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tpr_at_far(*change(*people(0, 100, 10)))
+
+
+def test_the_pairs_of_a_protocol_judge_for_themselves() -> None:
+    """LFW's 3,000 different pairs resolve no FAR of 0.1 %; of equal cosines none or all are accepted."""
+    same = np.arange(6000) % 2 == 0
+    cosines = np.where(same, np.arange(6000) / 6000, 0.5)
+    assert tpr_of_pairs(cosines, same, 0.01) == OperatingPoint(pytest.approx(100 * 1499 / 3000), 0.5, 3000, 3000)
+    with pytest.raises(TooFewNegatives, match=r"on 3000 pairs .* 3 false accepts.*evaluation\.far to 0\.00168 or more"):
+        tpr_of_pairs(cosines, same, 0.001)
+    tpr_of_pairs(cosines, same, 0.00168)
+    with pytest.raises(TooFewNegatives, match=r"5000 such pairs$"):
+        tpr_of_pairs(cosines[:8], same[:8], 0.001)
+    for wrong in ((cosines[:-1], same), (cosines, same.astype(int)), (cosines, np.zeros(6000, np.bool_))):
+        with pytest.raises(ValueError, match="cosines and"):
+            tpr_of_pairs(*wrong, 0.01)

@@ -1,4 +1,4 @@
-"""True positive rate at a false accept rate, over all pairs of a set of photographs."""
+"""True positive rate at a false accept rate, over all pairs of a set of photographs or over the pairs of a protocol."""
 
 from __future__ import annotations
 
@@ -45,8 +45,6 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
     and an embedding that is zero or not finite.
     """
     names = np.asarray(identities)
-    if not 0 < far < 1:
-        raise ValueError(f"a FAR lies between 0 and 1, found {far}")
     if names.shape != embeddings.shape[:1]:
         raise ValueError(
             f"expected (n, d) embeddings and (n,) identities, found {tuple(embeddings.shape)} and {names.shape}"
@@ -59,11 +57,6 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
     if not positives:
         raise ValueError(f"{n} photographs of {len(counts)} people: nobody has two, so there is no positive pair")
     accepted = _accepted(far, negatives)
-    if accepted < MIN_FALSE_ACCEPTS:
-        raise TooFewNegatives(
-            f"a FAR of {far:g} on {negatives} pairs of two people allows {accepted} false accepts, fewer than "
-            f"{MIN_FALSE_ACCEPTS}: it takes {ceil(MIN_FALSE_ACCEPTS / far)} such pairs, or a higher FAR"
-        )
 
     person = torch.from_numpy(numbers).to(unit.device)
     genuine, impostor, floor = [], unit.new_empty(0, dtype=torch.float32), -2.0
@@ -81,7 +74,40 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
     return OperatingPoint(tpr, floor, positives, negatives)
 
 
+def tpr_of_pairs(cosines: ArrayLike, same: ArrayLike, far: float) -> OperatingPoint:
+    """The same over given pairs alone, where nobody knows whom photographs of two pairs show.
+
+    cosines: (n,) in −1..1. same: (n,) bool. Raises TooFewNegatives, and ValueError for shapes that disagree, a FAR
+    outside 0..1 and where no pair is of one person.
+    """
+    values, genuine = np.asarray(cosines, np.float32), np.asarray(same)
+    if values.ndim != 1 or genuine.shape != values.shape or genuine.dtype != np.bool_ or not genuine.any():
+        raise ValueError(
+            f"expected (n,) cosines and (n,) bool, one true or more; found {values.shape} and {genuine.shape} of "
+            f"{genuine.dtype}"
+        )
+    positives = int(genuine.sum())
+    negatives = len(genuine) - positives
+    first_out = -1 - _accepted(far, negatives)
+    threshold = float(np.sort(values[~genuine])[first_out])
+    return OperatingPoint(100 * float(np.mean(values[genuine] > threshold)), threshold, positives, negatives)
+
+
 def _accepted(far: float, negatives: int) -> int:
-    """The most false accepts whose share is no more than `far`, whatever the product rounds to."""
+    """The most false accepts whose share is no more than `far`, whatever the product rounds to.
+
+    Raises TooFewNegatives, and ValueError for a FAR outside 0..1.
+    """
+    if not 0 < far < 1:
+        raise ValueError(f"a FAR lies between 0 and 1, found {far}")
     most = int(far * negatives)
-    return most + 1 if (most + 1) / max(negatives, 1) <= far else most
+    most += (most + 1) / max(negatives, 1) <= far
+    if most < MIN_FALSE_ACCEPTS:
+        # A hundredth more, or three digits could round it down.
+        lowest = 1.01 * MIN_FALSE_ACCEPTS / max(negatives, 1)
+        higher = f", or a higher FAR: set evaluation.far to {lowest:.3g} or more" if lowest < 1 else ""
+        raise TooFewNegatives(
+            f"a FAR of {far:g} on {negatives} pairs of two people allows {most} false accepts, fewer than "
+            f"{MIN_FALSE_ACCEPTS}: it takes {ceil(MIN_FALSE_ACCEPTS / far)} such pairs{higher}"
+        )
+    return most

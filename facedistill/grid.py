@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,11 +10,13 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from facedistill.learning.losses.recipe import Margin
-from facedistill.params import PARAMS_FILE, ParamsError, check, params, read
+from facedistill.params import PARAMS_FILE, ParamsError, check, load, params, read
 from facedistill.paths import MODELS
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
 TASKS = ("classification", *TRANSFER)
+TEACHERS = {"alignment": TRANSFER[:1], "verification": TRANSFER[1:]}
+"""The sections of params.yaml whose `tasks` have teachers of their own: all of these tasks, or none."""
 TARGETS = ("none", "hidden", "soft")
 
 # Recipes of classification, by the table that asks for them; those of the poster share some with tables 1 and 2.
@@ -54,9 +56,26 @@ LABELS = {
 }
 """How the tables call the architectures that have no divisor."""
 
+SETS = {"lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30"}
+"""How the tables call the sets of verification pairs that the field knows by these keys of `datasets`."""
+
+PAIRED = ("lfw", "bin")
+"""Kinds of source that always have verification pairs."""
+
 TEACHER = "teacher"
 OWN = "own"
 """The target of the cells that the user's own alpha and beta weigh."""
+
+
+@params
+class EvaluationParams:
+    """pairs: the data sets that verification is measured on; all else about unseen people is on the first.
+
+    far: false accept rate of the operating point at which the true positive rate is reported.
+    """
+
+    pairs: Annotated[tuple[str, ...], Field(min_length=1)]
+    far: Annotated[float, Field(gt=0, lt=1)]
 
 
 @params
@@ -88,12 +107,15 @@ class Layout:
     """What the tables hold. students: every network. tables: the students of each table, by its section in params.yaml.
 
     margins: the margin softmax losses, each with a teacher of its own, that the students of `proxyless` learn from.
+    tasks: every task that has a teacher, classification first. pairs: the sets of verification pairs, by key.
     weights: of every target by name, the user's `own` last.
     """
 
     students: tuple[Student, ...]
     tables: Mapping[str, tuple[Student, ...]]
     margins: tuple[Margin, ...]
+    tasks: tuple[str, ...]
+    pairs: tuple[str, ...]
     weights: Mapping[str, Weights]
 
     @property
@@ -101,13 +123,18 @@ class Layout:
         """How the tables call each student, by its name."""
         return {student.name: student.label for student in self.students}
 
+    @property
+    def sets(self) -> dict[str, str]:
+        """How the tables call each set of verification pairs, by its key."""
+        return {name: SETS.get(name, name) for name in self.pairs}
+
     def transfer(self, task: str) -> tuple[Student, ...]:
         """The students of a task of TRANSFER."""
         return self.tables["alignment" if task == "alignment" else "verification"]
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> Layout:
-        """From a parameter file. Raises ParamsError, also for a student of a table that `students` does not name."""
+        """From a parameter file. Raises ParamsError, also where a table lacks what it needs, and at what none needs."""
         values = read(path)
         known = {
             name: Student(name, network["architecture"], network.get("divisor", 1))
@@ -132,12 +159,55 @@ class Layout:
         if both := set(tables["architectures"]) & set(tables["table2"]):
             raise ParamsError(f"{path}: {both.pop().name!r} is both in architectures.students and in table2.students")
         targets = check(dict[str, Weights], values["targets"], f"{path}: targets")
+        margins = check(tuple[Margin, ...], values["proxyless"]["margins"], f"{path}: proxyless.margins")
+        tasks = ("classification", *_transfer_tasks(tables, path), *margins)
+        pairs = load(EvaluationParams, "evaluation", path).pairs
+        _check_datasets(tasks, pairs, path)
         own = check(Weights, {key: values[key] for key in ("alpha", "beta")}, str(path))
         return cls(
             students=tuple(known.values()),
             tables=tables,
-            margins=check(tuple[Margin, ...], values["proxyless"]["margins"], f"{path}: proxyless.margins"),
+            margins=margins,
+            tasks=tasks,
+            pairs=pairs,
             weights={name: targets[name] for name in TARGETS} | {OWN: own},
+        )
+
+
+def _transfer_tasks(tables: Mapping[str, Sequence[Student]], path: Path) -> tuple[str, ...]:
+    """The tasks of TRANSFER with teachers. Raises ParamsError where students lack theirs, or a section names some."""
+    found: tuple[str, ...] = ()
+    for section, whole in TEACHERS.items():
+        tasks = load(tuple[str, ...], f"{section}.tasks", path)
+        if tasks not in ((), whole):
+            raise ParamsError(f"{path}: {section}.tasks: [{', '.join(whole)}] or [], found [{', '.join(tasks)}]")
+        if tables[section] and not tasks:
+            raise ParamsError(
+                f"{path}: {section}.students: {tables[section][0].name!r} has no teacher, for {section}.tasks is []; "
+                f"make that [{', '.join(whole)}], or the students []"
+            )
+        found += tasks
+    return found
+
+
+def _check_datasets(tasks: Sequence[str], pairs: Sequence[str], path: Path) -> None:
+    """Raises ParamsError for a name that is no data set, a set without the pairs it is named for, and an idle one."""
+    datasets = load(dict[str, dict[str, Any]], "datasets", path)
+    used = {f"tasks.{task}.dataset": load(str, f"tasks.{task}.dataset", path) for task in tasks}
+    for where, name in [*used.items(), *(("evaluation.pairs", name) for name in pairs)]:
+        if name not in datasets:
+            raise ParamsError(f"{path}: {where}: {name!r} is not a key of `datasets`: {', '.join(datasets)}")
+    for name in pairs:
+        kind = load(str, f"datasets.{name}.source.kind", path)
+        if kind not in PAIRED and not datasets[name]["source"].get("pairs_per_fold"):
+            raise ParamsError(
+                f"{path}: evaluation.pairs: {name!r} has no pairs; the kinds {' and '.join(PAIRED)} have them, and "
+                f"synthetic where datasets.{name}.source.pairs_per_fold is not 0"
+            )
+    if idle := datasets.keys() - {*used.values(), *pairs}:
+        raise ParamsError(
+            f"{path}: datasets.{sorted(idle)[0]}: nothing uses it; name it in evaluation.pairs where it has pairs, or "
+            "remove it"
         )
 
 

@@ -6,9 +6,9 @@ import argparse
 from typing import Any
 
 from facedistill import grid
-from facedistill.evaluation.models import Evaluation, EvaluationParams
+from facedistill.evaluation.models import Evaluation
 from facedistill.files import write_json
-from facedistill.grid import OWN, TEACHER, Layout, cells
+from facedistill.grid import OWN, TEACHER, EvaluationParams, Layout, cells
 from facedistill.learning.cell import TaskParams
 from facedistill.params import load
 from facedistill.paths import EVALUATION, METRICS
@@ -24,13 +24,14 @@ def main() -> None:
     layout, metrics = Layout.read(), dict[str, Any]()
     params = load(EvaluationParams, "evaluation")
     evaluation = Evaluation(params)
-    tasks = {task: load(TaskParams, f"tasks.{task}") for task in (*grid.TASKS, *layout.margins)}
+    tasks = {task: load(TaskParams, f"tasks.{task}") for task in layout.tasks}
     if not args.student:
         name = TEACHER
         metrics = {task: evaluation.of(tasks[task], grid.teacher(task), task) for task in tasks}
-        metrics["alignment"] |= evaluation.mean_shape(tasks["alignment"])
+        if "alignment" in tasks:
+            metrics["alignment"] |= evaluation.mean_shape(tasks["alignment"])
         metrics["negatives"] = evaluation.negatives(tasks["classification"], grid.teacher("classification"))
-        metrics["far"] = params.far
+        metrics |= {"far": params.far, "identified": evaluation.identified}
     else:
         name = f"{OWN}/{args.student}" if args.own else args.student
         for cell in cells(layout):

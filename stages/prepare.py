@@ -6,6 +6,7 @@ import argparse
 
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
+from facedistill.grid import Layout
 from facedistill.params import load
 from facedistill.paths import MANIFESTS
 from stages.common import run
@@ -15,7 +16,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
-    prepare(load(DatasetParams, f"datasets.{name}"), load(int, "seed"), MANIFESTS / name)
+    dataset = load(DatasetParams, f"datasets.{name}")
+    Layout.read()  # tables that lack what they need are refused here, hours before they would be
+    prepare(dataset, load(int, "seed"), MANIFESTS / name)
 
 
 if __name__ == "__main__":

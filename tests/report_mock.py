@@ -30,11 +30,14 @@ PARAMS: dict[str, Any] = {
     "alpha": 0.5,
     "beta": 2,
     "report": {"title": "A demo on drawn faces", "note": "A demo: it shows that every part works."},
-    "datasets": {name: {"source": {"kind": "synthetic"}} for name in ("classification", "alignment", "lfw")},
+    "datasets": {name: {"source": {"kind": "synthetic"}} for name in ("classification", "alignment")}
+    | {"lfw": {"source": {"kind": "synthetic", "pairs_per_fold": 30}}},
+    "evaluation": {"pairs": ["lfw"], "far": 0.001},
     "rates": {"scratch": RATE, "initialised": {"epochs": 1, "learning_rate": 0.01}},
     "teacher": {"rates": {"scratch": {"epochs": 16, "learning_rate": 0.05}, "initialised": RATE}},
-    "tasks": {"classification": {"phi": "softmax", "input": 20}}
-    | {task: {"phi": "landmarks" if task == "alignment" else task} for task in (*TRANSFER, "arcface", "cosface")},
+    "tasks": {"classification": {"phi": "softmax", "dataset": "classification", "input": 20}}
+    | {"alignment": {"phi": "landmarks", "dataset": "alignment"}}
+    | {task: {"phi": task, "dataset": "classification"} for task in (*TRANSFER[1:], "arcface", "cosface")},
     "students": {f"resnet50-{k}": {"architecture": "resnet50", "divisor": k} for k in (2, 4, 8)}
     | {name: {"architecture": name} for name in ("conv5", "resnet43_thin")},
     "recipes": {
@@ -65,8 +68,8 @@ PARAMS: dict[str, Any] = {
     },
     "table1": {"students": ["resnet50-8"]},
     "table2": {"students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
-    "alignment": {"students": ["resnet50-8"]},
-    "verification": {"students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
+    "alignment": {"tasks": ["alignment"], "students": ["resnet50-8"]},
+    "verification": {"tasks": ["triplet", "triplet_softmax"], "students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
     "losses": {"students": ["resnet50-8"]},
     "architectures": {"students": ["conv5", "resnet43_thin"]},
     "weighting": {"students": ["resnet43_thin"]},
@@ -84,24 +87,28 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
     rng = np.random.default_rng(0)
     root.mkdir(parents=True, exist_ok=True)
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    for name in ("classification", "alignment", "lfw"):
+    layout = Layout.read(root / "params.yaml")
+    for name in params["datasets"]:
         write_crops(root / CROPS / name, rng)
-    pq.write_table(pa.table({"same": [True, False] * 30}), root / CROPS / "lfw/pairs.parquet")
+    for name in layout.pairs:
+        pq.write_table(pa.table({"same": [True, False] * 30}), root / CROPS / name / "pairs.parquet")
 
     def classification(name: str, top1: float) -> dict[str, Any]:
-        lfw = {"accuracy": round(60 + top1 / 3, 3), "standard_error": 0.61, "fold_std": 1.93}
+        view2 = {"accuracy": round(60 + top1 / 3, 3), "standard_error": 0.61, "fold_std": 1.93}
+        pairs = {name: view2 | {"accuracy": view2["accuracy"] - 5 * i} for i, name in enumerate(layout.pairs)}
         tpr = {subset: round(top1 / 2 - 2 * i, 3) for i, subset in enumerate(NEGATIVES)}
-        return {"top1": top1, "lfw": lfw, "tpr": tpr, "rank1": top1 - 10, "parameters": PARAMETERS[name]}
+        return {"top1": top1, "pairs": pairs, "tpr": tpr, "rank1": top1 - 10, "parameters": PARAMETERS[name]}
 
     def transfer(task: str, value: float) -> dict[str, float]:
         return {"nrmse": value, "nme": round(0.8 * value, 3)} if task == "alignment" else {"nn_top1": value}
 
     teacher: dict[str, Any] = {"classification": classification("teacher", 91.25)}
-    teacher |= {task: transfer(task, 5.5 if task == "alignment" else 81.25) for task in TRANSFER}
-    teacher["alignment"] |= {"mean_shape_nrmse": 21.5, "mean_shape_nme": 18.5}
-    layout = Layout.read(root / "params.yaml")
+    for task in (task for task in layout.tasks if task in TRANSFER):
+        teacher[task] = transfer(task, 5.5 if task == "alignment" else 81.25)
+        if task == "alignment":
+            teacher[task] |= {"mean_shape_nrmse": 21.5, "mean_shape_nme": 18.5}
     teacher |= {margin: classification("teacher", 92.5) for margin in layout.margins}
-    teacher |= {"far": 0.001, "negatives": NEGATIVES}
+    teacher |= {"far": 0.001, "negatives": NEGATIVES, "identified": True}
     costs = {name: {"parameters": PARAMETERS[name], **COST} for name in (TEACHER, *(s.name for s in layout.students))}
     files: dict[Path, Any] = {METRICS / "teacher.json": teacher, METRICS / "cost.json": costs}
     for c in cells(layout):
@@ -113,7 +120,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
             node = node.setdefault(name, {})
         node[c.path[-1]] = transfer(task, value) if task in TRANSFER else classification(student, value)
         if task in layout.margins:
-            node[c.path[-1]]["cross"] = {"rank1": value - 20, "lfw": value - 30}
+            node[c.path[-1]]["cross"] = {"rank1": value - 20, "accuracy": value - 30}
         if c.key[2] == "feature":
             del node[c.path[-1]]["top1"]
     for file, value in files.items():
@@ -203,15 +210,15 @@ def edit(root: Path, file: str, change: Any) -> None:
     write_json(root / METRICS / file, value)
 
 
-SMALL = PARAMS | {key: {"students": ["resnet50-8"]} for key in ("table1", "alignment", "verification")}
-SMALL |= {key: {"students": ["resnet50-8"]} for key in ("table2", "losses")}
+SMALL = PARAMS | {key: {"students": ["resnet50-8"]} for key in ("table1", "table2", "losses")}
+SMALL |= {key: PARAMS[key] | {"students": ["resnet50-8"]} for key in ("alignment", "verification")}
 SMALL |= {key: {"students": ["resnet43_thin"]} for key in ("architectures", "weighting")}
 SMALL |= {"proxyless": {"students": ["resnet50-8"], "margins": ["arcface"]}}
 SMALL |= {"students": {name: PARAMS["students"][name] for name in ("resnet50-8", "resnet43_thin")}}
 
 
 def tables(root: Path) -> str:
-    provenance = Provenance.read(root / "params.yaml", root / CROPS)
+    provenance = Provenance.read(Layout.read(root / "params.yaml"), root)
     budget = Budget(read(root / "params.yaml"), provenance.datasets["classification"].train)
     return report(results(root), Paper(), provenance, budget, [])
 

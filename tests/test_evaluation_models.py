@@ -13,9 +13,10 @@ import torch
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
 from facedistill.evaluation.cross_model import rank1
-from facedistill.evaluation.models import Evaluation, EvaluationParams
+from facedistill.evaluation.models import Evaluation
 from facedistill.evaluation.operating_point import TooFewNegatives, tpr_at_far
 from facedistill.evaluation.predictions import predict
+from facedistill.grid import EvaluationParams
 from facedistill.learning import checkpoint
 from facedistill.learning.cell import TaskParams
 from facedistill.learning.networks import FaceNetwork, NetworkParams
@@ -26,7 +27,7 @@ SOFTMAX = TaskParams("softmax", "faces", SIDE, 8, 0)
 ARCFACE = TaskParams("arcface", "faces", SIDE, 8, 0, embedding=8)
 
 
-def draw(folder: Path, attributes: bool) -> None:
+def draw(folder: Path, attributes: bool, people: bool = True) -> None:
     folder.mkdir(parents=True)
     rng = np.random.default_rng(1)
     colours, shards = rng.integers(30, 220, (PEOPLE, 3)), {}
@@ -36,8 +37,8 @@ def draw(folder: Path, attributes: bool) -> None:
             person = i // EACH
             image = np.clip(colours[person] + rng.normal(0, 30, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
             values = ANGLES | {"yaw": 40.0 * (i % 2)} if attributes else {}
-            crop = Crop(encode(image, 95), None, np.eye(2, 3))
-            writer.add(crop, str(i), person if folder.name == "faces" else -1, f"p{person}", None, values)
+            crop, name = Crop(encode(image, 95), None, np.eye(2, 3)), f"p{person}" if people else None
+            writer.add(crop, str(i), person if folder.name == "faces" else -1, name, None, values)
         shards[side] = writer.close()
     write_index(folder, SIZE, [f"p{i}" for i in range(PEOPLE)], shards)  # type: ignore[arg-type]
 
@@ -48,12 +49,12 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     draw(Path("data/crops/faces"), attributes=False)
     draw(Path("data/crops/lfw"), attributes=True)
+    draw(Path("data/crops/packed"), attributes=False, people=False)
     a = np.arange(0, PEOPLE * EACH - EACH, 2, np.int32)
-    same = np.arange(len(a)) % 2 == 0
-    columns = {"a": a, "b": np.where(same, a + 1, a + EACH).astype(np.int32), "same": same}
-    pq.write_table(
-        pa.table(columns | {"fold": (np.arange(len(a)) // 8).astype(np.int32)}), "data/crops/lfw/pairs.parquet"
-    )
+    for name, same in (("lfw", np.arange(len(a)) % 2 == 0), ("packed", np.arange(len(a)) % 2 == 1)):
+        columns = {"a": a, "b": np.where(same, a + 1, a + EACH).astype(np.int32), "same": same}
+        columns["fold"] = (np.arange(len(a)) // 8).astype(np.int32)
+        pq.write_table(pa.table(columns), f"data/crops/{name}/pairs.parquet")
     torch.manual_seed(0)
     for name, network, classes, scale in (
         ("softmax", NetworkParams("resnet50", 32), PEOPLE, 0.0),
@@ -66,9 +67,9 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_classifier_has_top1_and_the_numbers_on_unseen_people(models: Path) -> None:
-    evaluation = Evaluation(EvaluationParams(far=0.05))
+    evaluation = Evaluation(EvaluationParams(("lfw",), 0.05))
     metrics = evaluation.of(SOFTMAX, models / "softmax", "table2/softmax")
-    assert metrics.keys() == {"top1", "lfw", "tpr", "rank1", "parameters"}
+    assert metrics.keys() == {"top1", "pairs", "tpr", "rank1", "parameters"}
     assert metrics["tpr"].keys() == {"all", "frontal", "pose", "lighting"}
     lfw = Crops(Path("data/crops/lfw"), "test")
     embeddings = predict(models / "softmax", lfw, SIDE).embeddings
@@ -82,14 +83,14 @@ def test_a_classifier_has_top1_and_the_numbers_on_unseen_people(models: Path) ->
 
 
 def test_a_network_without_classifier_has_no_top1(models: Path) -> None:
-    assert "top1" not in Evaluation(EvaluationParams(far=0.05)).of(SOFTMAX, models / "feature", "losses/feature")
+    assert "top1" not in Evaluation(EvaluationParams(("lfw",), 0.05)).of(SOFTMAX, models / "feature", "losses/feature")
 
 
 def test_a_model_against_itself_as_teacher_searches_as_it_does_alone(models: Path) -> None:
-    evaluation = Evaluation(EvaluationParams(far=0.05))
+    evaluation = Evaluation(EvaluationParams(("lfw",), 0.05))
     itself = evaluation.of(ARCFACE, models / "teacher", "arcface/itself", models / "teacher")
     assert itself["cross"]["rank1"] == itself["rank1"]
-    assert itself["cross"]["lfw"] == pytest.approx(itself["lfw"]["accuracy"])
+    assert itself["cross"]["accuracy"] == pytest.approx(itself["pairs"]["lfw"]["accuracy"])
     student = evaluation.of(ARCFACE, models / "student", "arcface/student", models / "teacher")
     lfw = Crops(Path("data/crops/lfw"), "test")
     probes, gallery = (predict(models / name, lfw, SIDE).embeddings for name in ("student", "teacher"))
@@ -105,4 +106,29 @@ def test_a_model_against_itself_as_teacher_searches_as_it_does_alone(models: Pat
 
 def test_a_false_accept_rate_that_the_people_cannot_resolve_is_refused(models: Path) -> None:
     with pytest.raises(TooFewNegatives, match="a higher FAR"):
-        Evaluation(EvaluationParams(far=0.0001)).of(SOFTMAX, models / "softmax", "table2/softmax")
+        Evaluation(EvaluationParams(("lfw",), 0.0001)).of(SOFTMAX, models / "softmax", "table2/softmax")
+
+
+def test_every_set_of_pairs_has_its_accuracy_and_the_first_all_else(models: Path) -> None:
+    evaluation = Evaluation(EvaluationParams(("lfw", "packed"), 0.05))
+    metrics = evaluation.of(SOFTMAX, models / "softmax", "table2/softmax")
+    assert list(metrics["pairs"]) == ["lfw", "packed"]
+    alone = [Evaluation(EvaluationParams((name,), 0.7)) for name in ("lfw", "packed")]
+    found = [one.of(SOFTMAX, models / "softmax", "x")["pairs"] for one in alone]
+    assert metrics["pairs"] == found[0] | found[1]
+    evaluation.save(models / "evaluation")
+    pairs = pq.read_table(models / "evaluation/pairs.parquet")
+    assert pairs["same"].to_pylist() == Crops(Path("data/crops/lfw"), "test").pairs.same.tolist()
+    assert metrics.keys() == {"top1", "pairs", "tpr", "rank1", "parameters"}
+
+
+def test_of_unknown_people_there_is_what_their_pairs_tell_and_no_more(models: Path) -> None:
+    evaluation = Evaluation(EvaluationParams(("packed", "lfw"), 0.7))
+    student = evaluation.of(ARCFACE, models / "student", "arcface/student", models / "teacher")
+    assert student.keys() == {"top1", "pairs", "tpr", "cross", "parameters"}
+    assert student["tpr"].keys() == {"all"}
+    assert student["cross"].keys() == {"accuracy"}
+    assert not evaluation.identified
+    assert evaluation.negatives(ARCFACE, models / "teacher") == {"all": 8}
+    with pytest.raises(TooFewNegatives, match=r"on 8 pairs of two people.*set evaluation.far to 0\.631 or more"):
+        Evaluation(EvaluationParams(("packed",), 0.5)).of(SOFTMAX, models / "softmax", "table2/softmax")

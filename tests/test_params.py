@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
+import yaml
 from pydantic import Field
 
 from facedistill import grid
 from facedistill.data.dataset import DatasetParams
-from facedistill.evaluation.models import EvaluationParams
 from facedistill.learning.cell import TaskParams, TrainingParams
 from facedistill.learning.loop import OptimisationParams
 from facedistill.learning.losses.equation5 import EquationParams
@@ -99,22 +99,74 @@ def test_what_is_no_plain_mapping_is_refused(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.stem)
 def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
-    for name in ("classification", "alignment", "lfw"):
-        dataset = load(DatasetParams, f"datasets.{name}", file)
-        sides = [t["input"] for t in read(file)["tasks"].values() if t["dataset"] == name]
-        assert all(dataset.crop.size >= side for side in sides)
-    for task in (*grid.TASKS, "arcface", "cosface"):
-        assert load(TaskParams, f"tasks.{task}", file).dataset in read(file)["datasets"]
+    layout = grid.Layout.read(file)
+    tasks = load(dict[str, TaskParams], "tasks", file)
+    assert set(layout.tasks) <= tasks.keys()
+    datasets = load(dict[str, DatasetParams], "datasets", file)
+    for name in layout.pairs:
+        assert datasets[name].crop.size >= tasks["classification"].input
+    for name in layout.tasks:
+        assert datasets[tasks[name].dataset].crop.size >= tasks[name].input
     load(EquationParams, "equation", file)
     load(TrainingParams, "training", file)
     for rates in ("rates", "teacher.rates"):
         assert load(dict[str, OptimisationParams], rates, file).keys() == {"scratch", "initialised"}
     load(NetworkParams, "teacher.network", file)
     load(dict[str, NetworkParams], "students", file)
-    load(EvaluationParams, "evaluation", file)
     for name, section in (recipes := read(file)["recipes"]).items():
         recipe = check(Recipe, {"phi": "arcface" if name in grid.MARGIN else "missing"} | section, name)
         assert recipe.start is None or recipe.start in recipes
-    assert {
-        cell.key[2] for cell in grid.cells(grid.Layout.read(file)) if cell.task not in grid.TRANSFER
-    } <= recipes.keys()
+    assert {cell.key[2] for cell in grid.cells(layout) if cell.task not in grid.TRANSFER} <= recipes.keys()
+
+
+BIN = {"source": {"kind": "bin", "file": "data/raw/cfp_fp.bin"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"evaluation": {"pairs": [], "far": 0.1}}, r"evaluation\.pairs: .*at least 1 item.*found \[\]"),
+        (
+            {"evaluation": {"pairs": ["lfw", "cfp"], "far": 0.1}},
+            r"evaluation\.pairs: 'cfp' is not a key of `datasets`: classification, alignment, lfw, cfp_fp",
+        ),
+        (
+            {"evaluation": {"pairs": ["lfw"], "far": 0.1}},
+            r"datasets\.cfp_fp: nothing uses it; name it in evaluation\.pairs",
+        ),
+        (
+            {"evaluation": {"pairs": ["lfw", "cfp_fp", "alignment"], "far": 0.1}},
+            r"'alignment' has no pairs; the kinds lfw and bin have them, and synthetic where .*pairs_per_fold is not 0",
+        ),
+        ({"alignment": {"tasks": [], "students": []}}, r"datasets\.alignment: nothing uses it"),
+        (
+            {"alignment": {"tasks": [], "students": ["resnet50-8"]}},
+            r"alignment\.students: 'resnet50-8' has no teacher, for alignment\.tasks is \[\]; make that \[alignment\]",
+        ),
+        (
+            {"verification": {"tasks": ["triplet"], "students": ["resnet50-8"]}},
+            r"verification\.tasks: \[triplet, triplet_softmax\] or \[\], found \[triplet\]",
+        ),
+        ({"verification": {"students": ["resnet50-8"]}}, r"no key 'verification\.tasks'; verification has: students"),
+        ({"tasks": {}}, r"no key 'tasks\.classification'"),
+    ],
+)
+def test_data_and_tables_that_do_not_fit_are_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    values = read(ROOT / "params.yaml")
+    values["datasets"]["cfp_fp"] = BIN
+    values["evaluation"]["pairs"] = ["lfw", "cfp_fp"]
+    (file := tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    assert grid.Layout.read(file).sets == {"lfw": "LFW", "cfp_fp": "CFP-FP"}
+    file.write_text(yaml.safe_dump(values | change, sort_keys=False))
+    with pytest.raises(ParamsError, match=message):
+        grid.Layout.read(file)
+
+
+def test_without_their_tasks_tables_need_no_teacher_and_no_data(tmp_path: Path) -> None:
+    values = read(ROOT / "params.yaml")
+    values |= {section: {"tasks": [], "students": []} for section in ("alignment", "verification")}
+    del values["datasets"]["alignment"]
+    (file := tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    layout = grid.Layout.read(file)
+    assert layout.tasks == ("classification", "arcface")
+    assert not [cell for cell in grid.cells(layout) if cell.task in grid.TRANSFER]

@@ -234,13 +234,13 @@ class TestRender:
         self, rendered: Path, tmp_path: Path
     ) -> None:
         root = Path(shutil.copytree(rendered, tmp_path / "real"))
-        kinds = {"classification": "casia", "alignment": "celeba", "lfw": "synthetic"}
-        real = SMALL | {"datasets": {name: {"source": {"kind": kind}} for name, kind in kinds.items()}}
+        kinds = {"classification": {"source": {"kind": "casia"}}, "alignment": {"source": {"kind": "celeba"}}}
+        real = SMALL | {"datasets": SMALL["datasets"] | kinds}
         (root / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
         render(root)
         text = (root / "reports/tables.md").read_text(encoding="utf-8")
-        assert "No picture of crops: CASIA-WebFace" in text
-        assert "No picture of landmarks: CelebA" in text
+        assert re.search("No picture of crops: .* CASIA-WebFace", text)
+        assert re.search("No picture of landmarks: .* CelebA", text)
         again = {file.name: file.read_bytes() for file in (root / "reports/plots").iterdir()}
         before = {file.name: file.read_bytes() for file in (rendered / "reports/plots").iterdir()}
         assert before.keys() - again.keys() == {"crops.png", "landmarks.png"}

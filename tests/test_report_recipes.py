@@ -63,7 +63,7 @@ class TestPoster:
         assert line(text, "ResNet-50/8") == ["LFW", "TPR, frontal", "TPR, pose", "TPR, lighting"]
         key = ("classification", "resnet50-8", "soft")
         assert line(text, "Hard + soft") == [
-            f"{r[*key, 'lfw', 'accuracy']:.2f} ± 1.93 (97.10 ± 1.02)",
+            f"{r[*key, 'pairs', 'lfw', 'accuracy']:.2f} ± 1.93 (97.10 ± 1.02)",
             f"{r[*key, 'tpr', 'frontal']:.2f} (67.86)",
             f"{r[*key, 'tpr', 'pose']:.2f} (47.72)",
             f"{r[*key, 'tpr', 'lighting']:.2f} (59.23)",
@@ -119,16 +119,16 @@ class TestProxyless:
         key = ("arcface", "resnet50-8", "proxyless")
         assert line(arcface, "ProxylessKD") == [
             f"{r[*key, 'top1']:.2f}",
-            f"{r[*key, 'lfw', 'accuracy']:.2f} ± 1.93",
+            f"{r[*key, 'pairs', 'lfw', 'accuracy']:.2f} ± 1.93",
             f"{r[*key, 'tpr', 'all']:.2f}",
             f"{r[*key, 'rank1']:.2f}",
             f"{r[*key, 'cross', 'rank1']:.2f}",
-            f"{r[*key, 'cross', 'lfw']:.2f}",
+            f"{r[*key, 'cross', 'accuracy']:.2f}",
         ]
         assert line(arcface, "Teacher") == ["92.50", "90.83 ± 1.93", "46.25", "82.50", "–", "–"]
         assert text.count("| *Margin alone* |") == 2
         assert "tables are not public here" in text
-        assert "50,000 pairs" in text
+        assert "all pairs of two people (50,000)" in text
 
 
 class TestResults:

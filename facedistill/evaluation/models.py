@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 
 from facedistill.data.photograph import COORDINATES
 from facedistill.data.shards import SIDES, Crops
@@ -19,40 +18,34 @@ from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.classification import top1
 from facedistill.evaluation.cross_model import cross_view2, rank1
-from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far
+from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
 from facedistill.evaluation.retrieval import nearest_neighbour_top1
 from facedistill.evaluation.subsets import subsets
+from facedistill.grid import EvaluationParams
 from facedistill.learning import checkpoint
 from facedistill.learning.cell import TaskParams
-from facedistill.params import params
 from facedistill.paths import CROPS
-
-
-@params
-class EvaluationParams:
-    """far: false accept rate of the operating point at which the true positive rate is reported."""
-
-    far: Annotated[float, Field(gt=0, lt=1)]
 
 
 class Evaluation:
     """Metrics by task, of one model or of many; keeps the rows that plots are drawn from."""
 
     def __init__(self, evaluation: EvaluationParams) -> None:
-        self.far = evaluation.far
+        self.far, self._sets = evaluation.far, evaluation.pairs
         self.rows: dict[str, list[pa.Table]] = {"pairs": [], "landmarks": [], "centres": []}
         # Once for all models: what a set has read of labels and pairs stays.
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
         # Two, the model at hand and its teacher, whom many models share.
-        self._unseen = lru_cache(2)(lambda model, side: predict(model, self._open("lfw", "test"), side).embeddings)
+        self._unseen = lru_cache(2)(lambda model, side: predict(model, self._first, side).embeddings)
 
     def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
         """The metrics of the model in a folder; percent.
 
-        softmax and its margins: top-1 on the test photographs where there is a classifier; on unseen people LFW's
-        View 2, TPR at the FAR on each subset, and rank-1; View 2 and rank-1 across it and a `teacher` of its space too.
+        softmax and its margins: top-1 on the test photographs where there is a classifier; LFW's View 2 on every set of
+        pairs; on the first of them TPR at the FAR on each subset, and rank-1 where it is known who is who; View 2 and
+        rank-1 across the model and a `teacher` of its space too.
         landmarks: NRMSE and NME. triplet: nearest-neighbour top-1. `name` is the model's in the tables of `save`.
         """
         test = self._open(task.dataset, "test")
@@ -72,11 +65,22 @@ class Evaluation:
             self._centres(predicted.embeddings[known], test.labels[known], teacher, name)
         return metrics | {"parameters": predicted.parameters}
 
+    @property
+    def identified(self) -> bool:
+        """Whether it is known whom the photographs of the first set of pairs show."""
+        return all(self._first.identities)
+
     def operating_points(self, embeddings: torch.Tensor) -> dict[str, OperatingPoint]:
-        """Of the people of the lfw set: over all of its photographs, and on each subset that its attributes tell."""
-        lfw = self._open("lfw", "test")
-        identities = np.array(lfw.identities)
-        masks = {"all": np.ones(len(lfw), np.bool_), **subsets(lfw.attributes)}
+        """Over all photographs of the first set of pairs, and on each subset that its attributes tell.
+
+        Where nobody knows who is who: over the pairs of the set alone.
+        """
+        if not self.identified:
+            pairs = self._first.pairs
+            distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
+            return {"all": tpr_of_pairs(1 - distances / 2, pairs.same, self.far)}
+        identities = np.array(self._first.identities)
+        masks = {"all": np.ones(len(identities), np.bool_), **subsets(self._first.attributes)}
         return {name: tpr_at_far(embeddings[mask], identities[mask], self.far) for name, mask in masks.items()}
 
     def negatives(self, task: TaskParams, model: Path) -> dict[str, int]:
@@ -97,27 +101,36 @@ class Evaluation:
             if tables:
                 pq.write_table(pa.concat_tables(tables), folder / f"{name}.parquet")
 
+    @property
+    def _first(self) -> Crops:
+        """The set of pairs that stands for unseen people."""
+        return self._open(self._sets[0], "test")
+
     def _unseen_people(self, model: Path, side: int, name: str) -> dict[str, Any]:
-        lfw = self._open("lfw", "test")
-        embeddings, pairs = self._unseen(model, side), lfw.pairs
-        distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
-        columns = {"distance": distances, "same": pairs.same, "fold": pairs.fold}
-        self.rows["pairs"].append(pa.table({"model": [name] * len(distances), **columns}))
-        result = view2(distances, pairs.same, pairs.fold)
-        return {
-            "lfw": {name: getattr(result, name) for name in ("accuracy", "standard_error", "fold_std")},
-            "tpr": {name: point.tpr for name, point in self.operating_points(embeddings).items()},
-            "rank1": rank1(embeddings, embeddings, lfw.identities),
-        }
+        embeddings = self._unseen(model, side)
+        metrics: dict[str, Any] = {"pairs": {}}
+        for dataset in self._sets:
+            crops = self._open(dataset, "test")
+            embedded = embeddings if crops is self._first else predict(model, crops, side).embeddings
+            pairs = crops.pairs
+            distances = embedding_distances(embedded.cpu(), pairs.a, pairs.b)
+            result = view2(distances, pairs.same, pairs.fold)
+            metrics["pairs"][dataset] = {k: getattr(result, k) for k in ("accuracy", "standard_error", "fold_std")}
+            if crops is self._first:
+                columns = {"distance": distances, "same": pairs.same, "fold": pairs.fold}
+                self.rows["pairs"].append(pa.table({"model": [name] * len(distances), **columns}))
+        metrics["tpr"] = {subset: point.tpr for subset, point in self.operating_points(embeddings).items()}
+        if self.identified:
+            metrics["rank1"] = rank1(embeddings, embeddings, self._first.identities)
+        return metrics
 
     def _across(self, model: Path, teacher: Path, side: int) -> dict[str, float]:
         """Gallery by the teacher, probes by the model."""
-        lfw = self._open("lfw", "test")
         probes, gallery = (self._unseen(folder, side) for folder in (model, teacher))
-        return {
-            "rank1": rank1(probes, gallery, lfw.identities),
-            "lfw": cross_view2(probes, gallery, lfw.pairs).accuracy,
-        }
+        metrics = {"accuracy": cross_view2(probes, gallery, self._first.pairs).accuracy}
+        if self.identified:
+            metrics["rank1"] = rank1(probes, gallery, self._first.identities)
+        return metrics
 
     def _centres(self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str) -> None:
         classifier = checkpoint.load(teacher).identity

@@ -36,13 +36,15 @@ def report(results: Results, paper: Paper, provenance: Provenance, budget: Budge
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
-    blocks += [LEGEND, "## Table 1. Classification: targets and initialisations, top-1 (%)"]
+    blocks += [LEGEND]
+    if layout.tables["table1"]:
+        blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:
         blocks += [*tables.table1(results, paper, student), provenance.caption("classification")]
-    blocks += ["## Table 2. Classification: top-1 and LFW accuracy (%)", *tables.table2(results, paper)]
-    caption = provenance.caption("classification", "lfw")
-    blocks += [caption, SOFT_NOTE, *leads(results)]
-    for task in TRANSFER:
+    blocks.append(f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)")
+    caption = provenance.caption("classification", *layout.pairs)
+    blocks += [*tables.table2(results, paper), caption, SOFT_NOTE, *leads(results)]
+    for task in filter(layout.transfer, TRANSFER):
         blocks += [f"## {TITLES[task]}", *tables.transfer(results, paper, task)]
         blocks.append(provenance.caption("alignment" if task == "alignment" else "classification"))
     blocks += tables.selection(results, paper)

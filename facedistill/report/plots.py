@@ -76,14 +76,18 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
 
 @styled
 def accuracy_by_parameters(results: Results) -> Figure:
-    """Top-1, and LFW accuracy with its standard error, of every classification cell against its trunk's parameters."""
+    """Top-1, and accuracy on the first set of pairs with its standard error, against the parameters of the trunk.
+
+    Of every classification cell of tables 1 and 2.
+    """
     cells: dict[str, list[tuple[str, ...]]] = {"teacher": [("teacher", "classification")]}
     for name in METHODS:
-        if group := next((group for group in ("table2", "table1") if name in grid.RECIPES[group]), None):
-            students = results.layout.tables[group]
+        group = next((group for group in ("table2", "table1") if name in grid.RECIPES[group]), None)
+        if group and (students := results.layout.tables[group]):
             cells[name] = [("classification", student.name, name) for student in students]
     figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
-    top1, lfw = figure.subplots(1, 2)
+    top1, unseen = figure.subplots(1, 2)
+    first, title = next(iter(results.layout.sets.items()))
     for i, (name, addresses) in enumerate(cells.items()):
         # A little aside, or equal accuracies would hide each other.
         aside = 1.0 if name == "teacher" else 1.035 ** (i - len(cells) / 2)
@@ -91,19 +95,21 @@ def accuracy_by_parameters(results: Results) -> Figure:
         x = [results[*address, "parameters"] * aside for address in addresses]
         look = _look(name, markersize=14 if name == "teacher" else 7.5)
         top1.plot(x, [results[*address, "top1"] for address in addresses], **look)
-        accuracy, error = ([results[*a, "lfw", key] for a in addresses] for key in ("accuracy", "standard_error"))
-        lfw.errorbar(x, accuracy, yerr=error, elinewidth=0.9, **look)
+        accuracy, error = (
+            [results[*a, "pairs", first, key] for a in addresses] for key in ("accuracy", "standard_error")
+        )
+        unseen.errorbar(x, accuracy, yerr=error, elinewidth=0.9, **look)
     sizes = sorted({results[*address, "parameters"] for addresses in cells.values() for address in addresses})
-    for ax, title, unit, metric in (
+    for ax, what, unit, metric in (
         (top1, "Test photographs of known people", "Top-1 (%)", ("top1",)),
-        (lfw, "Pairs of unseen people", "LFW View 2 (%)", ("lfw", "accuracy")),
+        (unseen, "Pairs of unseen people", f"{title} View 2 (%)", ("pairs", first, "accuracy")),
     ):
         ax.axhline(results["teacher", "classification", *metric], color="#000000", linewidth=0.8, linestyle=":")
         ax.set_xscale("log")
         ax.set_xticks(sizes, [f"{size / 1e6:.3g} M" for size in sizes])
         ax.xaxis.set_minor_locator(NullLocator())
         ax.set_xlim(sizes[0] / 1.7, sizes[-1] * 1.7)
-        ax.set(title=title, ylabel=unit, xlabel="Parameters of the trunk")
+        ax.set(title=what, ylabel=unit, xlabel="Parameters of the trunk")
     _legend(figure, [Line2D([], [], label=METHODS[name].label, **_look(name, markersize=8)) for name in cells])
     figure.suptitle("Accuracy against parameters", x=0.01, ha="left")
     return figure

@@ -35,7 +35,7 @@ def losses(results: Results, paper: Paper) -> list[str]:
         "Hard alone is W_S0, hard + soft is Scratch of Table 2, hard + feature is Hidden of Table 1. Feature alone "
         "trains no classifier."
     )
-    return [*blocks, note, operating_point(results)]
+    return [*blocks, note, _columns_in_words(results)]
 
 
 def architectures(results: Results, paper: Paper) -> list[str]:
@@ -55,7 +55,7 @@ def architectures(results: Results, paper: Paper) -> list[str]:
     undistilled = {s.label: results["classification", s.name, "softmax", "top1"] for s in students}
     return [
         table(["Student", "Recipe", *_columns(results)], rows, names=2),
-        operating_point(results),
+        _columns_in_words(results),
         f"{teacher_sentence(results['teacher', 'classification', 'top1'], undistilled, 'top1')} These are top-1 on "
         "photographs of known people.",
     ]
@@ -74,7 +74,7 @@ def weighting(results: Results, paper: Paper) -> list[str]:
     return [
         table(["Student", "Teacher weighting", *_columns(results)], rows, names=2),
         note,
-        operating_point(results),
+        _columns_in_words(results),
     ]
 
 
@@ -98,15 +98,21 @@ def cost(results: Results, paper: Paper, side: int) -> list[str]:
     ]
 
 
-def operating_point(results: Results) -> str:
-    """In words, what the TPR columns are."""
-    names = _subsets(results)
-    negatives = ", ".join(f"{results.subsets[name]:,}{'' if name == 'all' else f' {name}'}" for name in names)
-    own = "all pairs of two people" if names == ["all"] else "each subset's own pairs of two people"
-    return (
-        f"LFW ± its deviation between folds. TPR at FAR {100 * results.far:g} % among unseen people: the threshold is "
-        f"set on {own} ({negatives})."
-    )
+def operating_point(results: Results, subsets: Sequence[str] = ("all",)) -> str:
+    """In words, what a TPR on these subsets is."""
+    negatives = ", ".join(f"{results.subsets[name]:,}{'' if name == 'all' else f' {name}'}" for name in subsets)
+    own = "all pairs of two people" if tuple(subsets) == ("all",) else "each subset's own pairs of two people"
+    unknown = ""
+    if not results.identified:
+        own, unknown = "the set's own pairs of two people", ", for it is not known who is in two of its pairs"
+    first, *others = results.layout.sets.values()
+    whose = f"unseen people, those of {first}" if others else "unseen people"
+    return f"TPR at FAR {100 * results.far:g} % among {whose}: the threshold is set on {own} ({negatives}){unknown}."
+
+
+def _columns_in_words(results: Results) -> str:
+    sets = ", ".join(results.layout.sets.values())
+    return f"{sets} ± the deviation between folds. {operating_point(results, _subsets(results))}"
 
 
 def _subsets(results: Results) -> list[str]:
@@ -115,13 +121,15 @@ def _subsets(results: Results) -> list[str]:
 
 
 def _columns(results: Results) -> list[str]:
-    return ["LFW", *(f"TPR, {name}" for name in _subsets(results))]
+    return [*results.layout.sets.values(), *(f"TPR, {name}" for name in _subsets(results))]
 
 
 def _row(results: Results, address: Sequence[str], paper: Paper, printed: Sequence[str]) -> list[str]:
-    """LFW and TPR of a model, with the poster's numbers from the place `printed` of paper.json."""
-    lfw, deviation = (paper.get(*printed, key) for key in ("lfw", "fold_std"))
-    theirs = "–" if lfw is None or deviation is None else spread(lfw, deviation)
-    ours = spread(results[*address, "lfw", "accuracy"], results[*address, "lfw", "fold_std"])
-    subsets = _subsets(results)
-    return [f"{ours} ({theirs})", *(cell(results[*address, "tpr", s], paper.get(*printed, s)) for s in subsets)]
+    """Accuracies and TPR of a model, with the poster's numbers from the place `printed` of paper.json."""
+    row = []
+    for name in results.layout.pairs:
+        ours = spread(*(results[*address, "pairs", name, key] for key in ("accuracy", "fold_std")))
+        accuracy, deviation = (paper.get(*printed, key) for key in (name, "fold_std"))
+        theirs = "–" if accuracy is None or deviation is None else spread(accuracy, deviation)
+        row.append(f"{ours} ({theirs})")
+    return row + [cell(results[*address, "tpr", s], paper.get(*printed, s)) for s in _subsets(results)]

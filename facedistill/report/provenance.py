@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from facedistill.data.shards import Crops
+from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, load, params, read
 from facedistill.paths import CROPS
 
@@ -16,11 +19,17 @@ KINDS = {
     "casia": "CASIA-WebFace",
     "celeba": "CelebA",
     "lfw": "LFW",
+    "msceleb": "MS-Celeb-1M",
+    "folder": "photographs in folders",
     "table": "photographs listed in a table",
+    "recordio": "photographs in RecordIO",
+    "bin": "photographs in a .bin file",
 }
-TITLES = {"classification": "Data", "alignment": "Data", "lfw": "Pairs"}
+FORMS = ("folder", "table", "recordio", "bin")
+"""Kinds that tell how photographs lie on the disk, and not which they are."""
+
 PAPERS = {"classification": "casia", "alignment": "celeba", "lfw": "lfw"}
-"""The kind of source that the paper used in each place."""
+"""The kind of source behind the papers' numbers, by data set."""
 
 
 @params
@@ -44,47 +53,67 @@ class Dataset:
     size: int
 
     @classmethod
-    def read(cls, name: str, kind: str, crops: Path = CROPS) -> Dataset:
-        """From the folder of crops of that name. Raises DataError where it is not there."""
-        train, test = Crops(crops / name, "train"), Crops(crops / name, "test")
-        pairs = pq.read_metadata(crops / name / "pairs.parquet").num_rows if name == "lfw" else 0
-        return cls(name, kind, len(test.classes), len(train), len(test), pairs, test.size)
+    def read(cls, name: str, params: Mapping[str, Any], pairs: bool, root: Path) -> Dataset:
+        """From its section of the parameter file and its crops below `root`.
 
-    def __str__(self) -> str:
+        Raises DataError where that is not there.
+        """
+        folder = root / CROPS / name
+        train, test = Crops(folder, "train"), Crops(folder, "test")
+        return cls(
+            name=name,
+            kind=params["source"]["kind"],
+            people=len(test.classes),
+            train=len(train),
+            test=len(test),
+            pairs=pq.read_metadata(folder / "pairs.parquet").num_rows if pairs else 0,
+            size=test.size,
+        )
+
+    def line(self, paper: str | None) -> str:
+        """What it is and how large. paper: the kind of set that the papers' numbers beside are of, None for none."""
         if self.pairs:
             photographs = f"{self.pairs:,} pairs of {self.test:,} photographs of people nobody trained on"
         else:
             photographs = f"{self.people:,} people, {self.train:,} training and {self.test:,} test photographs"
-        paper = PAPERS[self.name]
-        warning = "" if self.kind == paper else f"; not {KINDS[paper]}"
+        warning = f"; not {KINDS[paper]}" if paper and self.kind not in (paper, *FORMS) else ""
         return f"{KINDS[self.kind]}, {photographs}, crops of {self.size} px{warning}"
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """heading: what the profile says of itself. training: a sentence on epochs and seed."""
+    """heading: what the profile says of itself. training: a sentence on epochs and seed. sets: as in Layout."""
 
     heading: Heading
     datasets: dict[str, Dataset]
+    sets: Mapping[str, str]
     training: str
 
     @classmethod
-    def read(cls, path: Path = PARAMS_FILE, crops: Path = CROPS) -> Provenance:
-        """From a parameter file and the folders of crops."""
-        values = read(path)
-        datasets = {name: Dataset.read(name, values["datasets"][name]["source"]["kind"], crops) for name in PAPERS}
+    def read(cls, layout: Layout, root: Path = Path()) -> Provenance:
+        """From the parameter file and the crops of a repository."""
+        values = read(root / PARAMS_FILE)
+        datasets = {
+            name: Dataset.read(name, section, name in layout.pairs, root)
+            for name, section in values["datasets"].items()
+        }
         student, teacher = values["rates"], values["teacher"]["rates"]
         training = (
             f"Students: {_rate(student['scratch'])} from random weights, {_rate(student['initialised'])} from given "
             f"ones; teacher: {_rate(teacher['scratch'])}, then {_rate(teacher['initialised'])} for another task. "
             f"Seed {values['seed']}."
         )
-        return cls(load(Heading, "report", path), datasets, training)
+        return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout.sets, training)
 
     def caption(self, *names: str) -> str:
         """The line under a table: the data sets that its numbers come from, and the training."""
-        data = " ".join(f"{TITLES[name]}: {self.datasets[name]}." for name in names)
+        data = " ".join(f"{self._title(name)}: {self.datasets[name].line(PAPERS.get(name))}." for name in names)
         return f"<sub>{data} {self.training}</sub>"
+
+    def _title(self, name: str) -> str:
+        if name not in self.sets:
+            return "Data"
+        return f"Pairs, {self.sets[name]}" if len(self.sets) > 1 else "Pairs"
 
 
 def _rate(rate: dict[str, object]) -> str:

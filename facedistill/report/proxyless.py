@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from facedistill.grid import MARGIN
 from facedistill.report.markdown import number, spread, table
+from facedistill.report.poster import operating_point
 from facedistill.report.results import Results
 from facedistill.report.style import METHODS
 
@@ -11,44 +14,53 @@ ALONE = "margin"
 """The recipe without a teacher: a control."""
 
 MARGINS = {"arcface": "ArcFace", "cosface": "CosFace"}
-COLUMNS = {
-    "Top-1": ("top1",),
-    "LFW": ("lfw", "accuracy"),
-    "TPR": ("tpr", "all"),
-    "Rank-1, own gallery": ("rank1",),
-    "Rank-1, teacher's gallery": ("cross", "rank1"),
-    "LFW across models": ("cross", "lfw"),
-}
 
 
 def table10(results: Results) -> list[str]:
     """A table for each margin and student: the teacher, the undistilled student, and every method."""
-    blocks = []
+    columns, blocks = _columns(results), []
     for margin in results.layout.margins:
         for student in results.layout.tables["proxyless"]:
-            rows = [["Teacher", *_row(results, ("teacher", margin))]]
+            rows = [["Teacher", *_row(results, columns, ("teacher", margin))]]
             for recipe in MARGIN:
                 label = METHODS[recipe].label
-                row = _row(results, (margin, student.name, recipe))
+                row = _row(results, columns, (margin, student.name, recipe))
                 rows.append([f"*{label}*" if recipe == ALONE else label, *row])
-            blocks.append(table([f"{MARGINS[margin]}, {student.label}", *COLUMNS], rows))
+            blocks.append(table([f"{MARGINS[margin]}, {student.label}", *columns], rows))
     return [
         *blocks,
-        "The paper's tables are not public here, so nothing stands in brackets. Rank-1: the nearest other photograph "
-        "of unseen people, by cosine, shows the same person; the gallery is embedded by the model itself, or by the "
-        "teacher while the student embeds the probes. LFW across models: of each pair one photograph by the teacher, "
-        "the other by the student. The teacher's row is teacher against teacher. LFW ± its deviation between folds; "
-        f"TPR at FAR {100 * results.far:g} %, the threshold set on {results.subsets['all']:,} pairs of two unseen "
-        "people.",
+        " ".join(["The paper's tables are not public here, so nothing stands in brackets.", *_notes(results)]),
     ]
 
 
-def _row(results: Results, address: tuple[str, ...]) -> list[str]:
+def _notes(results: Results) -> list[str]:
+    """Sentences on what the columns are."""
+    rank1 = (
+        "Rank-1: the nearest other photograph of unseen people, by cosine, shows the same person; the gallery is "
+        "embedded by the model itself, or by the teacher while the student embeds the probes."
+    )
+    across = (
+        "Across models: of each pair one photograph by the teacher, the other by the student; the teacher's row is "
+        f"teacher against teacher. {', '.join(results.layout.sets.values())} ± the deviation between folds."
+    )
+    return [*([rank1] if results.identified else []), across, operating_point(results)]
+
+
+def _columns(results: Results) -> dict[str, tuple[str, ...]]:
+    """The place of each column's number; without those that need to know who is who where nobody does."""
+    sets = results.layout.sets
+    columns: dict[str, tuple[str, ...]] = {"Top-1": ("top1",)}
+    columns |= {title: ("pairs", name, "accuracy") for name, title in sets.items()} | {"TPR": ("tpr", "all")}
+    if results.identified:
+        columns |= {"Rank-1, own gallery": ("rank1",), "Rank-1, teacher's gallery": ("cross", "rank1")}
+    return columns | {f"{sets[results.layout.pairs[0]]} across models": ("cross", "accuracy")}
+
+
+def _row(results: Results, columns: Mapping[str, tuple[str, ...]], address: tuple[str, ...]) -> list[str]:
     row = []
-    for place in COLUMNS.values():
-        value = results.get(*address, *place)
-        if place == ("lfw", "accuracy"):
-            row.append(spread(results[*address, *place], results[*address, "lfw", "fold_std"]))
+    for place in columns.values():
+        if place[0] == "pairs":
+            row.append(spread(*(results[*address, *place[:2], key] for key in ("accuracy", "fold_std"))))
         else:
-            row.append(number(value))
+            row.append(number(results.get(*address, *place)))
     return row

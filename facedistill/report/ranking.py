@@ -8,6 +8,7 @@ from facedistill.grid import TRANSFER, Cell, Student, cells
 from facedistill.report import proxyless
 from facedistill.report.leads import CLEAR, closed
 from facedistill.report.markdown import number, percent, table
+from facedistill.report.poster import operating_point
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Results
 from facedistill.report.style import METHODS
@@ -31,6 +32,9 @@ PAPERS = {
 """Whose the recipes of each group of grid.RECIPES are; those of a margin are ProxylessKD's."""
 
 
+CROSS = "Cross-model: rank-1 of the student's probes in the teacher's gallery; – where the two do not share one width. "
+
+
 @dataclass(frozen=True)
 class Row:
     """A recipe of one student. tera: 10¹² multiply-adds of its training; epochs: of it and of what it starts from."""
@@ -48,14 +52,16 @@ def ranking(results: Results, budget: Budget) -> list[str]:
     """For each student of the poster's losses a table, best top-1 first, and what it shows in words."""
     blocks = [
         "“Closes”: the share of the classification teacher's lead over softmax alone with the full budget, in top-1 "
-        f"and in TPR; – where that lead is under {CLEAR['top1']:g} points. Cross-model: rank-1 of the student's probes "
-        "in the teacher's gallery; – where the two do not share one width. Training: 10¹² multiply-adds, crops × "
-        "epochs × (3 × the student's, and the teacher's where the recipe listens to it), with those of the models that "
-        f"it starts from, but not of the teacher. TPR at FAR {100 * results.far:g} % over all pairs."
+        f"and in TPR; – where that lead is under {CLEAR['top1']:g} points. {CROSS if results.identified else ''}"
+        "Training: 10¹² multiply-adds, crops × epochs × (3 × the student's, and the teacher's where the recipe listens "
+        "to it), with those of the models that it starts from, but not of the teacher. "
+        f"{operating_point(results)}"
     ]
+    cross = ["Cross-model"] if results.identified else []
     for student in results.layout.tables["losses"]:
         rows = rank(results, budget, student)
-        header = ["Recipe", "Paper", "Top-1", "LFW", "TPR", "Cross-model", "Closes, top-1", "Closes, TPR", "Training"]
+        header = ["Recipe", "Paper", "Top-1", *results.layout.sets.values(), "TPR", *cross]
+        header += ["Closes, top-1", "Closes, TPR", "Training"]
         lines = [[row.label, row.paper, *_numbers(results, row, student)] for row in rows]
         blocks += [f"### {student.label}", table(header, lines, names=2), sentence(rows, student.label)]
     return blocks
@@ -123,6 +129,7 @@ def _numbers(results: Results, row: Row, student: Student) -> list[str]:
         None if row.top1 is None else closed(results[*teacher, "top1"], results[*alone, "top1"], row.top1, "top1"),
         closed(results[*teacher, "tpr", "all"], results[*alone, "tpr", "all"], row.tpr, "tpr"),
     )
-    lfw, cross = results[*key, "lfw", "accuracy"], results.get(*key, "cross", "rank1")
+    accuracies = (results[*key, "pairs", name, "accuracy"] for name in results.layout.pairs)
+    cross = [results.get(*key, "cross", "rank1")] if results.identified else []
     training = f"{row.tera:,.0f}" if row.tera >= 100 else f"{row.tera:.3g}"
-    return [*map(number, (row.top1, lfw, row.tpr, cross)), *map(percent, shares), training]
+    return [*map(number, (row.top1, *accuracies, row.tpr, *cross)), *map(percent, shares), training]

@@ -45,7 +45,7 @@ def render(root: Path = Path()) -> None:
     """
     layout = Layout.read(root / PARAMS_FILE)
     results = Results(layout, root / METRICS)
-    provenance = Provenance.read(root / PARAMS_FILE, root / CROPS)
+    provenance = Provenance.read(layout, root)
     budget = Budget(read(root / PARAMS_FILE), provenance.datasets["classification"].train)
     shown = [*_plots(root, layout, results, budget.values), *_pictures(root, layout, provenance)]
     (root / "reports/tables.md").write_text(report(results, Paper(), provenance, budget, shown), encoding="utf-8")
@@ -76,13 +76,14 @@ def _plots(root: Path, layout: Layout, results: Results, params: Mapping[str, An
 def _pictures(root: Path, layout: Layout, provenance: Provenance) -> Iterator[str]:
     """Save the pictures of drawn faces; the Markdown that shows each, or says why there is none."""
     folder = root / "reports/plots"
-    for name, what, draw in (("alignment", "landmarks", _landmarks), ("classification", "crops", _sheet)):
+    drawn = [("alignment", "landmarks", _landmarks)] if layout.transfer("alignment") else []
+    for name, what, draw in (*drawn, ("classification", "crops", _sheet)):
         if (kind := provenance.datasets[name].kind) == "synthetic":
             style.save(draw(root, layout), folder / f"{what}.png")
             yield f"![{what.capitalize()}](plots/{what}.png)"
         else:
             (folder / f"{what}.png").unlink(missing_ok=True)
-            yield f"No picture of {what}: {KINDS[kind]} show real people, and only drawn faces are shown in a report."
+            yield f"No picture of {what}: only drawn faces are shown in a report, and these are {KINDS[kind]}."
 
 
 def _landmarks(root: Path, layout: Layout) -> Figure:

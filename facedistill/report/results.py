@@ -26,8 +26,7 @@ UNCLASSIFIED = ("feature",)
 
 _TRANSFER = {"alignment": (("nrmse",), ("nme",)), "triplet": (("nn_top1",),), "triplet_softmax": (("nn_top1",),)}
 _MEAN_SHAPE = (("mean_shape_nrmse",), ("mean_shape_nme",))
-_RECOGNITION = (("lfw", "accuracy"), ("lfw", "standard_error"), ("lfw", "fold_std"), ("rank1",), ("parameters",))
-_CROSS = (("cross", "rank1"), ("cross", "lfw"))
+_VIEW2 = ("accuracy", "standard_error", "fold_std")
 _COST = ("parameters", "megabytes", "multiply_adds", "milliseconds")
 
 
@@ -36,24 +35,29 @@ class Results:
 
     A teacher's stand under ("teacher", task), a network's cost under ("cost", name). All in percent, but `parameters`,
     of the trunk, without heads; and the cost.
-    subsets: of the LFW set's photographs, by the number of pairs of two people in each; `all` is first. far: the share
-    of these that a TPR lets pass.
+    identified: whether it is known whom the photographs of the first set of pairs show; without, there is no rank-1.
+    subsets: of these photographs, by the number of pairs of two people in each; `all` is first. far: the share of these
+    that a TPR lets pass.
     """
 
     def __init__(self, layout: Layout, metrics: Path = METRICS) -> None:
         """Reads the JSON files below `metrics`. Raises MissingResultError for a cell that the files do not hold."""
         self.layout = layout
         self._values: dict[tuple[str, ...], float] = {}
-        document = cache(_document)
+        document = cache(read_json)
 
         file, stage = metrics / f"{TEACHER}.json", "evaluate_teacher"
         teachers = document(file, stage)
         self.far = _number(teachers, ("far",), file, stage)
+        self.identified = bool(_number(teachers, ("identified",), file, stage))
         names = ("all", *(name for name in _mapping(teachers, "negatives", file, stage) if name != "all"))
         self.subsets = {name: int(_number(teachers, ("negatives", name), file, stage)) for name in names}
-        recognition = (*_RECOGNITION, *(("tpr", subset) for subset in self.subsets))
+        rank1 = (("rank1",),) if self.identified else ()
+        cross = (("cross", "accuracy"), *(("cross", *number) for number in rank1))
+        view2 = (("pairs", name, number) for name in layout.pairs for number in _VIEW2)
+        recognition = (*view2, *(("tpr", subset) for subset in self.subsets), *rank1, ("parameters",))
 
-        for task in ("classification", *layout.margins, *TRANSFER):
+        for task in layout.tasks:
             numbers = _TRANSFER.get(task, (("top1",), *recognition)) + (_MEAN_SHAPE if task == "alignment" else ())
             for number in numbers:
                 self._values["teacher", task, *number] = _number(teachers, (task, *number), file, stage)
@@ -62,7 +66,7 @@ class Results:
             if cell.task not in TRANSFER and cell.key[2] not in UNCLASSIFIED:
                 numbers += (("top1",),)
             if cell.task in layout.margins:
-                numbers += _CROSS
+                numbers += cross
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
                 self._values[*cell.key, *number] = value
@@ -79,7 +83,8 @@ class Results:
         return self._values.get(address)
 
 
-def _document(file: Path, stage: str) -> Any:
+def read_json(file: Path, stage: str) -> Any:
+    """What a stage wrote. Raises MissingResultError where it did not."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -107,8 +112,9 @@ def _number(document: Any, path: tuple[str, ...], file: Path, stage: str) -> flo
 
 
 class Paper:
-    """The numbers that the papers print: the main one on CASIA-WebFace, CelebA and LFW, the poster on CASIA-WebFace,
-    LFW and photographs of its own. In percent, but the cost: milliseconds, MB and millions of multiply-adds."""
+    """The numbers that the papers print: the main one on CASIA-WebFace, CelebA and LFW, the poster on
+    CASIA-WebFace, LFW and photographs of its own. In percent, but the cost: milliseconds, MB
+    and millions of multiply-adds."""
 
     def __init__(self) -> None:
         self._tables = json.loads(files(__package__).joinpath("paper.json").read_text(encoding="utf-8"))

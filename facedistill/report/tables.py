@@ -54,25 +54,25 @@ def table1(results: Results, paper: Paper, student: Student) -> list[str]:
 
 
 def table2(results: Results, paper: Paper) -> list[str]:
-    """Top-1 and LFW accuracy of every student."""
+    """Top-1, and accuracy on each set of pairs, of every student."""
 
-    def lfw(address: tuple[str, ...], *place: str) -> str:
-        value = spread(results[*address, "lfw", "accuracy"], results[*address, "lfw", "standard_error"])
-        return f"{value} ({number(paper.get('table2', 'lfw', *place))})"
-
-    def top1(address: tuple[str, ...], *place: str) -> str:
-        return cell(results[*address, "top1"], paper.get("table2", "top1", *place))
+    def entry(metric: str, address: tuple[str, ...], *place: str) -> str:
+        printed = paper.get("table2", metric, *place)
+        if metric == "top1":
+            return cell(results[*address, "top1"], printed)
+        accuracy, error = (results[*address, "pairs", metric, key] for key in ("accuracy", "standard_error"))
+        return f"{spread(accuracy, error)} ({number(printed)})"
 
     students = results.layout.tables["table2"]
     blocks = []
-    for title, entry in (("Top-1", top1), ("LFW", lfw)):
+    for metric, title in {"top1": "Top-1", **results.layout.sets}.items():
         rows = []
         for i, (recipe, label) in enumerate(ROWS.items()):
-            teacher = entry(("teacher", "classification"), "teacher") if i == 0 else ""
-            ours = (entry(("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
+            teacher = entry(metric, ("teacher", "classification"), "teacher") if i == 0 else ""
+            ours = (entry(metric, ("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
             rows.append([label, teacher, *ours])
         blocks.append(table([title, "Teacher, ResNet-50", *(s.label for s in students)], rows))
-    blocks.append("± is LFW's standard error over the folds.")
+    blocks.append("± is the standard error over the folds.")
     blocks.append(_lead(results, students))
     return blocks
 
@@ -128,7 +128,7 @@ def transfer(results: Results, paper: Paper, task: str) -> list[str]:
 
 
 def selection(results: Results, paper: Paper) -> list[str]:
-    """What the paper's rule keeps, from our numbers and from its own."""
+    """What the paper's rule keeps, from our numbers and from its own; nothing where no task was transferred to."""
     targets = [name for name in results.layout.weights if name not in ("none", OWN)]
     rows = [
         [
@@ -141,6 +141,8 @@ def selection(results: Results, paper: Paper) -> list[str]:
         ]
         for choice in choices(results, paper)
     ]
+    if not rows:
+        return []
     return [
         "## Which targets to keep",
         "The paper's rule (its section 5.3): measure each target alone against none, drop the one that hurts, keep "

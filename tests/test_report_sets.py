@@ -1,0 +1,146 @@
+"""The report on a user's own choice of data: several sets of pairs, people unknown, tables left out, records lost."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from report_mock import PARAMS, edit, mock, mock_plots, results, section, tables, write_json
+
+from facedistill.paths import METRICS
+from facedistill.report.render import render
+from facedistill.report.results import MissingResultError
+
+ALONE: dict[str, Any] = PARAMS | {
+    "datasets": {
+        "classification": {"source": {"kind": "recordio"}},
+        "lfw": {"source": {"kind": "bin"}},
+        "cfp_fp": {"source": {"kind": "bin"}},
+    },
+    "evaluation": {"pairs": ["lfw", "cfp_fp"], "far": 0.01},
+    "alignment": {"tasks": [], "students": []},
+    "verification": {"tasks": [], "students": []},
+    "losses": {"students": []},
+    "architectures": {"students": []},
+    "weighting": {"students": []},
+    "proxyless": {"students": [], "margins": []},
+    "students": {name: PARAMS["students"][name] for name in ("resnet50-2", "resnet50-4", "resnet50-8")},
+}
+"""Tables 1 and 2 from RecordIO and .bin files alone."""
+
+ONE = ALONE | {"table2": {"students": ["resnet50-8"]}, "students": {"resnet50-8": PARAMS["students"]["resnet50-8"]}}
+"""The same with one student: fewer plots to draw."""
+
+
+def repository(root: Path, params: dict[str, Any]) -> Path:
+    """A repository after evaluation of these parameters; people are unknown where the first set is a .bin file."""
+    mock(root, params)
+    if params["datasets"][params["evaluation"]["pairs"][0]]["source"]["kind"] == "bin":
+        edit(root, "teacher.json", lambda m: m.update(identified=False, negatives={"all": 3000}, far=0.01))
+        for file in (root / METRICS).rglob("*.json"):
+            write_json(file, without_rank1(json.loads(file.read_text())))
+    return root
+
+
+def without_rank1(value: Any) -> Any:
+    return {k: without_rank1(v) for k, v in value.items() if k != "rank1"} if isinstance(value, dict) else value
+
+
+def headings(text: str) -> list[str]:
+    return re.findall(r"## Table (\d+)", text)
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The whole grid, LFW as photographs, and two sets in .bin files beside it."""
+    sets = {name: {"source": {"kind": "bin"}} for name in ("agedb_30", "ours_2026")}
+    params = PARAMS | {
+        "datasets": PARAMS["datasets"] | sets,
+        "evaluation": {"pairs": ["lfw", *sets], "far": 0.001},
+    }
+    return repository(tmp_path_factory.mktemp("several") / "root", params)
+
+
+class TestSeveralSets:
+    def test_each_is_a_column_and_the_papers_numbers_stand_beside_lfw_alone(self, several: Path) -> None:
+        r, text = results(several), tables(several)
+        assert "top-1 and LFW, AgeDB-30, ours_2026 accuracy" in text
+        table2 = section(text, "Table 2")
+        accuracy = r["classification", "resnet50-8", "ours", "pairs", "agedb_30", "accuracy"]
+        assert accuracy < r["classification", "resnet50-8", "ours", "pairs", "lfw", "accuracy"]
+        lfw, agedb, ours = (table2.split(f"| {title} | Teacher")[1] for title in ("LFW", "AgeDB-30", "ours_2026"))
+        assert "(96.18)" in next(line for line in lfw.splitlines() if line.startswith("| Ours"))
+        assert f"{accuracy:.2f} ± 0.61 (–) |" in next(line for line in agedb.splitlines() if line.startswith("| Ours"))
+        assert "(96.18)" not in agedb + ours
+        for title, header in (
+            ("Table 6", "| LFW | AgeDB-30 | ours_2026 | TPR, frontal |"),
+            ("Table 10", "| Top-1 | LFW | AgeDB-30 | ours_2026 | TPR | Rank-1, own gallery |"),
+            ("All recipes", "| Top-1 | LFW | AgeDB-30 | ours_2026 | TPR | Cross-model |"),
+        ):
+            assert header in section(text, title)
+        assert "TPR at FAR 0.1 % among unseen people, those of LFW: " in section(text, "Table 6")
+        assert "Pairs, AgeDB-30: photographs in a .bin file, 60 pairs of 48 photographs" in table2
+
+    def test_a_set_without_its_numbers_is_named_with_the_stage_to_run(self, several: Path, tmp_path: Path) -> None:
+        metrics = json.loads((several / METRICS / "teacher.json").read_text())
+        del metrics["classification"]["pairs"]["agedb_30"]
+        for file in (several / METRICS).rglob("*.json"):
+            write_json(tmp_path / METRICS / file.relative_to(several / METRICS), json.loads(file.read_text()))
+        write_json(tmp_path / METRICS / "teacher.json", metrics)
+        (tmp_path / "params.yaml").write_text((several / "params.yaml").read_text())
+        with pytest.raises(MissingResultError, match=r"no classification\.pairs\.agedb_30; run .*evaluate_teacher"):
+            results(tmp_path)
+
+
+class TestUnknownPeople:
+    def test_what_needs_to_know_who_is_who_is_left_out_and_the_report_says_so(self, tmp_path: Path) -> None:
+        first = {"lfw": {"source": {"kind": "bin"}}}
+        text = tables(repository(tmp_path, PARAMS | {"datasets": PARAMS["datasets"] | first}))
+        assert "rank-1" not in text.lower()
+        assert "Cross-model" not in text
+        for title in ("Table 6", "Table 10", "All recipes"):
+            assert "set's own pairs of two people" in section(text, title)
+            assert "(3,000)" in section(text, title)
+        assert "| TPR | LFW across models |" in section(text, "Table 10")
+
+
+class TestTablesLeftOut:
+    @pytest.mark.parametrize(
+        ("sections", "shown"), [((), ["1", "2", "9"]), (("verification",), ["1", "2", "4", "5", "9"])]
+    )
+    def test_a_report_is_whole_without_them(self, sections: tuple[str, ...], shown: list[str], tmp_path: Path) -> None:
+        params = ONE | {name: PARAMS[name] | {"students": ["resnet50-8"]} for name in sections}
+        repository(tmp_path, params)
+        mock_plots(tmp_path, params)
+        render(tmp_path)
+        text = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
+        assert headings(text) == shown
+        assert ("Which targets to keep" in text) == bool(sections)
+        assert "landmarks" not in text
+        drawn = set(re.findall(r"\]\(plots/(.*?)\.png\)", text))
+        assert drawn == {file.stem for file in (tmp_path / "reports/plots").iterdir()}
+        assert {"accuracy", "roc", "curves_classification"} <= drawn
+
+    def test_table_2_stands_by_itself(self, tmp_path: Path) -> None:
+        params = ONE | {"table1": {"students": []}}
+        repository(tmp_path, params)
+        mock_plots(tmp_path, params)
+        render(tmp_path)
+        assert headings((tmp_path / "reports/tables.md").read_text(encoding="utf-8")) == ["2", "9"]
+
+
+class TestProvenance:
+    def test_data_are_called_what_they_are(self, tmp_path: Path) -> None:
+        text = tables(repository(tmp_path, ALONE))
+        assert "Data: photographs in RecordIO, 6 people, 48 training" in text
+        assert "not CASIA" not in text
+        assert "not LFW" not in text
+
+    @pytest.mark.parametrize("kind", ["folder", "table", "recordio", "msceleb", "casia", "celeba"])
+    def test_every_kind_has_a_name(self, kind: str, tmp_path: Path) -> None:
+        params = ALONE | {"datasets": ALONE["datasets"] | {"classification": {"source": {"kind": kind}}}}
+        repository(tmp_path, params)
+        assert section(tables(tmp_path), "Table 1").count("Data: ") == 1

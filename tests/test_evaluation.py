@@ -14,7 +14,7 @@ from sklearn.metrics import roc_curve
 from sklearn.neighbors import NearestNeighbors
 
 from facedistill.evaluation import retrieval
-from facedistill.evaluation.classification import top1
+from facedistill.evaluation.classification import answers, top1
 from facedistill.evaluation.landmarks import mean_shape, nme, nrmse, nrmse_per_image
 from facedistill.evaluation.pairs import embedding_distances, roc, view2
 from facedistill.evaluation.retrieval import nearest_neighbour_top1
@@ -236,20 +236,24 @@ class TestLandmarks:
 
 
 class TestTop1:
-    def test_counts_the_largest_logit(self) -> None:
-        assert top1([[1.0, 2.0, 0.0], [5.0, 4.0, 3.0], [0.0, 1.0, 2.0]], [1, 2, 2]) == pytest.approx(200 / 3)
+    def test_counts_the_largest_logit_and_of_equal_ones_the_lowest_class(self) -> None:
+        answered = answers([[1.0, 2.0, 0.0], [5.0, 4.0, 3.0], [0.0, 2.0, 2.0]])
+        assert answered.tolist() == [1, 0, 1]
+        assert top1(answered, [1, 2, 1]) == pytest.approx(200 / 3)
 
     @pytest.mark.parametrize(
         ("logits", "labels", "message"),
         [
             ([[1.0, math.nan]], [1], "sample 0 are not finite"),
-            ([[1.0, 2.0]], [2], "labels run from 2 to 2"),
+            ([[1.0, 2.0], [math.inf, 2.0]], [1, 0], "sample 1 are not finite"),
+            ([[1.0, 2.0]], [-1], "labels run from -1"),
             ([[1.0, 2.0]], [0, 1], "expected"),
+            ([1.0, 2.0], [0, 1], "expected"),
         ],
     )
     def test_what_cannot_be_judged_is_an_error(self, logits: list, labels: list, message: str) -> None:
         with pytest.raises(ValueError, match=message):
-            top1(logits, labels)
+            top1(answers(logits), labels)
 
 
 def test_landmarks_return_to_the_photograph_each_by_its_own_matrix() -> None:

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+
+NONE = -1
+"""The answer of logits that are not finite: argmax would take a network that diverged for one of a single answer."""
 
 
-def top1(logits: ArrayLike, labels: ArrayLike) -> float:
-    """Percent of samples whose largest logit is their own identity's; of equal logits the lowest class wins.
+def answers(logits: ArrayLike) -> NDArray[np.int64]:
+    """(n,) the class of the largest of (n, classes) logits, the lowest of equal ones; NONE where one is not finite."""
+    a = np.asarray(logits)
+    if a.ndim != 2:
+        raise ValueError(f"expected (n, classes) logits, found {a.shape}")
+    return np.where(np.isfinite(a).all(axis=1), a.argmax(axis=1), NONE)
 
-    logits: (n, classes). labels: (n,) int in 0..classes-1.
-    Raises ValueError for shapes that disagree, a label out of range, and logits that are not finite: argmax would
-    take a network that diverged for one that always answers the same.
+
+def top1(answered: ArrayLike, labels: ArrayLike) -> float:
+    """Percent of samples whose answer is their own identity.
+
+    answered: (n,) as `answers` gives them. labels: (n,) int from 0.
+    Raises ValueError for shapes that disagree, a label below 0, and an answer NONE.
     """
-    a, y = np.asarray(logits), np.asarray(labels)
-    if a.ndim != 2 or y.shape != (len(a),) or not len(a):
-        raise ValueError(f"expected (n, classes) logits and (n,) labels, found {a.shape} and {y.shape}")
-    if y.min() < 0 or y.max() >= a.shape[1]:
-        raise ValueError(f"labels run from {y.min()} to {y.max()}, the logits have {a.shape[1]} classes")
-    if len(bad := np.flatnonzero(~np.isfinite(a).all(axis=1))):
+    a, y = np.asarray(answered), np.asarray(labels)
+    if a.ndim != 1 or y.shape != a.shape or not len(a):
+        raise ValueError(f"expected (n,) answers and (n,) labels, found {a.shape} and {y.shape}")
+    if y.min() < 0:
+        raise ValueError(f"labels run from {y.min()}")
+    if len(bad := np.flatnonzero(a == NONE)):
         raise ValueError(f"the logits of sample {bad[0]} are not finite ({len(bad)} of {len(a)} samples)")
-    return 100 * float(np.mean(a.argmax(axis=1) == y))
+    return 100 * float(np.mean(a == y))

@@ -58,8 +58,8 @@ class Evaluation:
             return {"nn_top1": nearest_neighbour_top1(predicted.embeddings, torch.as_tensor(test.labels))}
         metrics = self._unseen_people(model, task.input, name)
         known = test.labels >= 0
-        if predicted.logits is not None:
-            metrics["top1"] = top1(predicted.logits[known], test.labels[known])
+        if predicted.answers is not None:
+            metrics["top1"] = top1(predicted.answers[known], test.labels[known])
         if teacher:
             metrics["cross"] = self._across(model, teacher, task.input)
             self._centres(predicted.embeddings[known], test.labels[known], teacher, name)

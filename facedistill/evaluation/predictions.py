@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from facedistill.data.shards import Crops
+from facedistill.evaluation.classification import answers
 from facedistill.learning import checkpoint
 from facedistill.learning.batches import centre_batches
 from facedistill.learning.device import choose_device, place
@@ -21,13 +22,13 @@ BATCH = 128
 class Predictions:
     """What a network says of every crop of a set, in its order; None where it has no such head.
 
-    parameters: number of them in the trunk. embeddings: (n, width) L2-normalised K. logits: (n, classes).
+    parameters: number of them in the trunk. embeddings: (n, width) L2-normalised K. answers: (n,) classes.
     landmarks: (n, 5, 2) in pixels of the stored crop.
     """
 
     parameters: int
     embeddings: torch.Tensor
-    logits: torch.Tensor | None
+    answers: NDArray[np.int64] | None
     landmarks: NDArray[np.float64] | None
 
 
@@ -37,19 +38,19 @@ def predict(model: Path, crops: Crops, side: int) -> Predictions:
     device = choose_device()
     network = checkpoint.load(model).eval()
     place(network, device)
-    hidden, logits, points = [], [], []
-    # Nothing else of an output is kept: the feature maps of a whole set would fill any memory.
+    hidden, answered, points = [], [], []
+    # Nothing else of an output is kept: the feature maps or the logits of a whole set would fill any memory.
     for batch in centre_batches(crops, side, BATCH):
         outputs = network(batch.images.to(device))
         hidden.append(outputs.hidden)
         if network.classes:
-            logits.append(outputs.logits.cpu())
+            answered.append(answers(outputs.logits.cpu()))
         if network.landmarks:
             points.append(outputs.landmarks.cpu())
     offset = (crops.size - side) // 2
     return Predictions(
         parameters=sum(weight.numel() for weight in network.trunk.parameters()),
         embeddings=torch.nn.functional.normalize(torch.cat(hidden)),
-        logits=torch.cat(logits) if logits else None,
+        answers=np.concatenate(answered) if answered else None,
         landmarks=torch.cat(points).numpy().astype(np.float64) * side + offset if points else None,
     )

@@ -144,3 +144,15 @@ class TestProvenance:
         params = ALONE | {"datasets": ALONE["datasets"] | {"classification": {"source": {"kind": kind}}}}
         repository(tmp_path, params)
         assert section(tables(tmp_path), "Table 1").count("Data: ") == 1
+
+    def test_ms_celeb_stands_beside_the_papers_half_on_it(self, tmp_path: Path) -> None:
+        params = ALONE | {"datasets": ALONE["datasets"] | {"classification": {"source": {"kind": "msceleb"}}}}
+        text = tables(repository(tmp_path, params))
+        table2 = section(text, "Table 2")
+        assert all(f"({number})" in table2 for number in ("90.53", "84.59", "57.84", "70.98", "99.11", "96.98"))
+        assert "(88.61)" not in table2
+        assert "half of the paper's Table 2 on MS-Celeb-1M" in table2
+        assert "not CASIA-WebFace" not in table2
+        assert "(88.61)" in section(text, "Table 1")
+        assert "MS-Celeb-1M, 6 people" in section(text, "Table 1")
+        assert "not CASIA-WebFace" in section(text, "Table 1")

@@ -105,9 +105,18 @@ class Provenance:
         )
         return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout.sets, training)
 
-    def caption(self, *names: str) -> str:
-        """The line under a table: the data sets that its numbers come from, and the training."""
-        data = " ".join(f"{self._title(name)}: {self.datasets[name].line(PAPERS.get(name))}." for name in names)
+    @property
+    def corpus(self) -> str:
+        """Whose half of the paper's Table 2 stands beside ours: the kind of the classification set."""
+        return "msceleb" if self.datasets["classification"].kind == "msceleb" else PAPERS["classification"]
+
+    def caption(self, *names: str, corpus: str = PAPERS["classification"]) -> str:
+        """The line under a table: the data sets that its numbers come from, and the training.
+
+        corpus: the kind of classification set that the papers' numbers in the table are of.
+        """
+        papers = PAPERS | {"classification": corpus}
+        data = " ".join(f"{self._title(name)}: {self.datasets[name].line(papers.get(name))}." for name in names)
         return f"<sub>{data} {self.training}</sub>"
 
     def _title(self, name: str) -> str:

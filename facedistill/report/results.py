@@ -112,8 +112,8 @@ def _number(document: Any, path: tuple[str, ...], file: Path, stage: str) -> flo
 
 
 class Paper:
-    """The numbers that the papers print: the main one on CASIA-WebFace, CelebA and LFW, the poster on
-    CASIA-WebFace, LFW and photographs of its own. In percent, but the cost: milliseconds, MB
+    """The numbers that the papers print: the main one on CASIA-WebFace, CelebA and LFW, half of its table 2 on
+    MS-Celeb-1M, the poster on CASIA-WebFace, LFW and photographs of its own. In percent, but the cost: milliseconds, MB
     and millions of multiply-adds."""
 
     def __init__(self) -> None:

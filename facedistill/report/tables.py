@@ -35,7 +35,7 @@ def table1(results: Results, paper: Paper, student: Student) -> list[str]:
         return paper.get("table1", key) if student.divisor == 8 else None
 
     label = student.label
-    teacher = cell(results["teacher", "classification", "top1"], paper.get("table2", "top1", "teacher"))
+    teacher = cell(results["teacher", "classification", "top1"], paper.get("table2", "casia", "top1", "teacher"))
     return [
         table(
             [f"{label} with different targets", "Hidden", "Logits", "Soft"],
@@ -53,11 +53,11 @@ def table1(results: Results, paper: Paper, student: Student) -> list[str]:
     ]
 
 
-def table2(results: Results, paper: Paper) -> list[str]:
-    """Top-1, and accuracy on each set of pairs, of every student."""
+def table2(results: Results, paper: Paper, corpus: str) -> list[str]:
+    """Top-1, and accuracy on each set of pairs, of every student. corpus: the half of the paper's, casia or msceleb."""
 
     def entry(metric: str, address: tuple[str, ...], *place: str) -> str:
-        printed = paper.get("table2", metric, *place)
+        printed = paper.get("table2", corpus, metric, *place)
         if metric == "top1":
             return cell(results[*address, "top1"], printed)
         accuracy, error = (results[*address, "pairs", metric, key] for key in ("accuracy", "standard_error"))

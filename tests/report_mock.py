@@ -17,7 +17,7 @@ from facedistill.data.shards import Crop, ShardWriter, write_index
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.learning.losses.recipe import PsiName
 from facedistill.params import read
-from facedistill.paths import CROPS, EVALUATION, METRICS
+from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS
 from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report
 from facedistill.report.provenance import Provenance
@@ -78,6 +78,7 @@ PARAMS: dict[str, Any] = {
 PARAMETERS = {"teacher": 23_508_038, "resnet50-2": 5_892_646, "resnet50-4": 1_480_982, "resnet50-8": 374_158}
 PARAMETERS |= {"conv5": 6_500_000, "resnet43_thin": 12_500_000}
 COST = {"megabytes": 1.5, "multiply_adds": 25.0, "milliseconds": 4.25}
+PREPARED = {"identities_left_out": 0, "photographs_left_out": 0, "left_out": []}
 NEGATIVES = {"all": 50_000, "frontal": 12_000, "pose": 13_000, "lighting": 6_000}
 PEOPLE, EACH, SIZE = 6, 8, 24
 
@@ -90,6 +91,8 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
     layout = Layout.read(root / "params.yaml")
     for name in params["datasets"]:
         write_crops(root / CROPS / name, rng)
+        write_json(root / CROPS / name / "report.json", {"left_out": []})
+        write_json(root / MANIFESTS / name / "report.json", PREPARED)
     for name in layout.pairs:
         pq.write_table(pa.table({"same": [True, False] * 30}), root / CROPS / name / "pairs.parquet")
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from report_mock import PARAMS, edit, mock, mock_plots, results, section, tables, write_json
+from report_mock import PARAMS, PREPARED, edit, mock, mock_plots, results, section, tables, write_json
 
-from facedistill.paths import METRICS
+from facedistill.paths import CROPS, MANIFESTS, METRICS
 from facedistill.report.render import render
 from facedistill.report.results import MissingResultError
 
@@ -156,3 +156,20 @@ class TestProvenance:
         assert "(88.61)" in section(text, "Table 1")
         assert "MS-Celeb-1M, 6 people" in section(text, "Table 1")
         assert "not CASIA-WebFace" in section(text, "Table 1")
+
+    def test_says_what_was_left_out_and_what_was_lost(self, tmp_path: Path) -> None:
+        listed = {"source": {"kind": "casia"}, "leave_out": "data/leave_out/casia_lfw.txt"}
+        repository(tmp_path, ALONE | {"datasets": ALONE["datasets"] | {"classification": listed}})
+        assert "by data/leave_out/casia_lfw.txt" in tables(tmp_path)
+        prepared = PREPARED | {"identities_left_out": 3, "photographs_left_out": 1045, "left_out": [{}] * 2}
+        write_json(tmp_path / MANIFESTS / "classification/report.json", prepared)
+        write_json(tmp_path / CROPS / "classification/report.json", {"left_out": [{}] * 5})
+        text = tables(tmp_path)
+        assert (
+            "Left out of `classification`: 3 people with 1,045 photographs, by data/leave_out/casia_lfw.txt; " in text
+        )
+        assert "7 bad records" in text
+        assert "Left out of `lfw`" not in text
+        (tmp_path / MANIFESTS / "lfw/report.json").unlink()
+        with pytest.raises(MissingResultError, match=r"lfw/report\.json: no such file; run `dvc repro prepare@lfw`"):
+            tables(tmp_path)

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from facedistill.data.shards import Crops
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, load, params, read
-from facedistill.paths import CROPS
+from facedistill.paths import CROPS, MANIFESTS
+from facedistill.report.results import read_json
 
 KINDS = {
     "synthetic": "synthetic faces",
@@ -42,7 +43,11 @@ class Heading:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as it was trained and tested on. size: side of a crop in pixels. pairs: 0 for none."""
+    """A data set as it was trained and tested on. size: side of a crop in pixels. pairs: 0 for none.
+
+    leave_out: the list of identities to leave out, None for none; people_left_out, photographs_left_out: what it took.
+    bad: records that could not be used.
+    """
 
     name: str
     kind: str
@@ -51,15 +56,21 @@ class Dataset:
     test: int
     pairs: int
     size: int
+    leave_out: str | None
+    people_left_out: int
+    photographs_left_out: int
+    bad: int
 
     @classmethod
     def read(cls, name: str, params: Mapping[str, Any], pairs: bool, root: Path) -> Dataset:
-        """From its section of the parameter file and its crops below `root`.
+        """From its section of the parameter file and what `prepare` and `align_crop` left below `root`.
 
-        Raises DataError where that is not there.
+        Raises DataError or MissingResultError where that is not there.
         """
         folder = root / CROPS / name
         train, test = Crops(folder, "train"), Crops(folder, "test")
+        prepared = read_json(root / MANIFESTS / name / "report.json", f"prepare@{name}")
+        cropped = read_json(folder / "report.json", f"align_crop@{name}")
         return cls(
             name=name,
             kind=params["source"]["kind"],
@@ -68,6 +79,10 @@ class Dataset:
             test=len(test),
             pairs=pq.read_metadata(folder / "pairs.parquet").num_rows if pairs else 0,
             size=test.size,
+            leave_out=params.get("leave_out"),
+            people_left_out=prepared["identities_left_out"],
+            photographs_left_out=prepared["photographs_left_out"],
+            bad=len(prepared["left_out"]) + len(cropped["left_out"]),
         )
 
     def line(self, paper: str | None) -> str:
@@ -78,6 +93,17 @@ class Dataset:
             photographs = f"{self.people:,} people, {self.train:,} training and {self.test:,} test photographs"
         warning = f"; not {KINDS[paper]}" if paper and self.kind not in (paper, *FORMS) else ""
         return f"{KINDS[self.kind]}, {photographs}, crops of {self.size} px{warning}"
+
+    @property
+    def losses(self) -> str:
+        """In words, what was left out of it; empty where nothing was, nor was asked for."""
+        people, photographs = f"{self.people_left_out:,} people", f"{self.photographs_left_out:,} photographs"
+        words = [f"{people} with {photographs}, by {self.leave_out}"] if self.leave_out else []
+        if self.bad:
+            words.append(
+                f"{self.bad:,} bad records, each named in data/manifests or data/crops/{self.name}/report.json"
+            )
+        return f"Left out of `{self.name}`: {'; '.join(words)}." if words else ""
 
 
 @dataclass(frozen=True)
@@ -91,7 +117,7 @@ class Provenance:
 
     @classmethod
     def read(cls, layout: Layout, root: Path = Path()) -> Provenance:
-        """From the parameter file and the crops of a repository."""
+        """From the parameter file, the manifests and the crops of a repository."""
         values = read(root / PARAMS_FILE)
         datasets = {
             name: Dataset.read(name, section, name in layout.pairs, root)

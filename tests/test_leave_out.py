@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from packed_faces import python2_pickle
 from photographs import GOOD
 
 from facedistill.data.dataset import DatasetParams
@@ -27,7 +28,7 @@ def prepared(root: Path, left_out: str | None, **source: Any) -> dict[str, Any]:
     if left_out is not None:
         (root / "list.txt").write_bytes(left_out.encode())
     values = {
-        "source": {"kind": "folder", "root": str(root / "faces")} | source,
+        "source": source if "file" in source else {"kind": "folder", "root": str(root / "faces")} | source,
         "split": None if source else {"by": "image", "test": 0.25},
         "crop": {"method": "centre", "size": 32},
         "leave_out": None if left_out is None else str(root / "list.txt"),
@@ -86,6 +87,14 @@ def test_a_pair_that_needs_someone_on_the_list_stops_the_stage(tmp_path: Path) -
     (tmp_path / "pairs.txt").write_text("1\t1\namy\t1\t2\namy\t1\tZoë\t1\n")
     with pytest.raises(DataError, match=r"Zoë_0001\.jpg: a pair needs this photograph.*list\.txt"):
         prepared(tmp_path, "Zoë\n", kind="lfw", pairs=str(tmp_path / "pairs.txt"))
+
+
+def test_nobody_can_be_left_out_of_a_set_whose_people_are_unknown(tmp_path: Path) -> None:
+    (tmp_path / "lfw.bin").write_bytes(python2_pickle([GOOD["plain"]] * 20, [True] * 10, 2))
+    with pytest.raises(
+        DataError, match=r"list\.txt: nobody knows who is in this set; set datasets\.m\.leave_out to null"
+    ):
+        prepared(tmp_path, "Zoë\n", kind="bin", file=str(tmp_path / "lfw.bin"))
 
 
 def test_the_committed_list_names_the_people_of_casia_who_are_in_lfw() -> None:

@@ -54,6 +54,10 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     notes += [Problem(str(dataset.leave_out), i, "not in this set") for i, count in left_out.items() if not count]
     if counts["identities"] == 1:
         notes.append(Problem(manifest.FILE, table["identity"][0].as_py(), "the only identity: nobody to tell it from"))
+    if left_out and len(table) and not counts["identities"]:
+        raise DataError(
+            f"{dataset.leave_out}: nobody knows who is in this set; set datasets.{out.name}.leave_out to null"
+        )
     if left_out.total() and not len(table):
         raise DataError(f"{dataset.leave_out}: leaves out every photograph, {left_out.total()} of them")
     report(out / "report.json", counts, problems, len(table), dataset.bad_share, notes)

@@ -56,7 +56,7 @@ def headings(text: str) -> list[str]:
 @pytest.fixture(scope="module")
 def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole grid, LFW as photographs, and two sets in .bin files beside it."""
-    sets = {name: {"source": {"kind": "bin"}} for name in ("agedb_30", "ours_2026")}
+    sets = {name: {"source": {"kind": "bin"}} for name in ("agedb_30", "pose")}
     params = PARAMS | {
         "datasets": PARAMS["datasets"] | sets,
         "evaluation": {"pairs": ["lfw", *sets], "far": 0.001},
@@ -67,18 +67,18 @@ def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class TestSeveralSets:
     def test_each_is_a_column_and_the_papers_numbers_stand_beside_lfw_alone(self, several: Path) -> None:
         r, text = results(several), tables(several)
-        assert "top-1 and LFW, AgeDB-30, ours_2026 accuracy" in text
+        assert "top-1 and LFW, AgeDB-30, pose accuracy" in text
         table2 = section(text, "Table 2")
         accuracy = r["classification", "resnet50-8", "ours", "pairs", "agedb_30", "accuracy"]
         assert accuracy < r["classification", "resnet50-8", "ours", "pairs", "lfw", "accuracy"]
-        lfw, agedb, ours = (table2.split(f"| {title} | Teacher")[1] for title in ("LFW", "AgeDB-30", "ours_2026"))
+        lfw, agedb, ours = (table2.split(f"| {title} | Teacher")[1] for title in ("LFW", "AgeDB-30", "pose"))
         assert "(96.18)" in next(line for line in lfw.splitlines() if line.startswith("| Ours"))
         assert f"{accuracy:.2f} ± 0.61 (–) |" in next(line for line in agedb.splitlines() if line.startswith("| Ours"))
         assert "(96.18)" not in agedb + ours
         for title, header in (
-            ("Table 6", "| LFW | AgeDB-30 | ours_2026 | TPR, frontal |"),
-            ("Table 10", "| Top-1 | LFW | AgeDB-30 | ours_2026 | TPR | Rank-1, own gallery |"),
-            ("All recipes", "| Top-1 | LFW | AgeDB-30 | ours_2026 | TPR | Cross-model |"),
+            ("Table 6", "| LFW | AgeDB-30 | pose | TPR, frontal |"),
+            ("Table 10", "| Top-1 | LFW | AgeDB-30 | pose | TPR | Rank-1, own gallery |"),
+            ("All recipes", "| Top-1 | LFW | AgeDB-30 | pose | TPR | Cross-model |"),
         ):
             assert header in section(text, title)
         assert "TPR at FAR 0.1 % among unseen people, those of LFW: " in section(text, "Table 6")

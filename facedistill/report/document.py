@@ -35,7 +35,7 @@ def report(results: Results, paper: Paper, provenance: Provenance, budget: Budge
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
-    blocks += [LEGEND, *filter(None, (dataset.losses for dataset in provenance.datasets.values()))]
+    blocks += [LEGEND, *filter(None, (dataset.lost for dataset in provenance.datasets.values()))]
     if layout.tables["table1"]:
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:

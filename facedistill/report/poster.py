@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from facedistill.grid import SETS
 from facedistill.report.leads import teacher_sentence
 from facedistill.report.markdown import cell, number, spread, table
 from facedistill.report.results import Paper, Results
@@ -129,7 +130,8 @@ def _row(results: Results, address: Sequence[str], paper: Paper, printed: Sequen
     row = []
     for name in results.layout.pairs:
         ours = spread(*(results[*address, "pairs", name, key] for key in ("accuracy", "fold_std")))
-        accuracy, deviation = (paper.get(*printed, key) for key in (name, "fold_std"))
+        # A user's own set may be called pose, as a column of the poster's is.
+        accuracy, deviation = (paper.get(*printed, key) for key in (name, "fold_std")) if name in SETS else (None, None)
         theirs = "–" if accuracy is None or deviation is None else spread(accuracy, deviation)
         row.append(f"{ours} ({theirs})")
     return row + [cell(results[*address, "tpr", s], paper.get(*printed, s)) for s in _subsets(results)]

@@ -95,7 +95,7 @@ class Dataset:
         return f"{KINDS[self.kind]}, {photographs}, crops of {self.size} px{warning}"
 
     @property
-    def losses(self) -> str:
+    def lost(self) -> str:
         """In words, what was left out of it; empty where nothing was, nor was asked for."""
         people, photographs = f"{self.people_left_out:,} people", f"{self.photographs_left_out:,} photographs"
         words = [f"{people} with {photographs}, by {self.leave_out}"] if self.leave_out else []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 
@@ -18,3 +20,21 @@ def sha256(file: Path) -> str:
     """The hex digest of a file."""
     with file.open("rb") as data:
         return hashlib.file_digest(data, "sha256").hexdigest()
+
+
+def write_whole(file: Path, data: bytes) -> None:
+    """`data` as a file that, whatever happens meanwhile, is there whole or not at all. Its folder must be there."""
+    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
+        try:
+            part.write(data)
+            part.flush()
+            os.fsync(part.fileno())
+        except BaseException:
+            Path(part.name).unlink()
+            raise
+    Path(part.name).replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -9,3 +9,5 @@ CROPS = Path("data/crops")
 MODELS = Path("models")
 METRICS = Path("reports/metrics")
 EVALUATION = Path("reports/evaluation")
+CHECKPOINTS = Path(".checkpoints")
+"""A folder for each stage that runs: its lock, and the snapshots that it goes on from."""

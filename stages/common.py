@@ -2,24 +2,54 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock, Timeout
+
 from facedistill.params import load
+from facedistill.paths import CHECKPOINTS
 
 if TYPE_CHECKING:
     from facedistill.learning.cell import Plan
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; an error meant for its user is printed without a traceback, and the stage fails."""
+    """Run a stage; an error meant for its user is printed without a traceback, and the stage fails.
+
+    No second process of the same stage runs beside it. Its snapshots go once it has ended well.
+    """
+    parent, folder = os.getppid(), workspace()
+    folder.mkdir(parents=True, exist_ok=True)
+    holder = folder / "process"
     try:
-        main()
+        with FileLock(folder / "lock", timeout=0):
+            holder.write_text(str(os.getpid()), encoding="utf-8")
+            main()
+            # Where dvc was killed meanwhile, it will run the stage again: then that takes seconds.
+            if os.getppid() == parent:
+                shutil.rmtree(folder)
+    except Timeout:
+        pid = holder.read_text(encoding="utf-8") if holder.exists() else "unknown"
+        sys.exit(
+            f"this stage runs already, as process {pid}, left perhaps by a dvc that was stopped; wait until it "
+            f"ends, or stop it (kill {pid}), then run this again: it goes on from the last snapshot"
+        )
     except (ValueError, OSError, RuntimeError) as error:
         if type(error).__module__.startswith("facedistill"):
             sys.exit(f"{type(error).__name__}: {error}")
         raise
+
+
+def workspace() -> Path:
+    """The folder of this stage's lock and snapshots, by its command line."""
+    words = [Path(sys.argv[0]).stem, *(argument.removeprefix("--") for argument in sys.argv[1:])]
+    return CHECKPOINTS / re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
 def training_params(plans: Sequence[Plan], rates: str = "rates") -> dict[str, Any]:
@@ -31,6 +61,7 @@ def training_params(plans: Sequence[Plan], rates: str = "rates") -> dict[str, An
     from facedistill.learning.cell import TrainingParams
     from facedistill.learning.loop import OptimisationParams
     from facedistill.learning.losses.equation5 import EquationParams
+    from facedistill.learning.snapshots import SnapshotParams
 
     return {
         "plans": plans,
@@ -38,5 +69,7 @@ def training_params(plans: Sequence[Plan], rates: str = "rates") -> dict[str, An
         "equation": load(EquationParams, "equation"),
         "training": load(TrainingParams, "training"),
         "loader": load(LoaderParams, "loader"),
+        "snapshots": load(SnapshotParams, "snapshots"),
+        "workspace": workspace(),
         "seed": load(int, "seed"),
     }

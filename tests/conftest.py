@@ -35,3 +35,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def copy(trained: Path, tmp_path: Path) -> Path:
     """The same, to be changed."""
     return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The top of a repository in which coloured squares, the set `faces`, are ready to train on."""
+    from squares import draw
+
+    (tmp_path / "data/crops/faces").mkdir(parents=True)
+    draw(tmp_path / "data/crops/faces")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -48,25 +48,29 @@ class Batch(NamedTuple):
 
 
 class ShuffledBatches(Sampler[list[tuple[int, int]]]):
-    """Every row once an epoch, in an order drawn from (seed, epoch); an incomplete last batch is left out."""
+    """Every row once an epoch, in an order drawn from (seed, epoch); an incomplete last batch is left out.
+
+    skip: batches of the epoch that are passed over.
+    """
 
     def __init__(self, rows: int, batch: int, seed: int) -> None:
-        self.rows, self.batch, self.seed, self.epoch = rows, min(batch, rows), seed, 0
+        self.rows, self.batch, self.seed, self.epoch, self.skip = rows, min(batch, rows), seed, 0, 0
 
     def __len__(self) -> int:
         return self.rows // self.batch
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.rows)
-        for i in range(len(self)):
+        for i in range(self.skip, len(self)):
             yield [(self.epoch, int(row)) for row in order[i * self.batch : (i + 1) * self.batch]]
 
 
 class IdentityBatches(Sampler[list[tuple[int, int]]]):
     """P identities x Q photographs: every photograph about once an epoch, in groups of Q of one identity.
 
-    The last group of an identity is filled up with photographs of it that are already in other groups. Raises
-    ValueError where fewer than two identities have two photographs: such a set has no triplets.
+    The last group of an identity is filled up with photographs of it that are already in other groups. skip: batches of
+    the epoch that are passed over. Raises ValueError where fewer than two identities have two photographs: such a set
+    has no triplets.
     """
 
     def __init__(self, labels: NDArray[np.int32], batch: int, per_identity: int, seed: int) -> None:
@@ -75,7 +79,7 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
         self.members = [m for m in members if len(m) >= 2]
         if len(self.members) < 2:
             raise ValueError("the triplet loss needs two identities with two photographs each")
-        self.per_identity, self.seed, self.epoch = per_identity, seed, 0
+        self.per_identity, self.seed, self.epoch, self.skip = per_identity, seed, 0, 0
         groups = sum(-(-len(m) // per_identity) for m in self.members)
         self.groups_per_batch = min(batch // per_identity, groups)
         self.batch = self.groups_per_batch * per_identity
@@ -92,7 +96,7 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
             padded = np.resize(shuffled, -(-len(shuffled) // self.per_identity) * self.per_identity)
             groups.append(padded.reshape(-1, self.per_identity))
         shuffled_groups = rng.permutation(np.concatenate(groups))
-        for i in range(self.batches):
+        for i in range(self.skip, self.batches):
             chosen = shuffled_groups[i * self.groups_per_batch : (i + 1) * self.groups_per_batch]
             yield [(self.epoch, int(row)) for row in chosen.ravel()]
 
@@ -130,7 +134,7 @@ class TrainingCrops(Dataset[Batch]):
         return len(self.crops)
 
     def batches(self, sampler: Sampler[list[tuple[int, int]]], workers: int) -> DataLoader[Batch]:
-        """The loader over one epoch of `sampler`; set `sampler.epoch` before each."""
+        """The loader over one epoch of `sampler`; set `sampler.epoch` and `skip` before each."""
         workers = 0 if self.cache is not None else workers
         return DataLoader(
             self,

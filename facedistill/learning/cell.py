@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -19,11 +19,14 @@ from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
-from facedistill.learning.device import Precision, choose_device
-from facedistill.learning.loop import OptimisationParams, Student, train
+from facedistill.learning.device import Precision, choose_device, place
+from facedistill.learning.loop import OptimisationParams, train
 from facedistill.learning.losses.equation5 import Equation5, EquationParams
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName, Recipe
+from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.snapshots import SnapshotParams, Snapshots
+from facedistill.learning.student import Student
 from facedistill.learning.teachers import Teachers, inherit_classifier
 from facedistill.params import params
 from facedistill.paths import CROPS
@@ -88,13 +91,16 @@ def train_cells(
     optimisation: OptimisationParams,
     training: TrainingParams,
     loader: LoaderParams,
+    snapshots: SnapshotParams,
+    workspace: Path,
     seed: int,
     soft_teacher: Path | None = None,
     hidden_teacher: Path | None = None,
 ) -> None:
     """Train one network by each plan, on the same batches, and save each with its loss curves.
 
-    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a cell becomes does not depend on the others.
+    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a cell becomes does not depend on the others. A run that
+    was stopped goes on from its last snapshot in `workspace`.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list, and
     DataError where alignment has crops without landmarks.
@@ -110,6 +116,22 @@ def train_cells(
         sampler = ShuffledBatches(len(crops), task.batch, seed)
     batches = data.batches(sampler, loader.workers)
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
+    data_card = {"dataset": task.dataset, "photographs": len(crops), "sha256": sha256(crops.folder / INDEX)}
+    records: list[dict[str, Any]] = [
+        {
+            "model": str(plan.model),
+            "task": asdict(task),
+            "recipe": asdict(plan.recipe),
+            "equation": asdict(equation),
+            "optimisation": asdict(optimisation),
+            "seed": seed,
+            "data": data_card,
+        }
+        for plan in plans
+    ]
+    sources = [source and checkpoint.read_card(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
+    sources += [plan.start and checkpoint.read_card(plan.start)["sha256"] for plan in plans]
+    kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources], snapshots)
 
     with ExitStack() as logs:
         students = []
@@ -126,22 +148,17 @@ def train_cells(
             if plan.recipe.classifier == "teacher":
                 inherit_classifier(student, soft_teacher)
             loss = Equation5(plan.recipe, equation, student, teachers.hidden)
+            place(student, device).train()
+            loss.to(device).train()
+            optimiser = Nesterov(
+                [*student.parameters(), *loss.parameters()], optimisation.momentum, optimisation.weight_decay
+            )
             curves = logs.enter_context(Curves(plan.model / "curves", training.log_every))
-            students.append(Student(str(plan.model), student, loss, curves))
-        means = train(students, teachers, sampler, batches, optimisation, device, training.precision)
+            students.append(Student(str(plan.model), student, loss, optimiser, curves))
+        train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
 
-    for plan, trained, last_epoch in zip(plans, students, means, strict=True):
-        record = {
-            "model": str(plan.model),
-            "task": asdict(task),
-            "recipe": asdict(plan.recipe),
-            "equation": asdict(equation),
-            "optimisation": asdict(optimisation),
-            "seed": seed,
-            "data": {"dataset": task.dataset, "photographs": len(crops), "sha256": sha256(crops.folder / INDEX)},
-            "last_epoch": last_epoch,
-        }
-        checkpoint.save(plan.model, trained.network, record)
+    for plan, trained, record in zip(plans, students, records, strict=True):
+        checkpoint.save(plan.model, trained.network, record | {"last_epoch": trained.means})
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:

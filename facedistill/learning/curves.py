@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,12 +12,13 @@ from typing import Any, Self
 class Curves:
     """`train/TERM` once an epoch, `step/TERM` at the first step and every `every`, in FOLDER/plots/metrics.
 
-    Without dvclive installed nothing is written, and a line on stderr says so.
+    rows: all that was logged. Without dvclive installed nothing is written, and a line on stderr says so.
     """
 
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every
         self.live: Any = None
+        self.rows: list[tuple[str, int, dict[str, float]]] = []
 
     def __enter__(self) -> Self:
         # dvclive takes pandas where it finds it, half a second of every stage, for plots that are not drawn here.
@@ -51,7 +52,13 @@ class Curves:
     def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
         self._log("train", epoch, values)
 
+    def replay(self, rows: Iterable[tuple[str, int, Mapping[str, float]]]) -> None:
+        """Log again what a run that was stopped had logged: its `rows`."""
+        for prefix, step, values in rows:
+            self._log(prefix, step, values)
+
     def _log(self, prefix: str, step: int, values: Mapping[str, float]) -> None:
+        self.rows.append((prefix, step, dict(values)))
         if self.live:
             self.live.step = step
             for name, value in values.items():

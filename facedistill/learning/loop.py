@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facedistill.learning.batches import Batch, IdentityBatches, ShuffledBatches
-from facedistill.learning.curves import Curves
-from facedistill.learning.device import Precision, autocast, place
-from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.nesterov import Nesterov
-from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.device import Precision, autocast
+from facedistill.learning.snapshots import Snapshots
+from facedistill.learning.student import Student
 from facedistill.learning.teachers import Teachers
 from facedistill.params import params
 
@@ -53,17 +49,6 @@ class DivergedError(RuntimeError):
     """A loss that is no longer a number."""
 
 
-@dataclass
-class Student:
-    """A network in training, with its own loss and log. totals: sums of its loss terms over the epoch so far."""
-
-    name: str
-    network: FaceNetwork
-    equation: Equation5
-    curves: Curves
-    totals: dict[str, Tensor] = field(default_factory=dict)
-
-
 def train(
     students: Sequence[Student],
     teachers: Teachers,
@@ -72,25 +57,20 @@ def train(
     optimisation: OptimisationParams,
     device: torch.device,
     precision: Precision,
-) -> list[dict[str, float]]:
-    """Train the networks, in place, each by its own loss; the means of each one's loss terms in the last epoch.
+    snapshots: Snapshots,
+) -> None:
+    """Train the networks, in place, each by its own loss, and go on from the last of `snapshots` where there is one.
 
     Students of the same batches share what their teachers say of them: a student's steps are those that it would take
     alone, bit for bit. Raises DivergedError where a term is infinite or NaN.
     """
-    weights = []
-    for student in students:
-        place(student.network, device).train()
-        student.equation.to(device).train()
-        weights.append([*student.network.parameters(), *student.equation.parameters()])
-    optimisers = [Nesterov(own, optimisation.momentum, optimisation.weight_decay) for own in weights]
-    steps, step = optimisation.epochs * len(loader), 0
-    bar = tqdm(total=steps * sampler.batch, unit=" crops", unit_scale=True, disable=None)
+    epoch_steps = len(loader)
+    steps, step = optimisation.epochs * epoch_steps, snapshots.restore(students)
+    bar = tqdm(total=steps * sampler.batch, initial=step * sampler.batch, unit=" crops", unit_scale=True, disable=None)
     waited, began = 0.0, time.perf_counter()
-    means: list[dict[str, float]] = []
 
-    for epoch in range(optimisation.epochs):
-        sampler.epoch = epoch
+    for epoch in range(step // epoch_steps, optimisation.epochs):
+        sampler.epoch, sampler.skip = epoch, step % epoch_steps
         asked = time.perf_counter()
         for batch in loader:
             batch = batch.to(device)
@@ -100,34 +80,37 @@ def train(
 
             with autocast(device, precision):
                 targets = teachers(batch.images)
-            for student, own, optimiser in zip(students, weights, optimisers, strict=True):
+            for student in students:
                 with autocast(device, precision):
                     outputs = student.network(batch.images)
                 terms = student.equation(outputs, batch.labels, batch.landmarks, targets)
-                optimiser.zero_grad()
+                student.optimiser.zero_grad()
                 terms["loss"].backward()
                 if optimisation.clip_norm:
-                    torch.nn.utils.clip_grad_norm_(own, optimisation.clip_norm)
-                optimiser.step(rate)
+                    torch.nn.utils.clip_grad_norm_(student.optimiser.weights, optimisation.clip_norm)
+                student.optimiser.step(rate)
 
                 # Sums stay on the device: reading one would wait for the step to end.
                 for name, term in terms.items():
                     student.totals[name] = student.totals.get(name, 0) + term.detach()
                 if student.curves.wants(step):
                     student.curves.step(step, {name: term.item() for name, term in terms.items()})
+            if snapshots.due() and step % epoch_steps:
+                snapshots.save(step, students)
             bar.update(len(batch.labels))
             asked = time.perf_counter()
 
         where = f"epoch {epoch + 1} of {optimisation.epochs}, by step {step}"
-        means = [_means(student, len(loader), where) for student in students]
-        for student, mean in zip(students, means, strict=True):
-            student.curves.epoch(epoch + 1, mean | {"learning_rate": rate})
+        for student in students:
+            student.means = _means(student, epoch_steps, where)
+            student.curves.epoch(epoch + 1, student.means | {"learning_rate": rate})
+        if snapshots.due(epoch + 1) or step == steps:
+            snapshots.save(step, students)
         share = waited / (time.perf_counter() - began)
-        losses = ", ".join(f"{mean['loss']:.3f}" for mean in means)
+        losses = ", ".join(f"{student.means['loss']:.3f}" for student in students)
         bar.set_postfix_str(f"epoch {epoch + 1}/{optimisation.epochs}, loss {losses}, waiting for data {share:.0%}")
 
     bar.close()
-    return means
 
 
 def _means(student: Student, steps: int, where: str) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ class Nesterov:
     def __init__(self, weights: Iterable[Tensor], momentum: float, weight_decay: float) -> None:
         self.weights, self.momentum, self.weight_decay = list(weights), momentum, weight_decay
         self.buffers: list[Tensor] = []
+        self._all = self.weights
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -43,3 +44,17 @@ class Nesterov:
             maximize=False,
             is_first_step=first,
         )
+
+    def momenta(self) -> dict[str, Tensor]:
+        """The momentum of each weight that has one, by the weight's place among those given."""
+        place = {id(weight): str(i) for i, weight in enumerate(self._all)}
+        # Before the first step no weight has one.
+        return {place[id(weight)]: buffer for weight, buffer in zip(self.weights, self.buffers, strict=False)}
+
+    @torch.no_grad()
+    def restore(self, momenta: Mapping[str, Tensor]) -> None:
+        """Go on with these momenta, as of `momenta`; none: as before the first step."""
+        # In their order, in which the gradient's norm is summed up.
+        places = sorted(map(int, momenta))
+        self.weights = [self._all[place] for place in places] or self._all
+        self.buffers = [torch.zeros_like(self._all[place]).copy_(momenta[str(place)]) for place in places]

@@ -1,0 +1,112 @@
+"""Snapshots of a training run: a run that was stopped goes on from its last one, as if nothing had happened."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+import facedistill
+from facedistill.files import sha256, write_whole
+from facedistill.learning.student import Student
+from facedistill.params import params
+
+KEPT = 2
+"""The newest, and the one before in case the newest is damaged."""
+
+
+@params
+class SnapshotParams:
+    """A snapshot after every `epochs` epochs, and within an epoch once `minutes` have passed since the last one."""
+
+    epochs: Annotated[int, Field(ge=1)]
+    minutes: Annotated[float, Field(gt=0)]
+
+
+class Snapshots:
+    """The last states of a run, in `folder`: each a file STEP-SHA256.safetensors, which is there whole or not at all.
+
+    A run is what `key` says: JSON values of all that its result depends on. The code is part of it, so a changed
+    parameter or line never goes on with what another began.
+    """
+
+    def __init__(self, folder: Path, key: Any, params: SnapshotParams) -> None:
+        text = json.dumps([key, torch.__version__, _code()], sort_keys=True)
+        self.folder, self.params = folder / hashlib.sha256(text.encode()).hexdigest()[:16], params
+        self._last = time.monotonic()
+
+    def due(self, epoch: int | None = None) -> bool:
+        """Whether it is time for one: after an epoch (counted from 1), or within one."""
+        if epoch is not None:
+            return epoch % self.params.epochs == 0
+        return time.monotonic() - self._last > 60 * self.params.minutes
+
+    def save(self, step: int, students: Sequence[Student]) -> None:
+        """Keep the state after `step` steps; the oldest goes."""
+        tensors = {f"random.{name}": state for name, state in _random_states().items()}
+        for i, student in enumerate(students):
+            tensors |= {f"{i}.{name}": tensor for name, tensor in student.tensors().items()}
+        logs = json.dumps([student.log() for student in students])
+        data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"logs": logs})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_whole(self.folder / f"{step:09d}-{hashlib.sha256(data).hexdigest()}.safetensors", data)
+        for old in self._files()[KEPT:]:
+            old.unlink()
+        self._last = time.monotonic()
+
+    def restore(self, students: Sequence[Student]) -> int:
+        """Put the students, and the random state, where the last whole snapshot left them; its step, or 0 for none.
+
+        A damaged one is passed over with a warning.
+        """
+        for file in self._files():
+            step, digest = file.stem.split("-")
+            try:
+                if sha256(file) != digest:
+                    raise SafetensorError("its sha256 is not that of its name")
+                with safe_open(str(file), "pt") as opened:
+                    logs = json.loads(opened.metadata()["logs"])
+                    tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            except (OSError, SafetensorError) as error:
+                print(f"warning: {file}: damaged ({error}); going on from the one before", file=sys.stderr)
+                continue
+            for i, (student, log) in enumerate(zip(students, logs, strict=True)):
+                prefix = f"{i}."
+                own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+                student.restore(own, log)
+            _set_random_states({n.removeprefix("random."): t for n, t in tensors.items() if n.startswith("random.")})
+            return int(step)
+        return 0
+
+    def _files(self) -> list[Path]:
+        """The newest first."""
+        return sorted(self.folder.glob("*-*.safetensors"), reverse=True)
+
+
+def _random_states() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    return states | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def _set_random_states(states: dict[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(states["cuda"])
+
+
+def _code() -> str:
+    """A digest of the code that trains, and of that which its crops come through."""
+    root, digest = Path(facedistill.__file__).parent, hashlib.sha256()
+    for file in sorted(file for part in ("learning", "data") for file in (root / part).rglob("*.py")):
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

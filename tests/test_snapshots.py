@@ -1,0 +1,170 @@
+"""A training run that is stopped at any step, and goes on, becomes what an undisturbed one becomes, bit for bit."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from squares import SIDE, optimisation, run_together, weights
+
+from facedistill.learning import checkpoint
+from facedistill.learning.cell import TaskParams
+from facedistill.learning.losses.equation5 import Equation5
+from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.nesterov import Nesterov
+from facedistill.learning.networks import NetworkParams
+from facedistill.learning.snapshots import SnapshotParams
+
+EVERY_STEP = SnapshotParams(epochs=1, minutes=1e-9)
+FOLDER = Path(".checkpoints")
+EPOCH = 3
+"""Steps of an epoch: 48 squares in batches of 16."""
+
+
+class Stopped(BaseException):
+    pass
+
+
+@pytest.fixture
+def stop(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stop the run in the middle of a step, counted over all students from 1."""
+
+    def at(call: int | None) -> None:
+        calls, forward = 0, Equation5.forward
+
+        def counting(self: Equation5, *arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                raise Stopped
+            return forward(self, *arguments)
+
+        monkeypatch.setattr(Equation5, "__call__", counting)
+
+    return at
+
+
+def snapshots() -> list[Path]:
+    return sorted(FOLDER.glob("*/*.safetensors"))
+
+
+def teacher() -> dict[str, Path]:
+    run_together({"teacher/classification": Recipe(phi="softmax")}, network=NetworkParams("resnet50", divisor=16))
+    folder = Path("models/teacher/classification")
+    return {"soft_teacher": folder, "hidden_teacher": folder}
+
+
+def files(folder: str) -> dict[str, bytes]:
+    found = (file for file in (Path("models") / folder).rglob("*") if file.is_file())
+    return {str(file.relative_to(Path("models") / folder)): file.read_bytes() for file in found}
+
+
+RECIPES = {
+    "shuffled": {"soft": Recipe(phi="softmax", alpha=1), "hint": Recipe(phi="none", beta=1, psi="hint")},
+    "triplets": {"hidden": Recipe(phi="triplet", beta=1), "weighted": Recipe(phi="triplet_softmax", weighting=0.5)},
+}
+
+
+@pytest.mark.parametrize("kind", RECIPES)
+@pytest.mark.parametrize("call", [1, 2, 5, 2 * EPOCH, 2 * EPOCH + 1, 2 * EPOCH + 4])
+def test_a_stopped_run_becomes_the_same_files(workspace: Path, stop: Any, kind: str, call: int) -> None:
+    recipes, asked = RECIPES[kind], teacher()
+    run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked)
+    undisturbed = files("s")
+    for left in snapshots():
+        left.unlink()
+    stop(call)
+    with pytest.raises(Stopped):
+        run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked, snapshots=EVERY_STEP)
+    stop(None)
+    run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked, snapshots=EVERY_STEP)
+    assert files("s") == undisturbed
+
+
+def test_a_run_that_was_done_is_taken_as_it_is(workspace: Path, stop: Any) -> None:
+    run_together({"s/softmax": Recipe(phi="softmax")})
+    before = files("s")
+    stop(1)
+    run_together({"s/softmax": Recipe(phi="softmax")})
+    assert files("s") == before
+
+
+def test_dropout_goes_on_with_the_random_numbers_that_it_left(workspace: Path, stop: Any) -> None:
+    network = NetworkParams("squeezenet")
+    recipe = {"s/softmax": Recipe(phi="softmax")}
+    run_together(recipe, network=network)
+    undisturbed = files("s")
+    for left in snapshots():
+        left.unlink()
+    stop(3)
+    with pytest.raises(Stopped):
+        run_together(recipe, network=network, snapshots=EVERY_STEP)
+    torch.rand(5)
+    stop(None)
+    run_together(recipe, network=network, snapshots=EVERY_STEP)
+    assert files("s") == undisturbed
+
+
+def test_two_are_kept_and_a_damaged_one_falls_back_to_the_one_before(
+    workspace: Path, stop: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recipe = {"s/softmax": Recipe(phi="softmax")}
+    run_together(recipe)
+    undisturbed = files("s")
+    for left in snapshots():
+        left.unlink()
+    stop(6)
+    with pytest.raises(Stopped):
+        run_together(recipe, snapshots=EVERY_STEP)
+    assert [int(file.name.split("-")[0]) for file in snapshots()] == [4, 5]
+    newest = snapshots()[-1]
+    newest.write_bytes(newest.read_bytes()[:-1] + b"?")
+    stop(None)
+    run_together(recipe, snapshots=EVERY_STEP)
+    assert re.search(rf"{newest.name}: damaged \(.*sha256.*going on from the one before", capfd.readouterr().err)
+    assert files("s") == undisturbed
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 1},
+        {"optimisation": optimisation(learning_rate=0.02)},
+        {"network": NetworkParams("resnet50", divisor=16)},
+        {"task": TaskParams("softmax", "faces", SIDE, 8, 0)},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_changed_run_never_goes_on_with_what_another_began(workspace: Path, change: dict[str, Any]) -> None:
+    recipe = {"s/softmax": Recipe(phi="softmax")}
+    run_together(recipe, **change)
+    alone = files("s")
+    for left in snapshots():
+        left.unlink()
+    run_together(recipe)
+    run_together(recipe, **change)
+    assert files("s") == alone
+
+
+def test_other_starting_weights_are_another_run(workspace: Path) -> None:
+    recipe = {"s/ours": Recipe(phi="softmax", start="softmax")}
+    for seed in (0, 1):
+        run_together({"s/softmax": Recipe(phi="softmax")}, seed=seed)
+        run_together(recipe)
+        first = weights("s/ours") if not seed else first  # noqa: F821
+    assert not torch.equal(first["trunk.conv1.weight"], weights("s/ours")["trunk.conv1.weight"])
+    assert checkpoint.read_card(Path("models/s/ours"))["seed"] == 0
+
+
+def test_momenta_of_a_part_of_the_weights_come_back_to_their_own() -> None:
+    frozen, used = torch.ones(3, requires_grad=True), torch.ones(2, requires_grad=True)
+    first, second = (Nesterov([frozen, used], momentum=0.9, weight_decay=0.0) for _ in range(2))
+    assert first.momenta() == {}
+    used.sum().backward()
+    first.step(0.1)
+    second.restore(first.momenta())
+    assert second.weights[0] is used
+    assert torch.equal(second.buffers[0], first.buffers[0])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, SMALL, draw, optimisation, run, run_together, weights
 
 from facedistill.data.problems import DataError
@@ -16,10 +18,11 @@ from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches
 from facedistill.learning.cell import Plan, TaskParams, rounds
-from facedistill.learning.loop import DivergedError
+from facedistill.learning.divergence import DivergedError
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.snapshots import SnapshotParams
 from facedistill.params import ParamsError
 from facedistill.paths import MODELS
 
@@ -311,9 +314,17 @@ def test_damaged_or_missing_weights_are_refused(tmp_path: Path) -> None:
         checkpoint.load(tmp_path)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_names_its_terms(workspace: Path) -> None:
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_batch_and_the_last_good_weights(workspace: Path) -> None:
     del workspace
-    wild = optimisation(learning_rate=1e30, clip_norm=0)
-    with pytest.raises(DivergedError, match=r"epoch 1 of 2.*softmax"):
-        run("s/wild", Recipe(phi="softmax"), optimisation=wild)
+    recipe, wild = Recipe(phi="softmax"), optimisation(learning_rate=1e30, clip_norm=0)
+    with pytest.raises(DivergedError, match=r"epoch 1, step 2: softmax, loss no longer.*no snapshot yet") as error:
+        run("s/wild", recipe, optimisation=wild, snapshots=SnapshotParams(epochs=1, minutes=10))
     assert not Path("models/s/wild/model.safetensors").exists()
+    batch = load_file(re.findall(r"kept in (\S+\.safetensors)", str(error.value))[0])
+    crops = Crops(Path("data/crops/faces"), "train")
+    data = TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64)
+    seen = data.__getitems__(list(ShuffledBatches(len(crops), 16, 0))[1])
+    assert all(torch.equal(batch[name], part) for name, part in seen._asdict().items())
+
+    with pytest.raises(DivergedError, match=r"epoch 1, step 2.*last good weights in \S+/000000001-\w+\.safetensors"):
+        run("s/wild", recipe, optimisation=wild, snapshots=SnapshotParams(epochs=1, minutes=1e-9))

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from facedistill.learning.batches import Batch, IdentityBatches, ShuffledBatches
 from facedistill.learning.device import Precision, autocast
+from facedistill.learning.divergence import stop_if_diverged
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Student
 from facedistill.learning.teachers import Teachers
@@ -43,10 +44,6 @@ class OptimisationParams:
             return self.learning_rate
         done = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
         return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
-
-
-class DivergedError(RuntimeError):
-    """A loss that is no longer a number."""
 
 
 def train(
@@ -90,36 +87,23 @@ def train(
                     torch.nn.utils.clip_grad_norm_(student.optimiser.weights, optimisation.clip_norm)
                 student.optimiser.step(rate)
 
-                # Sums stay on the device: reading one would wait for the step to end.
-                for name, term in terms.items():
-                    student.totals[name] = student.totals.get(name, 0) + term.detach()
+                student.count(step, terms)
                 if student.curves.wants(step):
                     student.curves.step(step, {name: term.item() for name, term in terms.items()})
             if snapshots.due() and step % epoch_steps:
+                stop_if_diverged(students, sampler, loader, snapshots)
                 snapshots.save(step, students)
             bar.update(len(batch.labels))
             asked = time.perf_counter()
 
-        where = f"epoch {epoch + 1} of {optimisation.epochs}, by step {step}"
+        stop_if_diverged(students, sampler, loader, snapshots)
         for student in students:
-            student.means = _means(student, epoch_steps, where)
+            student.end_epoch(epoch_steps)
             student.curves.epoch(epoch + 1, student.means | {"learning_rate": rate})
-        if snapshots.due(epoch + 1) or step == steps:
+        if snapshots.due(epoch + 1):
             snapshots.save(step, students)
         share = waited / (time.perf_counter() - began)
         losses = ", ".join(f"{student.means['loss']:.3f}" for student in students)
         bar.set_postfix_str(f"epoch {epoch + 1}/{optimisation.epochs}, loss {losses}, waiting for data {share:.0%}")
 
     bar.close()
-
-
-def _means(student: Student, steps: int, where: str) -> dict[str, float]:
-    """The means of an epoch's loss terms; the totals start anew."""
-    means = {name: float(total) / steps for name, total in student.totals.items()}
-    student.totals.clear()
-    if bad := {name: value for name, value in means.items() if not math.isfinite(value)}:
-        raise DivergedError(
-            f"{student.name}: {where}: {bad} (all terms: {means}); "
-            "lower the learning rate, raise warmup_steps, set clip_norm, or take `reduction: mean`"
-        )
-    return means

@@ -88,6 +88,10 @@ class Snapshots:
             return int(step)
         return 0
 
+    def newest(self) -> Path | None:
+        """The file of the last one."""
+        return next(iter(self._files()), None)
+
     def _files(self) -> list[Path]:
         """The newest first."""
         return sorted(self.folder.glob("*-*.safetensors"), reverse=True)

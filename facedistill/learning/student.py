@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from facedistill.learning.curves import Curves
@@ -16,15 +17,37 @@ from facedistill.learning.networks import FaceNetwork
 
 @dataclass
 class Student:
-    """totals: sums of its loss terms over the epoch so far. means: those of the last whole epoch."""
+    """totals: (terms,) sums of its loss terms over the epoch so far. means: those of the last whole epoch."""
 
     name: str
     network: FaceNetwork
     equation: Equation5
     optimiser: Nesterov
     curves: Curves
-    totals: dict[str, Tensor] = field(default_factory=dict)
+    terms: tuple[str, ...] = ()
+    totals: Tensor | None = None
     means: dict[str, float] = field(default_factory=dict)
+    _first_bad: Tensor | None = None
+
+    def count(self, step: int, terms: Mapping[str, Tensor]) -> None:
+        """Add the loss terms of a step, from 1. Nothing is read from the device, to wait for no step."""
+        self.terms = tuple(terms)
+        values = torch.stack([term.detach().float() for term in terms.values()])
+        self.totals = values if self.totals is None else self.totals + values
+        noted = torch.cat([values.new_full((1,), step), values])
+        earlier = torch.zeros_like(noted) if self._first_bad is None else self._first_bad
+        self._first_bad = torch.where(values.isfinite().all() | (earlier[0] > 0), earlier, noted)
+
+    def first_bad(self) -> tuple[int, dict[str, float]] | None:
+        """The first step with a term that is infinite or NaN, and its terms."""
+        step, *values = self._first_bad.tolist() if self._first_bad is not None else (0,)
+        return (int(step), dict(zip(self.terms, values, strict=True))) if step else None
+
+    def end_epoch(self, steps: int) -> None:
+        """The means of the epoch's `steps` steps; the totals start anew."""
+        assert self.totals is not None
+        self.means = {name: total / steps for name, total in zip(self.terms, self.totals.tolist(), strict=True)}
+        self.totals = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Everything that its next steps depend on, by name."""
@@ -32,13 +55,13 @@ class Student:
             "network": self.network.state_dict(),
             "equation": self.equation.state_dict(),
             "momentum": self.optimiser.momenta(),
-            "total": self.totals,
+            "epoch": {} if self.totals is None else {"totals": self.totals},
         }
         return {f"{part}.{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
 
     def log(self) -> dict[str, Any]:
         """What it has logged, as JSON values."""
-        return {"means": self.means, "curves": self.curves.rows, "terms": list(self.totals)}
+        return {"means": self.means, "curves": self.curves.rows}
 
     def restore(self, tensors: Mapping[str, Tensor], log: Mapping[str, Any]) -> None:
         """Go back to where it gave these `tensors` and this `log`."""
@@ -49,8 +72,7 @@ class Student:
         self.network.load_state_dict(part("network"))
         self.equation.load_state_dict(part("equation"))
         self.optimiser.restore(part("momentum"))
-        device = next(self.network.parameters()).device
-        totals = part("total")
-        self.totals = {name: totals[name].to(device) for name in log["terms"]}
+        totals = part("epoch").get("totals")
+        self.totals = None if totals is None else totals.to(next(self.network.parameters()).device)
         self.means = dict(log["means"])
         self.curves.replay(log["curves"])

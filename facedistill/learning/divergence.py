@@ -1,0 +1,48 @@
+"""The end of a run whose loss is no longer a number, with what it takes to see why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from safetensors.torch import save_file
+from torch.utils.data import DataLoader
+
+from facedistill.learning.batches import Batch, IdentityBatches, ShuffledBatches
+from facedistill.learning.snapshots import Snapshots
+from facedistill.learning.student import Student
+
+BATCH = "diverged.safetensors"
+
+
+class DivergedError(RuntimeError):
+    """A loss term that is infinite or no number."""
+
+
+def stop_if_diverged(
+    students: Sequence[Student],
+    sampler: ShuffledBatches | IdentityBatches,
+    loader: DataLoader[Batch],
+    snapshots: Snapshots,
+) -> None:
+    """Raises DivergedError where a step since the last call had a term that is infinite or NaN.
+
+    It names the first such step, and the files that keep its batch and the last good weights.
+    """
+    for student in students:
+        found = student.first_bad()
+        if not found:
+            continue
+        step, terms = found
+        sampler.epoch, sampler.skip = divmod(step - 1, len(sampler))
+        # Crops depend on epoch and row alone: this is the batch as the network saw it.
+        batch: Batch = loader.dataset.__getitems__(next(iter(sampler)))  # type: ignore[attr-defined]
+        snapshots.folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: part.contiguous() for name, part in batch._asdict().items()}, snapshots.folder / BATCH)
+        good = snapshots.newest() or "no snapshot yet"
+        bad = [name for name, value in terms.items() if not math.isfinite(value)]
+        raise DivergedError(
+            f"{student.name}: epoch {sampler.epoch + 1}, step {step}: {', '.join(bad)} no longer a number (terms: "
+            f"{terms}); the batch is kept in {snapshots.folder / BATCH}, the last good weights in {good}; lower "
+            "the learning rate, raise warmup_steps, set clip_norm, or take `reduction: mean`"
+        )

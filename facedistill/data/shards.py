@@ -104,22 +104,28 @@ class ShardWriter:
 
 
 class Crops:
-    """One side of a folder of crops. Opening it reads no image; a pickled one opens the files anew.
+    """One side of a folder of crops. Opening it decodes no image; a pickled one opens the files anew.
 
     size: side of a crop in pixels. classes: the identity of each label.
-    Raises DataError where the folder is not what `align_crop` writes.
+    Raises DataError where the folder is not what `align_crop` wrote: disks and caches flip bits without a word.
     """
 
-    def __init__(self, folder: Path, side: Side) -> None:
+    def __init__(self, folder: Path, side: Side, verify: bool = True) -> None:
         self.folder, self.side = folder, side
         index = _index(folder)
         self.size: int = index["size"]
         self.classes: list[str] = index["classes"]
         self._batches = [_open(folder / shard["file"], shard["rows"]) for shard in index[side]]
+        for shard in index[side] if verify else ():
+            if sha256(folder / shard["file"]) != shard["sha256"]:
+                raise DataError(
+                    f"{folder / shard['file']}: damaged: its sha256 is not that of {INDEX}; remove the folder "
+                    f"{folder} and its copy in the DVC cache, then `dvc pull` or `dvc repro`"
+                )
         self._starts = list(accumulate((len(batch) for batch in self._batches), initial=0))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Crops, (self.folder, self.side)
+        return Crops, (self.folder, self.side, False)
 
     def __len__(self) -> int:
         return self._starts[-1]
@@ -192,14 +198,6 @@ class Crops:
 def write_index(folder: Path, size: int, classes: Sequence[str], shards: Mapping[Side, Any]) -> None:
     """The file that makes a folder of shards readable: crop size, class names, and what each shard holds."""
     write_json(folder / INDEX, {"size": size, "classes": list(classes), **shards})
-
-
-def verify(folder: Path) -> None:
-    """Raises DataError where a shard is not what was written: disks, caches and remotes flip bits without a word."""
-    index = _index(folder)
-    for shard in (shard for side in SIDES for shard in index[side]):
-        if sha256(folder / shard["file"]) != shard["sha256"]:
-            raise DataError(f"{folder / shard['file']}: its sha256 is not that of {INDEX}; run align_crop again")
 
 
 def _index(folder: Path) -> dict[str, Any]:

@@ -8,12 +8,14 @@ maps x, y of the first space to the second.
 from __future__ import annotations
 
 from math import ceil
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.data.dataset import CropParams
+if TYPE_CHECKING:  # training flips landmarks, and needs none of the readers that come with a data set's parameters
+    from facedistill.data.dataset import CropParams
 
 Matrix = NDArray[np.float64]
 Points = NDArray[np.float32]

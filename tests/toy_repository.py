@@ -60,8 +60,8 @@ def stages_run(output: str) -> set[str]:
     return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
 
 
-def reproduced(folder: Path, params: dict[str, Any]) -> Path:
-    """The repository in `folder`, made there, in which `dvc repro` has run once with these parameters."""
+def build(folder: Path, params: dict[str, Any]) -> Path:
+    """The repository in `folder`, made there, with these parameters."""
     for part in PARTS:
         (folder / part).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / part).is_dir():
@@ -72,6 +72,11 @@ def reproduced(folder: Path, params: dict[str, Any]) -> Path:
     for command in (["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@t"]):
         run(folder, "git", *command)
     commit(folder, "before")
-    dvc(folder, "repro")
+    return folder
+
+
+def reproduced(folder: Path, params: dict[str, Any]) -> Path:
+    """The same after one `dvc repro`."""
+    dvc(build(folder, params), "repro")
     commit(folder, "after")
     return folder

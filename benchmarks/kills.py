@@ -1,0 +1,154 @@
+"""The toy pipeline, killed at random moments until it is done, again and again: what is lost?
+
+    python -m benchmarks.kills [KILLS [SEED]]        # prints JSON; some twelve seconds a kill
+
+Each round begins with nothing, kills `dvc repro` after a random time by SIGKILL, SIGTERM or SIGINT, sent to the stage's
+process, to dvc, or to both and all their children, and starts it anew until it ends well. Then every output that DVC
+tracks must be, byte for byte, that of an undisturbed run; but for times that are measured, and what shows them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import yaml
+from tqdm import tqdm
+
+from tests.toy_repository import build, toy
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+TARGETS = ("stage", "dvc", "group")
+LONGEST = 25.0
+"""Seconds between two kills, at most."""
+
+LOG = "repro.log"
+TIMED = ("reports/metrics/cost.json", "reports/tables.md", "reports/plots")
+"""What milliseconds stand in."""
+
+
+def main() -> None:
+    kills, seed = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 200), (2, 0)))
+    rng = random.Random(seed)
+    with TemporaryDirectory() as folder:
+        repository = build(Path(folder) / "repository", toy())
+        began = time.perf_counter()
+        assert _repro(repository).wait() == 0
+        undisturbed, seconds = _outputs(repository), time.perf_counter() - began
+        done: Counter[str] = Counter()
+        stages: Counter[str] = Counter()
+        rounds, orphans, bar = 0, 0, tqdm(total=kills, unit=" kills", disable=None)
+        while done.total() < kills:
+            _forget(repository)
+            rounds += 1
+            while (found := _round(repository, rng)) is not None:
+                kind, stage, orphan = found
+                done[kind] += 1
+                stages[stage] += 1
+                orphans += orphan
+                bar.update()
+            if different := {out for out, md5 in _outputs(repository).items() if undisturbed.get(out) != md5}:
+                sys.exit(f"after {done.total()} kills, round {rounds}: other than undisturbed: {sorted(different)}")
+        bar.close()
+    result = {
+        "kills": done.total(),
+        "by_signal_and_target": dict(sorted(done.items())),
+        "by_stage": dict(stages.most_common()),
+        "orphans_waited_for": orphans,
+        "rounds": rounds,
+        "undisturbed_seconds": round(seconds),
+        "outputs_that_differ": 0,
+    }
+    print(json.dumps(result, indent=1))
+
+
+def _round(repository: Path, rng: random.Random) -> tuple[str, str, bool] | None:
+    """Start `dvc repro` and kill it: signal and target, the stage that ran, and whether one had to be waited for.
+
+    None where it ended well before. Any other end is an error, but for the orphan of an earlier kill: that is awaited.
+    """
+    waited = False
+    while True:
+        process = _repro(repository)
+        try:
+            process.wait(timeout=rng.uniform(0.5, LONGEST))
+        except subprocess.TimeoutExpired:
+            break
+        if process.returncode == 0:
+            return None
+        output = (repository / LOG).read_text()
+        orphan = re.search(r"runs already, as process (\d+)", output)
+        if not orphan:
+            sys.exit(f"dvc repro failed by itself:\n{output}")
+        waited = True
+        while Path(f"/proc/{orphan[1]}").exists():
+            time.sleep(0.2)
+    stage = _stage(process.pid)
+    number, target = rng.choice(SIGNALS), rng.choice(TARGETS)
+    if target == "group":
+        os.killpg(process.pid, number)
+    elif target == "stage" and stage:
+        os.kill(stage[0], number)
+    else:
+        target = "dvc"
+        process.send_signal(number)
+    try:
+        process.wait(timeout=120)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"{number.name} to {target}: still there after two minutes")
+    return f"{number.name} to {target}", stage[1] if stage else "between stages", waited
+
+
+def _repro(repository: Path) -> subprocess.Popen[str]:
+    """In a group of its own, whose number is the process's. An orphan may keep the log open."""
+    with (repository / LOG).open("w") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro"],
+            cwd=repository,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+
+def _stage(group: int) -> tuple[int, str] | None:
+    """Process and name of the stage that runs in the group."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            command = folder.joinpath("cmdline").read_bytes().split(b"\0")
+            same = int(folder.joinpath("stat").read_text().rpartition(")")[2].split()[2]) == group
+        except OSError:
+            continue
+        if same and b"-m" in command and (name := command[command.index(b"-m") + 1]).startswith(b"stages."):
+            return int(folder.name), name.decode().removeprefix("stages.")
+    return None
+
+
+def _outputs(repository: Path) -> dict[str, str]:
+    """The md5 of every output by its path, as dvc.lock has them."""
+    lock: dict[str, Any] = yaml.safe_load((repository / "dvc.lock").read_text())
+    outs = (out for stage in lock["stages"].values() for out in stage.get("outs", []))
+    return {out["path"]: out["md5"] for out in outs if out["path"] not in TIMED}
+
+
+def _forget(repository: Path) -> None:
+    """Leave nothing that a run could take in place of its own work."""
+    for name in ("dvc.lock", ".dvc/cache", ".dvc/tmp", "models", "data/crops", "data/manifests", "reports"):
+        path = repository / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main()

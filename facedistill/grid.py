@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,11 +92,12 @@ class Weights:
 
 @dataclass(frozen=True)
 class Student:
-    """A network of `students` in params.yaml."""
+    """A network of `students` in params.yaml. seed: of its training; the same network may be there with several."""
 
     name: str
     architecture: str
     divisor: int
+    seed: int
 
     @property
     def label(self) -> str:
@@ -104,7 +106,7 @@ class Student:
 
 @dataclass(frozen=True)
 class Layout:
-    """What the tables hold. students: every network. tables: the students of each table, by its section in params.yaml.
+    """What the tables hold. students: every one. members: those of each table, by its section in params.yaml.
 
     margins: the margin softmax losses, each with a teacher of its own, that the students of `proxyless` learn from.
     tasks: every task that has a teacher, classification first. pairs: the sets of verification pairs, by key.
@@ -112,11 +114,25 @@ class Layout:
     """
 
     students: tuple[Student, ...]
-    tables: Mapping[str, tuple[Student, ...]]
+    members: Mapping[str, tuple[Student, ...]]
     margins: tuple[Margin, ...]
     tasks: tuple[str, ...]
     pairs: tuple[str, ...]
     weights: Mapping[str, Weights]
+
+    @cached_property
+    def first(self) -> dict[str, Student]:
+        """By the name of each student, the first of the same network: it stands for all seeds in the tables."""
+        networks: dict[tuple[str, int], Student] = {}
+        return {s.name: networks.setdefault((s.architecture, s.divisor), s) for s in self.students}
+
+    @cached_property
+    def tables(self) -> dict[str, tuple[Student, ...]]:
+        """The rows of each table: its members, but of every network the first alone."""
+        return {
+            section: tuple(student for student in members if self.first[student.name] is student)
+            for section, members in self.members.items()
+        }
 
     @property
     def labels(self) -> dict[str, str]:
@@ -130,14 +146,15 @@ class Layout:
 
     def transfer(self, task: str) -> tuple[Student, ...]:
         """The students of a task of TRANSFER."""
-        return self.tables["alignment" if task == "alignment" else "verification"]
+        return self.tables[section(task)]
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> Layout:
         """From a parameter file. Raises ParamsError, also where a table lacks what it needs, and at what none needs."""
         values = read(path)
+        seed = load(int, "seed", path)
         known = {
-            name: Student(name, network["architecture"], network.get("divisor", 1))
+            name: Student(name, network["architecture"], network.get("divisor", 1), network.get("seed", seed))
             for name, network in check(dict[str, dict[str, Any]], values["students"], f"{path}: students").items()
         }
         if taken := known.keys() & {TEACHER, OWN}:
@@ -150,6 +167,7 @@ class Layout:
             return tuple(known[name] for name in names)
 
         tables = {section: students(section) for section in NEEDS}
+        _check_seeds(known.values(), tables, path)
         for section, needs in NEEDS.items():
             if needs and (missing := [s.name for s in tables[section] if s not in tables[needs]]):
                 raise ParamsError(f"{path}: {section}.students: {missing[0]!r} is not among {needs}.students")
@@ -166,12 +184,32 @@ class Layout:
         own = check(Weights, {key: values[key] for key in ("alpha", "beta")}, str(path))
         return cls(
             students=tuple(known.values()),
-            tables=tables,
+            members=tables,
             margins=margins,
             tasks=tasks,
             pairs=pairs,
             weights={name: targets[name] for name in TARGETS} | {OWN: own},
         )
+
+
+def _check_seeds(students: Iterable[Student], tables: Mapping[str, Sequence[Student]], path: Path) -> None:
+    """Raises ParamsError for two of one network and one seed, and where a table has a network without its first."""
+    first: dict[tuple[str, int], Student] = {}
+    seen: dict[tuple[str, int, int], str] = {}
+    for student in students:
+        network = (student.architecture, student.divisor)
+        if (twin := seen.setdefault((*network, student.seed), student.name)) != student.name:
+            raise ParamsError(
+                f"{path}: students: {twin!r} and {student.name!r} are one network with one seed, {student.seed}; give "
+                "each a `seed` of its own"
+            )
+        lead = first.setdefault(network, student)
+        for section, members in tables.items():
+            if student in members and lead not in members:
+                raise ParamsError(
+                    f"{path}: {section}.students: {student.name!r} is {lead.name!r} with another seed, and is never "
+                    "there without it: name that too"
+                )
 
 
 def _transfer_tasks(tables: Mapping[str, Sequence[Student]], path: Path) -> tuple[str, ...]:
@@ -244,6 +282,11 @@ class Cell:
         return f"evaluate_own@{self.student}" if self.run.startswith(f"{OWN}/") else f"evaluate@{self.run}"
 
 
+def section(task: str) -> str:
+    """Where params.yaml names the students of a task of TRANSFER."""
+    return "alignment" if task == "alignment" else "verification"
+
+
 def teacher(task: str) -> Path:
     """Folder of the teacher of a task."""
     return MODELS / TEACHER / task
@@ -257,18 +300,23 @@ def inits(task: str) -> dict[str, str]:
 def cells(layout: Layout) -> Iterator[Cell]:
     """Every student's cell, in the order of the tables."""
     for group, recipes in RECIPES.items():
-        for name in (student.name for student in layout.tables[group]):
+        for name in (student.name for student in layout.members[group]):
             for recipe in recipes:
                 yield Cell(("classification", name, recipe), name, (group, recipe), MODELS / name / recipe)
     for margin in layout.margins:
-        for name in (student.name for student in layout.tables["proxyless"]):
+        for name in (student.name for student in layout.members["proxyless"]):
             for recipe in MARGIN:
                 yield Cell((margin, name, recipe), name, (margin, recipe), MODELS / name / margin / recipe)
     for task in TRANSFER:
-        for name in (student.name for student in layout.transfer(task)):
+        for name in (student.name for student in layout.members[section(task)]):
             for init, start in inits(task).items():
                 for target in TARGETS:
                     model = MODELS / name / task / start / target
                     yield Cell((task, name, init, target), name, (task, init, target), model)
                 run = f"{OWN}/{name}"
                 yield Cell((task, name, init, OWN), run, (task, init), MODELS / run / task / start)
+
+
+def first_cells(layout: Layout) -> Iterator[Cell]:
+    """The cells of each network's first seed: those that plots show."""
+    return (cell for cell in cells(layout) if layout.first[cell.student].name == cell.student)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from facedistill.params import load
+from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import CHECKPOINTS
 
 if TYPE_CHECKING:
@@ -52,17 +52,21 @@ def workspace() -> Path:
     return CHECKPOINTS / re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
-def training_params(plans: Sequence[Plan], rates: str = "rates") -> dict[str, Any]:
+def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -> dict[str, Any]:
     """The keyword arguments of `train_cells` that every training stage has, for plans of one rate.
 
-    rates: the section of params.yaml that holds the optimisation of each rate.
+    network, rates: the sections of params.yaml that hold the network, with a seed of its own perhaps, and the
+    optimisation of each rate.
     """
     from facedistill.learning.batches import LoaderParams
     from facedistill.learning.cell import TrainingParams
     from facedistill.learning.loop import OptimisationParams
     from facedistill.learning.losses.equation5 import EquationParams
+    from facedistill.learning.networks import NetworkParams
     from facedistill.learning.snapshots import SnapshotParams
 
+    values = load(dict[str, Any], network)
+    seed = values.pop("seed", load(int, "seed"))
     return {
         "plans": plans,
         "optimisation": load(OptimisationParams, f"{rates}.{plans[0].recipe.rate_name}"),
@@ -71,5 +75,6 @@ def training_params(plans: Sequence[Plan], rates: str = "rates") -> dict[str, An
         "loader": load(LoaderParams, "loader"),
         "snapshots": load(SnapshotParams, "snapshots"),
         "workspace": workspace(),
-        "seed": load(int, "seed"),
+        "network": check(NetworkParams, values, f"{PARAMS_FILE}: {network}"),
+        "seed": check(int, seed, f"{PARAMS_FILE}: {network}.seed"),
     }

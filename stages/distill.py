@@ -8,7 +8,6 @@ from typing import Any
 from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
-from facedistill.learning.networks import NetworkParams
 from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import MODELS
 from stages.common import run, training_params
@@ -32,10 +31,9 @@ def main() -> None:
     for together in rounds(plans):
         train_cells(
             task=task,
-            network=load(NetworkParams, f"students.{args.student}"),
             soft_teacher=teacher,
             hidden_teacher=teacher,
-            **training_params(together),
+            **training_params(together, f"students.{args.student}"),
         )
 
 

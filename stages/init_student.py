@@ -7,7 +7,6 @@ import argparse
 from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
 from facedistill.paths import MODELS
 from stages.common import run, training_params
@@ -24,8 +23,7 @@ def main() -> None:
         model = MODELS / args.student / ("softmax" if name == "classification" else f"pretrain_{name}")
         train_cells(
             task=task,
-            network=load(NetworkParams, f"students.{args.student}"),
-            **training_params([Plan(model, Recipe(phi=task.phi))]),
+            **training_params([Plan(model, Recipe(phi=task.phi))], f"students.{args.student}"),
         )
 
 

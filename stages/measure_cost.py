@@ -7,10 +7,10 @@ from dataclasses import asdict
 
 from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
-from facedistill.grid import TEACHER
+from facedistill.grid import TEACHER, Layout
 from facedistill.learning.cell import TaskParams
 from facedistill.learning.networks import FaceNetwork, NetworkParams
-from facedistill.params import load
+from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import METRICS
 from stages.common import run
 
@@ -18,8 +18,11 @@ from stages.common import run
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     side = load(TaskParams, "tasks.classification").input
-    networks = {TEACHER: load(NetworkParams, "teacher.network")} | load(dict[str, NetworkParams], "students")
-    # Weights have no part in it: random ones do.
+    # Weights have no part in it: random ones do, and one seed stands for all.
+    networks = {TEACHER: load(NetworkParams, "teacher.network")}
+    for student in Layout.read().first.values():
+        values = {"architecture": student.architecture, "divisor": student.divisor}
+        networks[student.name] = check(NetworkParams, values, f"{PARAMS_FILE}: students.{student.name}")
     costs = {name: asdict(cost(FaceNetwork(network).trunk, side)) for name, network in networks.items()}
     write_json(METRICS / "cost.json", costs)
 

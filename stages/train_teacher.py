@@ -7,7 +7,6 @@ import argparse
 from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
 from stages.common import run, training_params
 
@@ -22,8 +21,7 @@ def main() -> None:
     plan = Plan(grid.teacher(args.task), Recipe(phi=task.phi, start=start), grid.teacher(start) if start else None)
     train_cells(
         task=task,
-        network=load(NetworkParams, "teacher.network"),
-        **training_params([plan], "teacher.rates"),
+        **training_params([plan], "teacher.network", "teacher.rates"),
     )
 
 

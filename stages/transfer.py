@@ -9,7 +9,6 @@ from facedistill import grid
 from facedistill.grid import OWN, Weights
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.networks import NetworkParams
 from facedistill.params import load
 from facedistill.paths import MODELS
 from stages.common import training_params
@@ -37,8 +36,7 @@ def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_tea
     ]
     train_cells(
         task=task_params,
-        network=load(NetworkParams, f"students.{args.student}"),
         soft_teacher=soft_teacher,
         hidden_teacher=hidden_teacher,
-        **training_params(plans),
+        **training_params(plans, f"students.{args.student}"),
     )

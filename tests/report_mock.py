@@ -76,6 +76,7 @@ PARAMS: dict[str, Any] = {
     "proxyless": {"students": ["resnet50-8"], "margins": ["arcface", "cosface"]},
 }
 PARAMETERS = {"teacher": 23_508_038, "resnet50-2": 5_892_646, "resnet50-4": 1_480_982, "resnet50-8": 374_158}
+PARAMETERS |= {f"resnet50-8-seed{i}": PARAMETERS["resnet50-8"] for i in (1, 2)}
 PARAMETERS |= {"conv5": 6_500_000, "resnet43_thin": 12_500_000}
 COST = {"megabytes": 1.5, "multiply_adds": 25.0, "milliseconds": 4.25}
 PREPARED = {"identities_left_out": 0, "photographs_left_out": 0, "left_out": []}
@@ -116,7 +117,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
     files: dict[Path, Any] = {METRICS / "teacher.json": teacher, METRICS / "cost.json": costs}
     for c in cells(layout):
         task, student = c.key[:2]
-        small = {"resnet50-2": 0, "resnet50-4": 4, "resnet50-8": 12}.get(student, 8)
+        small = {"resnet50-2": 0, "resnet50-4": 4, "resnet50-8": 12}.get(student.partition("-seed")[0], 8)
         value = round(float((6 if task == "alignment" else 78) - small * (task != "alignment") + rng.uniform(-3, 3)), 3)
         node = files.setdefault(METRICS / f"{c.run}.json", {})
         for name in c.path[:-1]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.grid import RECIPES, TRANSFER, Layout, cells
+from facedistill.grid import RECIPES, TRANSFER, Layout, first_cells
 from facedistill.report.poster import LOSSES
 from facedistill.report.proxyless import MARGINS
 from facedistill.report.recipes import recipe
@@ -50,12 +50,12 @@ class Curve:
 
 
 def curves(layout: Layout, params: Mapping[str, Any], root: Path) -> Iterator[Curve]:
-    """The curves of every student's cell, in the order of the tables.
+    """The curves of every network's cell, of its first seed, in the order of the tables.
 
     root: top of the repository. params: the whole parameter file: `recipes` and `tasks` tell which terms a cell has.
     Raises MissingResultError for a term that was not logged.
     """
-    for cell in cells(layout):
+    for cell in first_cells(layout):
         task, student, *rest = cell.key
         terms = ["loss"]
         if task in TRANSFER:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facedistill.grid import TRANSFER
+from facedistill.grid import TRANSFER, Layout
 from facedistill.report import poster, proxyless, ranking, tables
 from facedistill.report.leads import leads
 from facedistill.report.provenance import KINDS, Provenance
@@ -20,7 +20,7 @@ LEGEND = (
     "All in percent, but the costs. In brackets: the number that the paper prints, – where it prints none; its "
     "photographs and sizes are others, so compare orders and gaps, not levels. In italics: controls that the paper "
     "lacks. W_S0 is the student that “ours” starts from; “full budget” means both rates, as long as “ours” is trained "
-    "in all. One seed: no gap has a spread. Tables 1 to 5 are of Wang et al. (2018), 6 to 9 of Fujitsu's poster on "
+    "in all. Tables 1 to 5 are of Wang et al. (2018), 6 to 9 of Fujitsu's poster on "
     "improved KD (2018), 10 of ProxylessKD (2020)."
 )
 SOFT_NOTE = (
@@ -35,7 +35,7 @@ def report(results: Results, paper: Paper, provenance: Provenance, budget: Budge
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
-    blocks += [LEGEND, *filter(None, (dataset.lost for dataset in provenance.datasets.values()))]
+    blocks += [LEGEND, _seeds(layout), *filter(None, (dataset.lost for dataset in provenance.datasets.values()))]
     if layout.tables["table1"]:
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:
@@ -64,3 +64,18 @@ def report(results: Results, paper: Paper, provenance: Provenance, budget: Budge
     if layout.tables["losses"]:
         blocks += ["## All recipes, ranked", *ranking.ranking(results, budget), caption]
     return "\n\n".join([*blocks, "## Plots", *pictures]) + "\n"
+
+
+def _seeds(layout: Layout) -> str:
+    """In words, which networks have a spread."""
+    seeds: dict[str, list[str]] = {}
+    for student in layout.students:
+        seeds.setdefault(student.label, []).append(str(student.seed))
+    several = [f"{label} with seeds {', '.join(found)}" for label, found in seeds.items() if len(found) > 1]
+    if not several:
+        return "One seed: no gap has a spread."
+    return (
+        f"Trained several times: {'; '.join(several)}. Where a number of these has a ±, it is the mean over seeds, ± "
+        "their standard deviation. The teacher and all else is of one seed, whose gaps have no spread; plots show each "
+        "network's first seed."
+    )

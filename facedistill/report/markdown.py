@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from facedistill.report.results import Mean
+
 
 def number(value: float | None) -> str:
-    """A number of ours, as every table prints it; – for None."""
-    return "–" if value is None else f"{value:.2f}"
+    """A number of ours, as every table prints it, ± its standard deviation where it has seeds; – for None."""
+    if value is None:
+        return "–"
+    deviation = value.deviation if isinstance(value, Mean) else None
+    return f"{value:.2f}" if deviation is None else f"{value:.2f} ± {deviation:.2f}"
 
 
 def cell(value: float | None, printed: float | None) -> str:
@@ -16,8 +21,9 @@ def cell(value: float | None, printed: float | None) -> str:
 
 
 def spread(value: float, deviation: float) -> str:
-    """A mean and its deviation or error."""
-    return f"{number(value)} ± {number(deviation)}"
+    """A mean and its deviation or error; over seeds, theirs."""
+    seeds = isinstance(value, Mean) and value.deviation is not None
+    return number(value) if seeds else f"{value:.2f} ± {deviation:.2f}"
 
 
 def percent(share: float | None) -> str:

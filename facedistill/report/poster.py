@@ -84,7 +84,7 @@ def cost(results: Results, paper: Paper, side: int) -> list[str]:
 
     side: of the photograph that they were measured on, in pixels.
     """
-    networks = {"Teacher": "teacher"} | {student.label: student.name for student in results.layout.students}
+    networks = {"Teacher": "teacher"} | {s.label: s.name for s in results.layout.first.values()}
     rows = []
     for label, name in networks.items():
         values = [results["cost", name, key] for key in COST]

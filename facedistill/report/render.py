@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facedistill.data.photograph import COORDINATES
 from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
-from facedistill.grid import TEACHER, Layout, cells
+from facedistill.grid import TEACHER, Layout, first_cells
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import CROPS, EVALUATION, METRICS
 from facedistill.report import pictures, plots, style
@@ -56,7 +56,7 @@ def _plots(root: Path, layout: Layout, results: Results, params: Mapping[str, An
     folder = root / "reports/plots"
     teacher = _roc(root, TEACHER, "classification", "evaluate_teacher")
     panels = {student.label: {TEACHER: teacher} for student in layout.tables["table2"]}
-    for cell in cells(layout):
+    for cell in first_cells(layout):
         if cell.path[0] == "table2":
             panels[layout.labels[cell.student]][cell.key[-1]] = _roc(root, cell.run, cell.name, cell.stage)
 
@@ -91,7 +91,7 @@ def _landmarks(root: Path, layout: Layout) -> Figure:
     rows = np.linspace(0, len(crops) - 1, min(DRAWN, len(crops))).astype(int)
     shown = {"Teacher": _predictions(root, TEACHER, "alignment", crops, "evaluate_teacher")}
     named = {("alignment", "pretrain", "none"): "undistilled", ("alignment", "distill"): "yours"}
-    for cell in cells(layout):
+    for cell in first_cells(layout):
         if name := named.get(cell.path):
             points = _predictions(root, cell.run, cell.name, crops, cell.stage)
             shown[f"{layout.labels[cell.student]}\n{name}"] = points
@@ -114,7 +114,7 @@ def _roc(root: Path, run: str, model: str, stage: str) -> tuple[NDArray[np.float
 
 def _centres(root: Path, layout: Layout) -> dict[str, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]:
     """(own, other) distances by margin and student, then by method."""
-    found = {cell.key: cell for cell in cells(layout)}
+    found = {cell.key: cell for cell in first_cells(layout)}
     rows: dict[str, dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for margin in layout.margins:
         for student in layout.tables["proxyless"]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from statistics import fmean, stdev
+from typing import Any, Self
 
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.paths import METRICS
@@ -30,11 +32,27 @@ _VIEW2 = ("accuracy", "standard_error", "fold_std")
 _COST = ("parameters", "megabytes", "multiply_adds", "milliseconds")
 
 
+class Mean(float):
+    """The mean over seeds of a number. values: of each seed, in the order of params.yaml."""
+
+    values: tuple[float, ...]
+
+    def __new__(cls, values: Sequence[float]) -> Self:
+        mean = super().__new__(cls, fmean(values))
+        mean.values = tuple(values)
+        return mean
+
+    @property
+    def deviation(self) -> float | None:
+        """The standard deviation of one seed; None where there is but one."""
+        return stdev(self.values) if len(self.values) > 1 else None
+
+
 class Results:
     """Every metric of every cell, by address: results["alignment", "resnet50-8", "distill", "soft", "nrmse"].
 
     A teacher's stand under ("teacher", task), a network's cost under ("cost", name). All in percent, but `parameters`,
-    of the trunk, without heads; and the cost.
+    of the trunk, without heads; and the cost. A student of several seeds is there by the name of its first, as a mean.
     identified: whether it is known whom the photographs of the first set of pairs show; without, there is no rank-1.
     subsets: of these photographs, by the number of pairs of two people in each; `all` is first. far: the share of these
     that a TPR lets pass.
@@ -43,7 +61,7 @@ class Results:
     def __init__(self, layout: Layout, metrics: Path = METRICS) -> None:
         """Reads the JSON files below `metrics`. Raises MissingResultError for a cell that the files do not hold."""
         self.layout = layout
-        self._values: dict[tuple[str, ...], float] = {}
+        seeds: dict[tuple[str, ...], list[float]] = defaultdict(list)
         document = cache(read_json)
 
         file, stage = metrics / f"{TEACHER}.json", "evaluate_teacher"
@@ -60,25 +78,27 @@ class Results:
         for task in layout.tasks:
             numbers = _TRANSFER.get(task, (("top1",), *recognition)) + (_MEAN_SHAPE if task == "alignment" else ())
             for number in numbers:
-                self._values["teacher", task, *number] = _number(teachers, (task, *number), file, stage)
+                seeds["teacher", task, *number].append(_number(teachers, (task, *number), file, stage))
         for cell in cells(layout):
             file, numbers = metrics / f"{cell.run}.json", _TRANSFER.get(cell.task, recognition)
             if cell.task not in TRANSFER and cell.key[2] not in UNCLASSIFIED:
                 numbers += (("top1",),)
             if cell.task in layout.margins:
                 numbers += cross
+            address = (cell.task, layout.first[cell.student].name, *cell.key[2:])
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
-                self._values[*cell.key, *number] = value
+                seeds[*address, *number].append(value)
         file, stage = metrics / "cost.json", "measure_cost"
-        for name in (TEACHER, *(student.name for student in layout.students)):
+        for name in dict.fromkeys([TEACHER, *(student.name for student in layout.first.values())]):
             for key in _COST:
-                self._values["cost", name, key] = _number(document(file, stage), (name, key), file, stage)
+                seeds["cost", name, key].append(_number(document(file, stage), (name, key), file, stage))
+        self._values = {address: Mean(values) for address, values in seeds.items()}
 
-    def __getitem__(self, address: tuple[str, ...]) -> float:
+    def __getitem__(self, address: tuple[str, ...]) -> Mean:
         return self._values[address]
 
-    def get(self, *address: str) -> float | None:
+    def get(self, *address: str) -> Mean | None:
         """None where the grid or the recipe has no such number."""
         return self._values.get(address)
 

@@ -79,7 +79,7 @@ PARAMETERS = {"teacher": 23_508_038, "resnet50-2": 5_892_646, "resnet50-4": 1_48
 PARAMETERS |= {f"resnet50-8-seed{i}": PARAMETERS["resnet50-8"] for i in (1, 2)}
 PARAMETERS |= {"conv5": 6_500_000, "resnet43_thin": 12_500_000}
 COST = {"megabytes": 1.5, "multiply_adds": 25.0, "milliseconds": 4.25}
-PREPARED = {"identities_left_out": 0, "photographs_left_out": 0, "left_out": []}
+PREPARED = {"identities": 6, "identities_left_out": 0, "photographs_left_out": 0, "left_out": []}
 NEGATIVES = {"all": 50_000, "frontal": 12_000, "pose": 13_000, "lighting": 6_000}
 PEOPLE, EACH, SIZE = 6, 8, 24
 

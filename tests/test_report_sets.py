@@ -139,6 +139,16 @@ class TestProvenance:
         assert "not CASIA" not in text
         assert "not LFW" not in text
 
+    def test_a_handful_of_people_in_a_layout_is_not_the_set_that_has_it(self, tmp_path: Path) -> None:
+        params = ALONE | {"datasets": ALONE["datasets"] | {"classification": {"source": {"kind": "casia"}}}}
+        table1 = section(tables(repository(tmp_path, params)), "Table 1")
+        assert "photographs laid out as CASIA-WebFace is, 6 people" in table1
+        assert "; not CASIA-WebFace" in table1
+        write_json(tmp_path / MANIFESTS / "classification/report.json", PREPARED | {"identities": 10_572})
+        table1 = section(tables(tmp_path), "Table 1")
+        assert "Data: CASIA-WebFace, 10,572 people" in table1
+        assert "not CASIA-WebFace" not in table1
+
     @pytest.mark.parametrize("kind", ["folder", "table", "recordio", "msceleb", "casia", "celeba"])
     def test_every_kind_has_a_name(self, kind: str, tmp_path: Path) -> None:
         params = ALONE | {"datasets": ALONE["datasets"] | {"classification": {"source": {"kind": kind}}}}
@@ -147,14 +157,16 @@ class TestProvenance:
 
     def test_ms_celeb_stands_beside_the_papers_half_on_it(self, tmp_path: Path) -> None:
         params = ALONE | {"datasets": ALONE["datasets"] | {"classification": {"source": {"kind": "msceleb"}}}}
-        text = tables(repository(tmp_path, params))
+        repository(tmp_path, params)
+        write_json(tmp_path / MANIFESTS / "classification/report.json", PREPARED | {"identities": 99_892})
+        text = tables(tmp_path)
         table2 = section(text, "Table 2")
         assert all(f"({number})" in table2 for number in ("90.53", "84.59", "57.84", "70.98", "99.11", "96.98"))
         assert "(88.61)" not in table2
         assert "half of the paper's Table 2 on MS-Celeb-1M" in table2
         assert "not CASIA-WebFace" not in table2
         assert "(88.61)" in section(text, "Table 1")
-        assert "MS-Celeb-1M, 6 people" in section(text, "Table 1")
+        assert "MS-Celeb-1M, 99,892 people" in section(text, "Table 1")
         assert "not CASIA-WebFace" in section(text, "Table 1")
 
     def test_says_what_was_left_out_and_what_was_lost(self, tmp_path: Path) -> None:

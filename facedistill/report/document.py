@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from facedistill.grid import TRANSFER, Layout
 from facedistill.report import poster, proxyless, ranking, tables
 from facedistill.report.leads import leads
-from facedistill.report.provenance import KINDS, Provenance
+from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Paper, Results
 
@@ -46,7 +46,7 @@ def report(results: Results, paper: Paper, provenance: Provenance, budget: Budge
         *tables.table2(results, paper, corpus),
         provenance.caption("classification", *layout.pairs, corpus=corpus),
     ]
-    blocks += [f"In brackets stands the half of the paper's Table 2 on {KINDS[corpus]}. {SOFT_NOTE}", *leads(results)]
+    blocks += [f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}", *leads(results)]
     for task in filter(layout.transfer, TRANSFER):
         blocks += [f"## {TITLES[task]}", *tables.transfer(results, paper, task)]
         blocks.append(provenance.caption("alignment" if task == "alignment" else "classification"))

@@ -15,19 +15,18 @@ from facedistill.params import PARAMS_FILE, load, params, read
 from facedistill.paths import CROPS, MANIFESTS
 from facedistill.report.results import read_json
 
-KINDS = {
+NAMES = {"casia": "CASIA-WebFace", "celeba": "CelebA", "lfw": "LFW", "msceleb": "MS-Celeb-1M"}
+PUBLISHED = {"casia": 10_575, "celeba": 10_177, "lfw": 5_749, "msceleb": 99_892}
+"""People in the sets that are known by these names. Others may lie on the disk as these do."""
+
+FORMS = {
     "synthetic": "synthetic faces",
-    "casia": "CASIA-WebFace",
-    "celeba": "CelebA",
-    "lfw": "LFW",
-    "msceleb": "MS-Celeb-1M",
     "folder": "photographs in folders",
     "table": "photographs listed in a table",
     "recordio": "photographs in RecordIO",
     "bin": "photographs in a .bin file",
 }
-FORMS = ("folder", "table", "recordio", "bin")
-"""Kinds that tell how photographs lie on the disk, and not which they are."""
+"""Kinds of source that tell how photographs lie on the disk, and not which they are; but for the drawn ones."""
 
 PAPERS = {"classification": "casia", "alignment": "celeba", "lfw": "lfw"}
 """The kind of source behind the papers' numbers, by data set."""
@@ -43,7 +42,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set as it was trained and tested on. size: side of a crop in pixels. pairs: 0 for none.
+    """A data set as it was trained and tested on. people: in all. size: side of a crop in pixels. pairs: 0 for none.
 
     leave_out: the list of identities to leave out, None for none; people_left_out, photographs_left_out: what it took.
     bad: records that could not be used.
@@ -74,7 +73,7 @@ class Dataset:
         return cls(
             name=name,
             kind=params["source"]["kind"],
-            people=len(test.classes),
+            people=prepared["identities"],
             train=len(train),
             test=len(test),
             pairs=pq.read_metadata(folder / "pairs.parquet").num_rows if pairs else 0,
@@ -91,8 +90,17 @@ class Dataset:
             photographs = f"{self.pairs:,} pairs of {self.test:,} photographs of people nobody trained on"
         else:
             photographs = f"{self.people:,} people, {self.train:,} training and {self.test:,} test photographs"
-        warning = f"; not {KINDS[paper]}" if paper and self.kind not in (paper, *FORMS) else ""
-        return f"{KINDS[self.kind]}, {photographs}, crops of {self.size} px{warning}"
+        known = self.kind in FORMS and self.kind != "synthetic"
+        warning = f"; not {NAMES[paper]}" if paper and not known and self.what != NAMES[paper] else ""
+        return f"{self.what}, {photographs}, crops of {self.size} px{warning}"
+
+    @property
+    def what(self) -> str:
+        """Which photographs these are: of a published set only where nine in ten of its people are there."""
+        if self.kind in FORMS:
+            return FORMS[self.kind]
+        whole = self.people >= 0.9 * PUBLISHED[self.kind]
+        return NAMES[self.kind] if whole else f"photographs laid out as {NAMES[self.kind]} is"
 
     @property
     def lost(self) -> str:

@@ -22,7 +22,7 @@ from facedistill.paths import CROPS, EVALUATION, METRICS
 from facedistill.report import pictures, plots, style
 from facedistill.report.curves import curves, figures
 from facedistill.report.document import report
-from facedistill.report.provenance import KINDS, Provenance
+from facedistill.report.provenance import Provenance
 from facedistill.report.proxyless import MARGINS
 from facedistill.report.recipes import Budget
 from facedistill.report.results import MissingResultError, Paper, Results
@@ -78,12 +78,13 @@ def _pictures(root: Path, layout: Layout, provenance: Provenance) -> Iterator[st
     folder = root / "reports/plots"
     drawn = [("alignment", "landmarks", _landmarks)] if layout.transfer("alignment") else []
     for name, what, draw in (*drawn, ("classification", "crops", _sheet)):
-        if (kind := provenance.datasets[name].kind) == "synthetic":
+        dataset = provenance.datasets[name]
+        if dataset.kind == "synthetic":
             style.save(draw(root, layout), folder / f"{what}.png")
             yield f"![{what.capitalize()}](plots/{what}.png)"
         else:
             (folder / f"{what}.png").unlink(missing_ok=True)
-            yield f"No picture of {what}: only drawn faces are shown in a report, and these are {KINDS[kind]}."
+            yield f"No picture of {what}: only drawn faces are shown in a report, and these are {dataset.what}."
 
 
 def _landmarks(root: Path, layout: Layout) -> Figure:

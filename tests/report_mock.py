@@ -159,15 +159,15 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
 SHAPE = SIZE * np.array([[0.34, 0.4], [0.66, 0.4], [0.5, 0.6], [0.38, 0.75], [0.62, 0.75]])
 
 
-def write_crops(folder: Path, rng: np.random.Generator) -> None:
-    folder.mkdir(parents=True)
+def write_crops(folder: Path, rng: np.random.Generator, group: str | None = None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
     shards = {}
     for side in ("train", "test"):
         writer = ShardWriter(folder, side, [])
         for i in range(PEOPLE * EACH):
             image = np.full((SIZE, SIZE, 3), rng.integers(40, 220, 3), np.uint8)
             crop, label = Crop(encode(image, 95), SHAPE.astype(np.float32), np.eye(2, 3)), i // EACH
-            writer.add(crop, f"{i:03d}", label, f"person {label}", None, {})
+            writer.add(crop, f"{i:03d}", label, f"person {label}", group, {})
         shards[side] = writer.close()
     write_index(folder, SIZE, [f"person {i}" for i in range(PEOPLE)], shards)
 

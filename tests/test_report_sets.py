@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from report_mock import PARAMS, PREPARED, edit, mock, mock_plots, results, section, tables, write_json
+from report_mock import PARAMS, PREPARED, edit, mock, mock_plots, results, section, tables, write_crops, write_json
 
 from facedistill.paths import CROPS, MANIFESTS, METRICS
 from facedistill.report.render import render
@@ -138,6 +139,13 @@ class TestProvenance:
         assert "Data: photographs in RecordIO, 6 people, 48 training" in text
         assert "not CASIA" not in text
         assert "not LFW" not in text
+
+    def test_nearest_neighbours_among_frames_of_one_video_are_said_to_be_easy(self, trained: Path, copy: Path) -> None:
+        assert "own group" not in tables(trained)
+        write_crops(copy / CROPS / "classification", np.random.default_rng(0), group="video 1")
+        text = tables(copy)
+        assert all("own group" in section(text, table) for table in ("Table 4", "Table 5"))
+        assert "own group" not in section(text, "Table 3")
 
     def test_a_handful_of_people_in_a_layout_is_not_the_set_that_has_it(self, tmp_path: Path) -> None:
         params = ALONE | {"datasets": ALONE["datasets"] | {"classification": {"source": {"kind": "casia"}}}}

@@ -44,6 +44,7 @@ class Heading:
 class Dataset:
     """A data set as it was trained and tested on. people: in all. size: side of a crop in pixels. pairs: 0 for none.
 
+    grouped: whether test photographs come in groups, such as the frames of a video.
     leave_out: the list of identities to leave out, None for none; people_left_out, photographs_left_out: what it took.
     bad: records that could not be used.
     """
@@ -55,6 +56,7 @@ class Dataset:
     test: int
     pairs: int
     size: int
+    grouped: bool
     leave_out: str | None
     people_left_out: int
     photographs_left_out: int
@@ -78,6 +80,7 @@ class Dataset:
             test=len(test),
             pairs=pq.read_metadata(folder / "pairs.parquet").num_rows if pairs else 0,
             size=test.size,
+            grouped=any(test.groups),
             leave_out=params.get("leave_out"),
             people_left_out=prepared["identities_left_out"],
             photographs_left_out=prepared["photographs_left_out"],

@@ -258,11 +258,11 @@ class TestTop1:
 
 def test_landmarks_return_to_the_photograph_each_by_its_own_matrix() -> None:
     from facedistill.data.align import invert, transform
-    from facedistill.evaluation.models import _to_original
+    from facedistill.evaluation.landmarks import to_original
 
     rng = np.random.default_rng(0)
     matrices = np.concatenate([rng.normal(size=(6, 2, 2)) + 2 * np.eye(2), rng.normal(size=(6, 2, 1))], axis=2)
     points = rng.uniform(0, 100, (6, 5, 2))
     crops = np.stack([transform(p, m) for p, m in zip(points, matrices, strict=True)])
-    back = _to_original(crops, np.stack([invert(m) for m in matrices]))
+    back = to_original(crops, np.stack([invert(m) for m in matrices]))
     assert np.abs(back - points).max() < 1e-3

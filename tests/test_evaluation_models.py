@@ -82,6 +82,28 @@ def test_a_classifier_has_top1_and_the_numbers_on_unseen_people(models: Path) ->
     assert negatives["frontal"] == expected.negatives
 
 
+def test_who_is_right_about_which_photograph_is_kept(models: Path) -> None:
+    """The claims of the report are resampled from these rows, so their shares are the metrics."""
+    evaluation = Evaluation(EvaluationParams(("lfw",), 0.05))
+    triplet = TaskParams("triplet", "faces", SIDE, 8, 4)
+    found = {"t": evaluation.of(triplet, models / "softmax", "t"), "s": evaluation.of(SOFTMAX, models / "softmax", "s")}
+    found["a"] = evaluation.of(ARCFACE, models / "student", "a", models / "teacher")
+    evaluation.save(models / "evaluation")
+    rows = pq.read_table(models / "evaluation/hits.parquet").to_pandas()
+    shares = 100 * rows.groupby(["model", "metric"])["hit"].mean()
+    assert shares.to_dict() == pytest.approx(
+        {
+            ("t", "nn_top1"): found["t"]["nn_top1"],
+            ("s", "top1"): found["s"]["top1"],
+            ("a", "top1"): found["a"]["top1"],
+            ("a", "cross"): found["a"]["cross"]["rank1"],
+        }
+    )
+    test = Crops(Path("data/crops/faces"), "test")
+    answers = predict(models / "softmax", test, SIDE).answers
+    assert rows[rows["model"] == "s"]["hit"].tolist() == (answers == test.labels).tolist()
+
+
 def test_a_network_without_classifier_has_no_top1(models: Path) -> None:
     assert "top1" not in Evaluation(EvaluationParams(("lfw",), 0.05)).of(SOFTMAX, models / "feature", "losses/feature")
 

@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from facedistill.data.shards import PairRows
 from facedistill.evaluation.cosine import unit_rows
 from facedistill.evaluation.pairs import View2, embedding_distances, view2
-from facedistill.evaluation.retrieval import nearest_neighbour_top1
+from facedistill.evaluation.retrieval import nearest_neighbour_hits
 
 
 def rank1(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> float:
-    """Percent of photographs whose nearest other one in the gallery, by cosine, shows the same person.
+    """Percent of photographs that are hits; arguments and errors as in `rank1_hits`."""
+    hits = rank1_hits(probes, gallery, identities)
+    return 100 * int(hits.sum()) / len(hits)
+
+
+def rank1_hits(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> NDArray[np.bool_]:
+    """(n,) for each photograph, whether its nearest other one in the gallery, by cosine, shows the same person.
 
     probes, gallery: (n, d) of the same photographs in the same order, each by its own model. identities: (n,).
     Each photograph is a probe against all others: nothing is left to the choice of one photograph a person for the
@@ -30,7 +36,7 @@ def rank1(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> float:
         raise ValueError(f"expected (n,) identities with n = {len(probes)} >= 2, found {names.shape}")
     person = torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(probes.device)
     # Of unit vectors the nearest by distance is the nearest by cosine.
-    return nearest_neighbour_top1(unit_rows(probes), person, unit_rows(gallery))
+    return nearest_neighbour_hits(unit_rows(probes), person, unit_rows(gallery))
 
 
 def cross_view2(first: Tensor, second: Tensor, pairs: PairRows) -> View2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -29,6 +31,11 @@ def nme(predicted: ArrayLike, true: ArrayLike) -> float:
     """
     squared, eyes = _squared_distances(predicted, true)
     return float((100 * np.sqrt(squared).mean(axis=1) / eyes).mean())
+
+
+def to_original(landmarks: NDArray[Any], matrices: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 5, 2) points of crops in the pixels of their photographs, by (n, 2, 3) matrices."""
+    return landmarks @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
 
 
 def mean_shape(train: ArrayLike, count: int) -> NDArray[np.float64]:

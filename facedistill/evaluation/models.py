@@ -17,11 +17,11 @@ from facedistill.data.shards import SIDES, Crops
 from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.classification import top1
-from facedistill.evaluation.cross_model import cross_view2, rank1
+from facedistill.evaluation.cross_model import cross_view2, rank1, rank1_hits
 from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
-from facedistill.evaluation.retrieval import nearest_neighbour_top1
+from facedistill.evaluation.retrieval import nearest_neighbour_hits
 from facedistill.evaluation.subsets import subsets
 from facedistill.grid import EvaluationParams
 from facedistill.learning import checkpoint
@@ -34,7 +34,7 @@ class Evaluation:
 
     def __init__(self, evaluation: EvaluationParams) -> None:
         self.far, self._sets = evaluation.far, evaluation.pairs
-        self.rows: dict[str, list[pa.Table]] = {"pairs": [], "landmarks": [], "centres": []}
+        self.rows: dict[str, list[pa.Table]] = {"pairs": [], "landmarks": [], "centres": [], "hits": []}
         # Once for all models: what a set has read of labels and pairs stays.
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
         # Two, the model at hand and its teacher, whom many models share.
@@ -55,13 +55,15 @@ class Evaluation:
             self.rows["landmarks"].append(_landmark_table(name, test, predicted.landmarks))
             return _landmark_errors(predicted.landmarks, test)
         if "triplet" in task.phi:
-            return {"nn_top1": nearest_neighbour_top1(predicted.embeddings, torch.as_tensor(test.labels))}
+            hits = nearest_neighbour_hits(predicted.embeddings, torch.as_tensor(test.labels))
+            return {"nn_top1": self._share(name, "nn_top1", hits)}
         metrics = self._unseen_people(model, task.input, name)
         known = test.labels >= 0
         if predicted.answers is not None:
             metrics["top1"] = top1(predicted.answers[known], test.labels[known])
+            self._share(name, "top1", predicted.answers[known] == test.labels[known])
         if teacher:
-            metrics["cross"] = self._across(model, teacher, task.input)
+            metrics["cross"] = self._across(model, teacher, task.input, name)
             self._centres(predicted.embeddings[known], test.labels[known], teacher, name)
         return metrics | {"parameters": predicted.parameters}
 
@@ -95,7 +97,7 @@ class Evaluation:
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
     def save(self, folder: Path) -> None:
-        """pairs, landmarks and centres as parquet: a row for each model and pair or photograph; none where empty."""
+        """pairs, landmarks, centres, hits as parquet: a row for each model and pair or photograph; none where empty."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, tables in self.rows.items():
             if tables:
@@ -124,13 +126,19 @@ class Evaluation:
             metrics["rank1"] = rank1(embeddings, embeddings, self._first.identities)
         return metrics
 
-    def _across(self, model: Path, teacher: Path, side: int) -> dict[str, float]:
+    def _across(self, model: Path, teacher: Path, side: int, name: str) -> dict[str, float]:
         """Gallery by the teacher, probes by the model."""
         probes, gallery = (self._unseen(folder, side) for folder in (model, teacher))
         metrics = {"accuracy": cross_view2(probes, gallery, self._first.pairs).accuracy}
         if self.identified:
-            metrics["rank1"] = rank1(probes, gallery, self._first.identities)
+            metrics["rank1"] = self._share(name, "cross", rank1_hits(probes, gallery, self._first.identities))
         return metrics
+
+    def _share(self, name: str, metric: str, hits: NDArray[np.bool_]) -> float:
+        """Percent of the test photographs that a model is right about; keeps which these are."""
+        columns = {"model": [name] * len(hits), "metric": [metric] * len(hits), "hit": hits}
+        self.rows["hits"].append(pa.table(columns))
+        return 100 * int(hits.sum()) / len(hits)
 
     def _centres(self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str) -> None:
         classifier = checkpoint.load(teacher).identity
@@ -145,10 +153,5 @@ def _landmark_table(name: str, test: Crops, landmarks: NDArray[np.float64]) -> p
 
 
 def _landmark_errors(predicted: NDArray[np.float64], test: Crops) -> dict[str, float]:
-    original, true = (_to_original(p, test.to_original) for p in (predicted, test.landmarks))
+    original, true = (points.to_original(p, test.to_original) for p in (predicted, test.landmarks))
     return {"nrmse": points.nrmse(original, true), "nme": points.nme(original, true)}
-
-
-def _to_original(landmarks: NDArray[Any], matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 5, 2) points of crops in the pixels of their photographs, by (n, 2, 3) matrices."""
-    return landmarks @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -15,7 +18,13 @@ CANDIDATES = 8
 
 
 def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor, gallery: Tensor | None = None) -> float:
-    """Percent of test samples whose Euclidean nearest neighbour among all the others has their identity.
+    """Percent of test samples that are hits; arguments and errors as in `nearest_neighbour_hits`."""
+    hits = nearest_neighbour_hits(embeddings, labels, gallery)
+    return 100 * int(hits.sum()) / len(hits)
+
+
+def nearest_neighbour_hits(embeddings: Tensor, labels: Tensor, gallery: Tensor | None = None) -> NDArray[np.bool_]:
+    """(n,) for each test sample, whether its Euclidean nearest neighbour among all the others has its identity.
 
     embeddings: (n, d) on any device, used as they are (normalise first if that is wanted). labels: (n,) int.
     gallery: (n, d), what is searched in, of the same samples by another model; the embeddings themselves if None.
@@ -44,7 +53,7 @@ def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor, gallery: Tensor |
     labels = labels.to(points.device)
     k = min(CANDIDATES, n - 1)
     step = max(1, BLOCK_BYTES // max(4 * n, 8 * k * points.shape[1]))
-    hits = 0
+    hits = []
     for start in range(0, n, step):
         block = torch.arange(start, min(start + step, n), device=points.device)
         # |x|² is the same along a row, so it does not move the minimum.
@@ -54,5 +63,6 @@ def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor, gallery: Tensor |
         candidates = distances.topk(k, dim=1, largest=False).indices.sort(dim=1).values
         exact = (gallery[candidates].double() - embeddings[block, None].double()).square_().sum(dim=2)
         nearest = candidates.gather(1, exact.argmin(dim=1, keepdim=True)).squeeze(1)
-        hits += int((labels[nearest] == labels[block]).sum())
-    return 100 * hits / n
+        hits.append((labels[nearest] == labels[block]).cpu())
+    found: NDArray[np.bool_] = torch.cat(hits).numpy()
+    return found

@@ -23,7 +23,7 @@ from facedistill.report.leads import teacher_sentence
 from facedistill.report.markdown import cell
 from facedistill.report.render import render
 from facedistill.report.results import MissingResultError, Paper
-from facedistill.report.selection import choices, preferred, verdict
+from facedistill.report.selection import agrees, choices, preferred, verdict
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +211,30 @@ class TestSelection:
     def test_drops_what_hurts_and_keeps_the_rest(self, hidden: float, soft: float, kept: tuple[int, int]) -> None:
         weights = {"none": Weights(0, 0), "hidden": Weights(0, 1), "soft": Weights(1, 0)}
         assert preferred({"hidden": hidden, "soft": soft}, weights) == Weights(*kept)
+
+    @pytest.mark.parametrize(
+        ("chosen", "rule", "agreed"),
+        [((0.5, 2), (1, 1), True), ((0.5, 2), (1, 0), False), ((0, 1), (0, 1), True), ((0, 0), (0, 1), False)],
+    )
+    def test_own_weights_agree_where_they_keep_the_same_targets(
+        self, chosen: tuple[float, float], rule: tuple[float, float], agreed: bool
+    ) -> None:
+        assert agrees(Weights(*chosen), Weights(*rule)) is agreed
+
+    def test_the_table_says_where_the_rule_keeps_what_the_user_chose(self, copy: Path) -> None:
+        """alpha and beta of the mock are both above 0, so it agrees where both targets help and nowhere else."""
+        for hidden, said in ((4.0, "agrees"), (6.0, "differs")):
+            nrmse = {"none": 5.0, "hidden": hidden, "soft": 4.0}
+            edit(
+                copy,
+                "resnet50-8.json",
+                lambda m, n=nrmse: m["alignment"]["distill"].update({t: {"nrmse": v, "nme": v} for t, v in n.items()}),
+            )
+            lines = section(tables(copy), "Which targets to keep").splitlines()
+            header = next(line for line in lines if line.startswith("| Task"))
+            column = header.split(" | ").index("Yours, α = 0.5, β = 2")
+            row = next(line for line in lines if line.startswith("| alignment | ResNet-50/8 | Distill"))
+            assert row.split(" | ")[column] == said
 
     def test_a_lower_nrmse_is_a_gain_and_the_papers_verification_keeps_soft_alone(self, copy: Path) -> None:
         nrmse = {"none": 5.0, "hidden": 4.0, "soft": 6.0}

@@ -41,6 +41,11 @@ def preferred(gains: Mapping[str, float], weights: Mapping[str, Weights]) -> Wei
     return Weights(max((w.alpha for w in kept), default=0.0), max((w.beta for w in kept), default=0.0))
 
 
+def agrees(chosen: Weights, rule: Weights) -> bool:
+    """Whether weights that a user chose keep the targets that the rule keeps, and no others."""
+    return (chosen.alpha > 0, chosen.beta > 0) == (rule.alpha > 0, rule.beta > 0)
+
+
 def choices(results: Results, paper: Paper) -> list[Choice]:
     """The rule applied to every task, student and initialisation, in the order of the tables."""
     weights = {name: w for name, w in results.layout.weights.items() if name != OWN}

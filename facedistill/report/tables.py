@@ -8,7 +8,7 @@ from facedistill.grid import OWN, Student
 from facedistill.report.leads import teacher_sentence
 from facedistill.report.markdown import cell, number, spread, table
 from facedistill.report.results import METRIC, Paper, Results
-from facedistill.report.selection import TIE, choices, verdict
+from facedistill.report.selection import TIE, agrees, choices, verdict
 
 TASK_NAMES = {"alignment": "alignment", "triplet": "triplet", "triplet_softmax": "triplet + softmax"}
 INITS = {"pretrain": "Pretrain", "distill": "Distill"}
@@ -130,6 +130,7 @@ def transfer(results: Results, paper: Paper, task: str) -> list[str]:
 def selection(results: Results, paper: Paper) -> list[str]:
     """What the paper's rule keeps, from our numbers and from its own; nothing where no task was transferred to."""
     targets = [name for name in results.layout.weights if name not in ("none", OWN)]
+    own = results.layout.weights[OWN]
     rows = [
         [
             TASK_NAMES[choice.task],
@@ -137,6 +138,7 @@ def selection(results: Results, paper: Paper) -> list[str]:
             INITS[choice.init],
             *(f"{choice.gains[t]:+.2f} {verdict(choice.gains[t])}".replace("-", "−") for t in targets),
             f"**{choice.preferred}**",
+            "agrees" if agrees(own, choice.preferred) else "differs",
             "–" if choice.paper is None else str(choice.paper),
         ]
         for choice in choices(results, paper)
@@ -147,7 +149,8 @@ def selection(results: Results, paper: Paper) -> list[str]:
         "## Which targets to keep",
         "The paper's rule (its section 5.3): measure each target alone against none, drop the one that hurts, keep "
         "those that do not. Points gained over none, positive where the target helps (a lower NRMSE); under "
-        f"{TIE:g} points is a tie, and a tied target stays, as soft does after the paper's Table 4. The paper itself "
+        f"{TIE:g} points is a tie, and a tied target stays, as soft does after the paper's Table 4. Your own "
+        "weights agree where they keep the same targets. The paper itself "
         "keeps the hidden layer alone in alignment, on gaps of 0.08 to 0.25 points, which are ties here.",
         table(
             [
@@ -156,6 +159,7 @@ def selection(results: Results, paper: Paper) -> list[str]:
                 "Initialisation",
                 *(f"{t.capitalize()} over none" for t in targets),
                 "Keep",
+                f"Yours, {own}",
                 "From the paper's numbers",
             ],
             rows,

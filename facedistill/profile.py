@@ -2,7 +2,7 @@
 
     python -m facedistill.profile use real-faces     # params/real-faces.yaml becomes params.yaml
     dvc repro
-    python -m facedistill.profile keep real-faces    # tables, plots, metrics, params.yaml, dvc.lock: reports/real-faces
+    python -m facedistill.profile keep real-faces    # all reports, params.yaml, dvc.lock: reports/real-faces
 
 `git restore params.yaml dvc.lock reports` brings the default back.
 """
@@ -15,7 +15,8 @@ import sys
 from pathlib import Path
 
 PARAMS, PROFILES, REPORTS = Path("params.yaml"), Path("params"), Path("reports")
-KEPT = (PARAMS, Path("dvc.lock"), REPORTS / "tables.md", REPORTS / "plots", REPORTS / "metrics")
+DOCUMENTS = ("tables.md", "claims.md", "claims.json", "datasets.json", "plots", "metrics")
+KEPT = (PARAMS, Path("dvc.lock"), *(REPORTS / name for name in DOCUMENTS))
 
 
 def main() -> None:

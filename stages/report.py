@@ -1,4 +1,4 @@
-"""Write reports/tables.md and reports/plots from the metrics, curves, pairs and predictions of all cells."""
+"""Write tables, claims and plots below reports/ from the metrics, curves and rows of all cells."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS
 from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report
-from facedistill.report.provenance import Provenance
+from facedistill.report.provenance import Provenance, write_datasets
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Paper, Results
 
@@ -142,16 +142,20 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
     distances = {TEACHER: {"classification": pairs(rng, 1.0)}}
     centres: dict[str, Any] = {}
     landmarks = {TEACHER: {"alignment": predictions(rng, 0.5)}}
+    hits = {TEACHER: {task: right(rng, "classification", 0.9) for task in Layout.read(root / "params.yaml").tasks}}
+    hits[TEACHER] |= {task: right(rng, task, 0.8) for task in TRANSFER[1:]}
     for i, c in enumerate(cells(Layout.read(root / "params.yaml"))):
         name = c.name
-        if c.task == "classification":
+        if c.task not in TRANSFER:
             distances.setdefault(c.run, {})[name] = pairs(rng, 0.7 + 0.05 * i)
         if c.task in ("arcface", "cosface"):
             own, other = rng.normal(0.4, 0.15, 400), rng.normal(0.8, 0.1, 400)
             centres.setdefault(c.run, {})[name] = {"own": own, "other": other}
-        if c.task == "alignment":
+        if c.task != "alignment":
+            hits.setdefault(c.run, {})[name] = right(rng, c.task, 0.6)
+        else:
             landmarks.setdefault(c.run, {})[name] = predictions(rng, 1.2)
-    for file, runs in (("pairs", distances), ("landmarks", landmarks), ("centres", centres)):
+    for file, runs in (("pairs", distances), ("landmarks", landmarks), ("centres", centres), ("hits", hits)):
         for run, models in runs.items():
             write_rows(root / EVALUATION / run / f"{file}.parquet", models)
 
@@ -198,6 +202,12 @@ def pairs(rng: np.random.Generator, separation: float) -> dict[str, Any]:
     return {"distance": rng.normal(1.4 - separation * same, 0.4), "same": same, "fold": np.arange(600) // 60}
 
 
+def right(rng: np.random.Generator, task: str, share: float) -> dict[str, Any]:
+    """Which of the test photographs a model is right about, by metric."""
+    metrics = ["nn_top1"] if task in TRANSFER else ["top1"] if task == "classification" else ["top1", "cross"]
+    return {"metric": np.repeat(metrics, PEOPLE * EACH), "hit": rng.random(len(metrics) * PEOPLE * EACH) < share}
+
+
 def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
     points = SHAPE + rng.normal(0, noise, (PEOPLE * EACH, 5, 2))
     columns = {f"{axis}{i + 1}": points[:, i, j] for i in range(5) for j, axis in enumerate("xy")}
@@ -222,9 +232,11 @@ SMALL |= {"students": {name: PARAMS["students"][name] for name in ("resnet50-8",
 
 
 def tables(root: Path) -> str:
-    provenance = Provenance.read(Layout.read(root / "params.yaml"), root)
+    layout = Layout.read(root / "params.yaml")
+    write_datasets(layout, root)
+    provenance = Provenance.read(layout, root)
     budget = Budget(read(root / "params.yaml"), provenance.datasets["classification"].train)
-    return report(results(root), Paper(), provenance, budget, [])
+    return report(results(root), Paper(), provenance, budget, {}, [])
 
 
 def section(text: str, title: str) -> str:

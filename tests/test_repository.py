@@ -12,6 +12,7 @@ from facedistill import grid, profile
 from facedistill.params import read
 
 ROOT = Path(__file__).parents[1]
+TEXTS = [f"reports/{name}" for name in ("tables.md", "claims.md", "claims.json", "datasets.json")]
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_no_file_outgrows_its_reader() -> None:
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("params", "reports/plots", "reports/metrics", "reports/toy"):
         (tmp_path / name).mkdir(parents=True)
-    for name in ("params.yaml", "params/toy.yaml", "dvc.lock", "reports/tables.md", "reports/plots/a.png"):
+    for name in ("params.yaml", "params/toy.yaml", "dvc.lock", *TEXTS, "reports/plots/a.png"):
         (tmp_path / name).write_text(name)
     (tmp_path / "reports/toy/stale.md").write_text("of an earlier run")
     monkeypatch.chdir(tmp_path)
@@ -126,7 +127,7 @@ def test_a_parameter_file_is_put_in_place_and_its_reports_are_kept(
     (workspace / "reports/metrics").mkdir()
     command(monkeypatch, "keep", "toy")
     kept = {str(file.relative_to(workspace / "reports/toy")) for file in (workspace / "reports/toy").rglob("*.*")}
-    assert kept == {"params.yaml", "dvc.lock", "tables.md", "plots/a.png"}
+    assert kept == {"params.yaml", "dvc.lock", *(Path(text).name for text in TEXTS), "plots/a.png"}
 
 
 def test_reports_of_other_parameters_are_not_kept_under_a_name(

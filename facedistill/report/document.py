@@ -1,15 +1,20 @@
-"""The report in Markdown: tables 1 to 5 of the main paper, 6 to 9 of the poster, 10 of ProxylessKD, and the ranking."""
+"""The report in Markdown: tables 1 to 5 of the main paper, 6 to 9 of the poster, 10 of ProxylessKD, ranking, claims."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from facedistill.grid import TRANSFER, Layout
+from facedistill.params import PARAMS_FILE, read
+from facedistill.paths import METRICS
 from facedistill.report import poster, proxyless, ranking, tables
+from facedistill.report.claims_document import claims_document, summary
 from facedistill.report.leads import leads
 from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Paper, Results
+from facedistill.report.verdicts import CLAIMS, Finding, load
 
 TITLES = {
     "alignment": "Table 3. Alignment: NRMSE (%), lower is better",
@@ -34,13 +39,41 @@ GROUPED = (
 )
 
 
-def report(results: Results, paper: Paper, provenance: Provenance, budget: Budget, pictures: Sequence[str]) -> str:
-    """The whole of tables.md; a table without students is left out. pictures: Markdown blocks for the end."""
+def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
+    """tables.md and claims.md by name, from parameters, metrics, CLAIMS and DATASETS: from nothing that git lacks.
+
+    pictures: Markdown blocks for the end of tables.md.
+    Raises ParamsError or MissingResultError where anything that the parameters ask for is not there.
+    """
+    values, layout = read(root / PARAMS_FILE), Layout.read(root / PARAMS_FILE)
+    results, paper, found = Results(layout, root / METRICS), Paper(), load(root / CLAIMS)
+    provenance = Provenance.read(layout, root)
+    budget = Budget(values, provenance.datasets["classification"].train)
+    return {
+        "tables.md": report(results, paper, provenance, budget, found, pictures),
+        "claims.md": claims_document(results, paper, provenance, found),
+    }
+
+
+def report(
+    results: Results,
+    paper: Paper,
+    provenance: Provenance,
+    budget: Budget,
+    found: Mapping[str, Finding],
+    pictures: Sequence[str],
+) -> str:
+    """The whole of tables.md; a table without students is left out. found, pictures: as in `documents`."""
     heading, layout = provenance.heading, results.layout
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
-    blocks += [LEGEND, _seeds(layout), *filter(None, (dataset.lost for dataset in provenance.datasets.values()))]
+    blocks += [
+        LEGEND,
+        _seeds(layout),
+        summary(found),
+        *filter(None, (dataset.lost for dataset in provenance.datasets.values())),
+    ]
     if layout.tables["table1"]:
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:

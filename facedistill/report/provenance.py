@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
 from facedistill.data.shards import Crops
+from facedistill.files import write_json
 from facedistill.grid import Layout
-from facedistill.params import PARAMS_FILE, load, params, read
+from facedistill.params import PARAMS_FILE, check, load, params, read
 from facedistill.paths import CROPS, MANIFESTS
 from facedistill.report.results import read_json
 
@@ -40,7 +41,11 @@ class Heading:
     note: str = ""
 
 
-@dataclass(frozen=True)
+DATASETS = Path("reports/datasets.json")
+"""What the report says of each data set, which git keeps: the sets themselves it does not."""
+
+
+@params
 class Dataset:
     """A data set as it was trained and tested on. people: in all. size: side of a crop in pixels. pairs: 0 for none.
 
@@ -117,6 +122,15 @@ class Dataset:
         return f"Left out of `{self.name}`: {'; '.join(words)}." if words else ""
 
 
+def write_datasets(layout: Layout, root: Path) -> None:
+    """DATASETS of a repository, from its manifests and crops. Raises DataError or MissingResultError."""
+    found = {
+        name: asdict(Dataset.read(name, section, name in layout.pairs, root))
+        for name, section in read(root / PARAMS_FILE)["datasets"].items()
+    }
+    write_json(root / DATASETS, found)
+
+
 @dataclass(frozen=True)
 class Provenance:
     """heading: what the profile says of itself. training: a sentence on epochs and seed. sets: as in Layout."""
@@ -128,12 +142,9 @@ class Provenance:
 
     @classmethod
     def read(cls, layout: Layout, root: Path = Path()) -> Provenance:
-        """From the parameter file, the manifests and the crops of a repository."""
+        """From the parameter file and DATASETS of a repository. Raises ParamsError or MissingResultError."""
         values = read(root / PARAMS_FILE)
-        datasets = {
-            name: Dataset.read(name, section, name in layout.pairs, root)
-            for name, section in values["datasets"].items()
-        }
+        datasets = check(dict[str, Dataset], read_json(root / DATASETS, "report"), str(root / DATASETS))
         student, teacher = values["rates"], values["teacher"]["rates"]
         training = (
             f"Students: {_rate(student['scratch'])} from random weights, {_rate(student['initialised'])} from given "

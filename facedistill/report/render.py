@@ -1,4 +1,4 @@
-"""From parameters, metrics and what training and evaluation left for the plots, to tables.md and its pictures."""
+"""From parameters, metrics and what training and evaluation left, to tables.md, claims.md and their pictures."""
 
 from __future__ import annotations
 
@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from facedistill.data.photograph import COORDINATES
 from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Layout, first_cells
@@ -21,12 +17,13 @@ from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import CROPS, EVALUATION, METRICS
 from facedistill.report import pictures, plots, style
 from facedistill.report.curves import curves, figures
-from facedistill.report.document import report
-from facedistill.report.provenance import Provenance
+from facedistill.report.document import documents
+from facedistill.report.provenance import Provenance, write_datasets
 from facedistill.report.proxyless import MARGINS
-from facedistill.report.recipes import Budget
-from facedistill.report.results import MissingResultError, Paper, Results
+from facedistill.report.results import Results
+from facedistill.report.samples import model_rows, predicted_landmarks
 from facedistill.report.style import METHODS
+from facedistill.report.verdicts import CLAIMS, findings, save
 
 DRAWN = 7
 """Test photographs in the picture of landmarks, evenly spread over the test side."""
@@ -39,16 +36,19 @@ SHEET = (6, 10)
 
 
 def render(root: Path = Path()) -> None:
-    """Write reports/tables.md and reports/plots/*.png below `root`, the top of a repository.
+    """Write what the stage `report` has for outputs below `root`, the top of a repository.
 
     Raises ParamsError, DataError or MissingResultError where anything that the parameters ask for is not there.
     """
-    layout = Layout.read(root / PARAMS_FILE)
+    layout, params = Layout.read(root / PARAMS_FILE), read(root / PARAMS_FILE)
     results = Results(layout, root / METRICS)
+    # All that the documents say rests on what git has: they can be written again, and compared, without data.
+    write_datasets(layout, root)
     provenance = Provenance.read(layout, root)
-    budget = Budget(read(root / PARAMS_FILE), provenance.datasets["classification"].train)
-    shown = [*_plots(root, layout, results, budget.values), *_pictures(root, layout, provenance)]
-    (root / "reports/tables.md").write_text(report(results, Paper(), provenance, budget, shown), encoding="utf-8")
+    save(findings(results, provenance.corpus, root), root / CLAIMS)
+    shown = [*_plots(root, layout, results, params), *_pictures(root, layout, provenance)]
+    for name, text in documents(root, shown).items():
+        (root / "reports" / name).write_text(text, encoding="utf-8")
 
 
 def _plots(root: Path, layout: Layout, results: Results, params: Mapping[str, Any]) -> Iterator[str]:
@@ -90,11 +90,11 @@ def _pictures(root: Path, layout: Layout, provenance: Provenance) -> Iterator[st
 def _landmarks(root: Path, layout: Layout) -> Figure:
     crops = Crops(root / CROPS / "alignment", "test")
     rows = np.linspace(0, len(crops) - 1, min(DRAWN, len(crops))).astype(int)
-    shown = {"Teacher": _predictions(root, TEACHER, "alignment", crops, "evaluate_teacher")}
+    shown = {"Teacher": predicted_landmarks(root / EVALUATION / TEACHER, "alignment", crops, "evaluate_teacher")}
     named = {("alignment", "pretrain", "none"): "undistilled", ("alignment", "distill"): "yours"}
     for cell in first_cells(layout):
         if name := named.get(cell.path):
-            points = _predictions(root, cell.run, cell.name, crops, cell.stage)
+            points = predicted_landmarks(root / EVALUATION / cell.run, cell.name, crops, cell.stage)
             shown[f"{layout.labels[cell.student]}\n{name}"] = points
     images = [crops.image(int(i)) for i in rows]
     return pictures.landmarks(images, crops.landmarks[rows], {label: p[rows] for label, p in shown.items()})
@@ -108,7 +108,7 @@ def _sheet(root: Path, layout: Layout) -> Figure:
 
 
 def _roc(root: Path, run: str, model: str, stage: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    pairs = _rows(root / EVALUATION / run / "pairs.parquet", model, stage)
+    pairs = model_rows(root / EVALUATION / run / "pairs.parquet", model, stage)
     far, tpr, _ = roc(pairs["distance"].to_numpy(), pairs["same"].to_numpy())
     return far, tpr
 
@@ -122,28 +122,6 @@ def _centres(root: Path, layout: Layout) -> dict[str, dict[str, tuple[NDArray[np
             row = rows[f"{MARGINS[margin]}, {student.label}"] = {}
             for recipe in CENTRES:
                 cell = found[margin, student.name, recipe]
-                table = _rows(root / EVALUATION / cell.run / "centres.parquet", cell.name, cell.stage)
+                table = model_rows(root / EVALUATION / cell.run / "centres.parquet", cell.name, cell.stage)
                 row[METHODS[recipe].label] = (table["own"].to_numpy(), table["other"].to_numpy())
-    return rows
-
-
-def _predictions(root: Path, run: str, model: str, crops: Crops, stage: str) -> NDArray[np.float64]:
-    """(n, 5, 2) in pixels of the crops, in their order."""
-    file = root / EVALUATION / run / "landmarks.parquet"
-    table = _rows(file, model, stage)
-    if table["key"].to_pylist() != crops.keys:
-        raise MissingResultError(f"{file}: other photographs than {crops.folder}'s; run `dvc repro -f {stage}`")
-    points = np.stack([table[name].to_numpy() for name in COORDINATES], axis=1)
-    return points.reshape(-1, 5, 2)
-
-
-def _rows(file: Path, model: str, stage: str) -> pa.Table:
-    """The rows of one model in a table that evaluation wrote."""
-    try:
-        table = pq.read_table(file)
-    except FileNotFoundError:
-        raise MissingResultError(f"{file}: no such file; run `dvc repro {stage}`") from None
-    rows = table.filter(pc.equal(table["model"], model))
-    if not len(rows):
-        raise MissingResultError(f"{file}: no rows of the model {model!r}; run `dvc repro -f {stage}`")
     return rows

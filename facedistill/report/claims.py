@@ -1,0 +1,112 @@
+"""What the papers claim, read from claims.yaml: which two cells each claim compares, and by what number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from itertools import product
+from typing import Annotated, NamedTuple
+
+from pydantic import Field
+
+from facedistill.grid import Layout
+from facedistill.params import ParamsError, load, params
+
+
+class Metric(NamedTuple):
+    """place: of the number below a cell's address in Results. title: in tables. sign: −1 where the lower is better."""
+
+    place: tuple[str, ...]
+    title: str
+    sign: int = 1
+
+
+METRICS = {
+    "top1": Metric(("top1",), "top-1"),
+    "lfw": Metric(("pairs", "lfw", "accuracy"), "LFW"),
+    "nrmse": Metric(("nrmse",), "NRMSE", -1),
+    "nn_top1": Metric(("nn_top1",), "nearest-neighbour top-1"),
+    "frontal": Metric(("tpr", "frontal"), "TPR, frontal"),
+    "pose": Metric(("tpr", "pose"), "TPR, pose"),
+    "lighting": Metric(("tpr", "lighting"), "TPR, lighting"),
+    "cross": Metric(("cross", "rank1"), "rank-1 in the teacher's gallery"),
+}
+
+Address = tuple[str, ...]
+
+
+@params
+class Claim:
+    """An entry of claims.yaml, which explains its fields."""
+
+    name: Annotated[str, Field(pattern=r"^\w+$")]
+    table: str
+    says: str
+    metric: str
+    better: Address
+    worse: Address
+    tie: bool = False
+    printed: tuple[Address, Address] | None = None
+    corpus: str | None = None
+    over: Mapping[str, str | tuple[str | tuple[str, ...], ...]] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two cells that a claim is about. better, worse: addresses without the metric, students by their names in Results.
+
+    name: of the claim, and what tells this comparison from its others. A student that is not among the parameters stays
+    as the claim calls it, and is found nowhere.
+    """
+
+    name: str
+    claim: Claim
+    metric: str
+    better: Address
+    worse: Address
+    printed: tuple[Address, Address] | None
+    corpus: str | None
+
+
+@cache
+def claims() -> tuple[Claim, ...]:
+    """All of claims.yaml, in its order. Raises ParamsError."""
+    with as_file(files(__package__).joinpath("claims.yaml")) as file:
+        found = load(tuple[Claim, ...], "claims", file)
+    if len({claim.name for claim in found}) < len(found):
+        raise ParamsError(f"{file}: two claims of one name")
+    return found
+
+
+def comparisons(layout: Layout) -> Iterator[Comparison]:
+    """Those of every claim, in the order of claims.yaml, whether or not the grid has their cells."""
+    names = {
+        f"resnet50/{s.divisor}" if s.architecture == "resnet50" else s.architecture: s.name
+        for s in layout.first.values()
+    }
+    for claim in claims():
+        # Where a table is left out, its section's name stands for a student that is found nowhere.
+        axes = (
+            tuple(s.name for s in layout.tables[values]) or (values,) if isinstance(values, str) else values
+            for values in claim.over.values()
+        )
+        for chosen in product(*axes):
+            words = dict(zip(claim.over, chosen, strict=True))
+
+            def fill(address: Address, words: Mapping[str, str | tuple[str, ...]] = words) -> Address:
+                return tuple(word.format(**words) for word in address)
+
+            better, worse = (
+                tuple(names.get(word, word) for word in fill(cell)) for cell in (claim.better, claim.worse)
+            )
+            yield Comparison(
+                name="/".join([claim.name, *(v if isinstance(v, str) else "_".join(v[:2]) for v in chosen)]),
+                claim=claim,
+                metric=claim.metric.format(**words),
+                better=better,
+                worse=worse,
+                printed=claim.printed and (fill(claim.printed[0]), fill(claim.printed[1])),
+                corpus=claim.corpus and claim.corpus.format(**words),
+            )

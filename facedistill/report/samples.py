@@ -1,0 +1,76 @@
+"""What each photograph or fold of a test adds to a number, from the rows that evaluation leaves."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from facedistill.data.photograph import COORDINATES
+from facedistill.data.shards import Crops
+from facedistill.evaluation.landmarks import nrmse_per_image, to_original
+from facedistill.evaluation.pairs import view2
+from facedistill.grid import Layout
+from facedistill.paths import CROPS, EVALUATION
+from facedistill.report.results import MissingResultError
+
+
+class Samples:
+    """The samples of every model by metric, in percent; their mean is the metric. root: top of the repository."""
+
+    def __init__(self, layout: Layout, root: Path) -> None:
+        self._first, self._root = layout.pairs[0], root
+        # A model stands on one side of many claims.
+        self.of = cache(self._of)
+
+    def _of(self, metric: str, run: str, model: str, stage: str) -> NDArray[np.float64] | None:
+        """(n,) of a model by its name in the rows of `run`, which `stage` writes; None where no rows are kept.
+
+        metric: a key of METRICS. lfw: an accuracy a fold, where LFW is the first set of pairs; others: a photograph.
+        Raises MissingResultError.
+        """
+        folder = self._root / EVALUATION / run
+        if metric in ("top1", "nn_top1", "cross"):
+            table = model_rows(folder / "hits.parquet", model, stage)
+            hits = table.filter(pc.equal(table["metric"], metric))["hit"].to_numpy()
+            return np.asarray(100.0 * hits, np.float64)
+        if metric == "lfw" and self._first == "lfw":
+            table = model_rows(folder / "pairs.parquet", model, stage)
+            distances, same, folds = (table[name].to_numpy() for name in ("distance", "same", "fold"))
+            return np.array(view2(distances, same, folds).fold_accuracies)
+        if metric == "nrmse":
+            crops = self._alignment
+            points = predicted_landmarks(folder, model, crops, stage)
+            original, true = (to_original(p, crops.to_original) for p in (points, crops.landmarks))
+            return nrmse_per_image(original, true)
+        return None
+
+    @property
+    def _alignment(self) -> Crops:
+        return Crops(self._root / CROPS / "alignment", "test")
+
+
+def predicted_landmarks(folder: Path, model: str, crops: Crops, stage: str) -> NDArray[np.float64]:
+    """(n, 5, 2) in pixels of the crops, in their order. folder: of an evaluation. Raises MissingResultError."""
+    file = folder / "landmarks.parquet"
+    table = model_rows(file, model, stage)
+    if table["key"].to_pylist() != crops.keys:
+        raise MissingResultError(f"{file}: other photographs than {crops.folder}'s; run `dvc repro -f {stage}`")
+    points = np.stack([table[name].to_numpy() for name in COORDINATES], axis=1)
+    return points.reshape(-1, 5, 2)
+
+
+def model_rows(file: Path, model: str, stage: str) -> pa.Table:
+    """The rows of one model in a table that evaluation wrote. Raises MissingResultError."""
+    try:
+        table = pq.read_table(file, filters=[("model", "=", model)])
+    except FileNotFoundError:
+        raise MissingResultError(f"{file}: no such file; run `dvc repro {stage}`") from None
+    if not len(table):
+        raise MissingResultError(f"{file}: no rows of the model {model!r}; run `dvc repro -f {stage}`")
+    return table

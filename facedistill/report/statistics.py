@@ -1,0 +1,84 @@
+"""How sure a gap between two models is: over seeds where there are several, over what was tested on within one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facedistill.report.selection import TIE
+
+Verdict = Literal["holds", "fails", "cannot be told"]
+
+LEVEL = 0.95
+RESAMPLES = 5000
+FEW = 100
+"""Most distinct differences whose counts are drawn at once, in place of one sample after the other."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """low, high: the ends of the 95 % confidence interval of a mean difference. p: two-sided, of there being none."""
+
+    low: float
+    high: float
+    p: float
+
+
+def over_seeds(differences: NDArray[np.float64]) -> Interval | None:
+    """Student's paired t over (n,) differences, one a seed; None where there is no spread to go by."""
+    from scipy import stats
+
+    if len(differences) < 2 or np.ptp(differences) == 0:
+        return None
+    test = stats.ttest_1samp(differences, 0.0)
+    ends = test.confidence_interval(LEVEL)
+    return Interval(float(ends.low), float(ends.high), float(test.pvalue))
+
+
+def over_samples(differences: NDArray[np.float64]) -> Interval | None:
+    """The percentile bootstrap of the mean of (n,) paired differences; None where all are equal.
+
+    Seeded: the same for the same differences. p is twice the share of resampled means on the other side of 0, or at it.
+    """
+    values, counts = np.unique(differences, return_counts=True)
+    if len(values) < 2:
+        return None
+    rng, n = np.random.default_rng(0), len(differences)
+    if len(values) <= FEW:
+        # The mean of a resample depends on how often each value was drawn, and on nothing else.
+        means = rng.multinomial(n, counts / n, RESAMPLES) @ values / n
+    else:
+        from scipy import stats
+
+        means = stats.bootstrap(
+            (differences,),
+            np.mean,
+            n_resamples=RESAMPLES,
+            batch=max(1, 2**22 // n),
+            method="percentile",
+            rng=rng,
+        ).bootstrap_distribution
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    beyond = min(int((means <= 0).sum()), int((means >= 0).sum()))
+    return Interval(float(low), float(high), min(1.0, 2 * (beyond + 1) / (RESAMPLES + 1)))
+
+
+def judge(difference: float, interval: Interval | None, seeds: int, tie: bool) -> Verdict:
+    """Whether a claim holds. difference: in points, positive where it is as claimed. seeds: how many it is the mean of.
+
+    tie: the claim is that there is no difference. Under TIE points is none, unless several seeds say otherwise: one
+    seed knows nothing of what chance does in training.
+    """
+    if interval is None:
+        return "cannot be told"
+    clear = interval.low > 0 or interval.high < 0
+    differ = clear and (seeds > 1 or abs(difference) >= TIE)
+    level = interval.low > -TIE and interval.high < TIE and not differ
+    if differ:
+        return "holds" if difference > 0 and not tie else "fails"
+    if level:
+        return "holds" if tie else "fails"
+    return "cannot be told"

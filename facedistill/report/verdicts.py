@@ -1,0 +1,124 @@
+"""Each claim of the papers against the measured grid: the gap, how sure it is, and whether the claim holds."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from facedistill.grid import TEACHER, Layout, cells
+from facedistill.params import check, params
+from facedistill.report.claims import METRICS, Address, Comparison, comparisons
+from facedistill.report.results import Mean, Results, read_json
+from facedistill.report.samples import Samples
+from facedistill.report.statistics import Verdict, judge, over_samples, over_seeds
+
+Source = tuple[str, str, str]
+"""Of a model's rows: the evaluation that left them, the model's name in there, and the stage."""
+
+Side = tuple[float, Source]
+
+CLAIMS = Path("reports/claims.json")
+"""Not among the metrics of METRICS: the stage that writes it depends on that folder."""
+
+
+@params
+class Finding:
+    """difference: in points, positive where it is as claimed. low, high: of its 95 % confidence interval.
+
+    p: two-sided. basis: what the interval is taken over. All four are None where there is nothing to take it over.
+    """
+
+    verdict: Verdict
+    difference: float
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    basis: str | None = None
+
+
+def asked(comparison: Comparison, results: Results, corpus: str) -> tuple[Mean, Mean] | None:
+    """The two numbers that a claim compares; None where the grid does not have them, or it is about another set."""
+    place = METRICS[comparison.metric].place
+    better, worse = (results.get(*cell, *place) for cell in (comparison.better, comparison.worse))
+    if better is None or worse is None or comparison.corpus not in (None, corpus):
+        return None
+    return better, worse
+
+
+def findings(results: Results, corpus: str, root: Path) -> dict[str, Finding]:
+    """By the name of each comparison that the grid has the cells of. corpus: the kind of the classification set.
+
+    Over several seeds that both cells have, by pairs of these; within one, over the photographs or folds that both were
+    tested on. A teacher is of one seed, and is compared with each of its students'.
+    Raises MissingResultError for rows that evaluation should have left.
+    """
+    sources, samples = _sources(results.layout), Samples(results.layout, root)
+    found = {}
+    for comparison in comparisons(results.layout):
+        if not (numbers := asked(comparison, results, corpus)):
+            continue
+        better, worse = (
+            {seed: (value, source) for value, (seed, source) in zip(mean.values, sources[cell].items(), strict=True)}
+            for cell, mean in zip((comparison.better, comparison.worse), numbers, strict=True)
+        )
+        found[comparison.name] = _finding(comparison, _paired(better, worse), samples)
+    return found
+
+
+def save(found: Mapping[str, Finding], file: Path) -> None:
+    """As JSON, a line for each claim, so that a diff shows which one has changed."""
+    lines = []
+    for name, finding in found.items():
+        kept = {key: value for key, value in vars(finding).items() if value is not None and not key.startswith("_")}
+        lines.append(f" {json.dumps(name)}: {json.dumps(kept)}")
+    file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+def load(file: Path) -> dict[str, Finding]:
+    """What `save` wrote. Raises MissingResultError, or ParamsError for other content."""
+    found: dict[str, Finding] = check(dict[str, Finding], read_json(file, "report"), str(file))
+    return found
+
+
+def _sources(layout: Layout) -> dict[Address, dict[int | None, Source]]:
+    """By a cell's address, then by seed, in the order of the values of a Mean; None is the seed of a teacher."""
+    seeds = {student.name: student.seed for student in layout.students}
+    found: dict[Address, dict[int | None, Source]] = {
+        (TEACHER, task): {None: (TEACHER, task, "evaluate_teacher")} for task in layout.tasks
+    }
+    for cell in cells(layout):
+        address = (cell.task, layout.first[cell.student].name, *cell.key[2:])
+        found.setdefault(address, {})[seeds[cell.student]] = (cell.run, cell.name, cell.stage)
+    return found
+
+
+def _paired(better: Mapping[int | None, Side], worse: Mapping[int | None, Side]) -> list[tuple[Side, Side]]:
+    """Pairs of one seed, a teacher with each; of cells that share no seed, the first of both."""
+    if None in better:
+        better = dict.fromkeys(worse, better[None])
+    if None in worse:
+        worse = dict.fromkeys(better, worse[None])
+    pairs = [(side, worse[seed]) for seed, side in better.items() if seed in worse]
+    return pairs or [(next(iter(better.values())), next(iter(worse.values())))]
+
+
+def _finding(comparison: Comparison, pairs: Sequence[tuple[Side, Side]], samples: Samples) -> Finding:
+    sign = METRICS[comparison.metric].sign
+    gaps = np.array([sign * (better - worse) for (better, _), (worse, _) in pairs])
+    seeds, interval, basis = len(gaps), over_seeds(gaps), f"{len(gaps)} seeds"
+    if seeds == 1:
+        one, other = (samples.of(comparison.metric, *source) for _, source in pairs[0])
+        # Of two tasks that are tested on different photographs nothing is paired.
+        if one is not None and other is not None and one.shape == other.shape:
+            gaps = sign * (one - other)
+            interval = over_samples(gaps)
+            basis = f"{len(one):,} {'folds' if comparison.metric == 'lfw' else 'photographs'}"
+    difference = float(gaps.mean())
+    verdict = judge(difference, interval, seeds, comparison.claim.tie)
+    if interval is None:
+        return Finding(verdict, round(difference, 3))
+    low, high, p = round(interval.low, 3), round(interval.high, 3), round(interval.p, 4)
+    return Finding(verdict, round(difference, 3), low, high, p, basis)

@@ -1,0 +1,103 @@
+"""How sure a gap is: intervals against scipy and cases worked by hand, and what a verdict makes of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from facedistill.report.statistics import FEW, Interval, judge, over_samples, over_seeds
+
+
+def test_seeds_are_a_paired_t() -> None:
+    """Mean 2, deviation 1, t = 2√3 with two degrees of freedom, of which 4.303 is the 97.5 % point."""
+    found = over_seeds(np.array([1.0, 2.0, 3.0]))
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((2 - 4.30265 / 3**0.5, 2 + 4.30265 / 3**0.5), abs=1e-4)
+    assert found.p == pytest.approx(0.0742, abs=1e-4)
+    a, b = np.array([70.0, 71, 73, 70.5]), np.array([69.0, 71.5, 70, 69])
+    found = over_seeds(a - b)
+    assert found is not None
+    assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+
+
+@pytest.mark.parametrize("gaps", [[1.0], [2.0, 2.0, 2.0], [0.0, 0.0]])
+def test_seeds_without_a_spread_say_nothing(gaps: list[float]) -> None:
+    assert over_seeds(np.array(gaps)) is None
+
+
+@pytest.mark.parametrize("kind", ["hits", "errors", "folds"])
+def test_samples_are_the_percentile_bootstrap_of_scipy(kind: str) -> None:
+    rng = np.random.default_rng(3)
+    gaps = {
+        "hits": 100.0 * (rng.random(400) < 0.7) - 100.0 * (rng.random(400) < 0.62),
+        "errors": rng.normal(0.2, 1.5, 3 * FEW),
+        "folds": np.array([1.0, 2, 0, -1, 3, 2, 1, 1, 0, 2]),
+    }[kind]
+    found = over_samples(gaps)
+    expected = stats.bootstrap((gaps,), np.mean, method="percentile", n_resamples=20_000, rng=1).confidence_interval
+    assert found is not None
+    width = expected.high - expected.low
+    assert found.low == pytest.approx(expected.low, abs=0.05 * width)
+    assert found.high == pytest.approx(expected.high, abs=0.05 * width)
+    assert found == over_samples(gaps)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(400):
+        found = over_samples(rng.choice([-100.0, 0.0, 100.0], 300, p=[0.1, 0.7, 0.2]))
+        assert found is not None
+        covered += found.low <= 10 <= found.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_p_is_below_a_twentieth_where_the_interval_leaves_0_out() -> None:
+    rng = np.random.default_rng(1)
+    seen = set()
+    for _ in range(200):
+        found = over_samples(rng.choice([-1.0, 0.0, 1.0], 100, p=[0.1, 0.7, 0.2]))
+        assert found is not None
+        if not 0.045 < found.p < 0.055:
+            seen.add(found.p < 0.05)
+            assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
+    assert seen == {True, False}
+
+
+def test_p_of_a_sign_test_without_ties() -> None:
+    """60 of 100 pairs in favour: the normal limit of a sign test is 2 Φ(−2) = 0.0455, tied resamples a bit more."""
+    found = over_samples(np.repeat([1.0, -1.0], [60, 40]))
+    assert found is not None
+    assert 0.035 < found.p < 0.065
+
+
+def test_samples_that_are_all_alike_say_nothing() -> None:
+    """Two models that are right about the same photographs: a bootstrap of these would be sure, of 10 as of 10,000."""
+    assert over_samples(np.zeros(50)) is None
+
+
+@pytest.mark.parametrize(
+    ("difference", "ends", "seeds", "claim", "tie"),
+    [
+        (2.0, (1.0, 3.0), 1, "holds", "fails"),
+        (-2.0, (-3.0, -1.0), 1, "fails", "fails"),
+        (2.0, (-1.0, 5.0), 1, "cannot be told", "cannot be told"),
+        (0.0, (-0.2, 0.2), 1, "fails", "holds"),
+        (0.1, (-0.5, 0.7), 1, "cannot be told", "cannot be told"),
+        # Under 0.3 points: of one seed a tie, where the interval lets it be one; of several what these say.
+        (0.2, (0.1, 0.29), 1, "fails", "holds"),
+        (0.2, (0.1, 0.35), 1, "cannot be told", "cannot be told"),
+        (0.2, (0.1, 0.29), 3, "holds", "fails"),
+        (-0.2, (-0.29, -0.1), 3, "fails", "fails"),
+        (0.3, (0.1, 0.5), 1, "holds", "fails"),
+    ],
+)
+def test_verdicts(difference: float, ends: tuple[float, float], seeds: int, claim: str, tie: str) -> None:
+    interval = Interval(*ends, p=0.5)
+    assert judge(difference, interval, seeds, tie=False) == claim
+    assert judge(difference, interval, seeds, tie=True) == tie
+
+
+def test_without_an_interval_nothing_can_be_told() -> None:
+    assert judge(20.0, None, 1, tie=False) == judge(0.0, None, 3, tie=True) == "cannot be told"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,18 @@ def test_a_second_repro_runs_nothing(repository: Path) -> None:
     output = dvc(repository, "repro")
     assert not stages_run(output)
     assert "up to date" in output
+
+
+def test_the_report_follows_from_what_git_keeps_and_a_clone_can_check_that(repository: Path, tmp_path: Path) -> None:
+    assert "verdict" in dvc(repository, "metrics", "show", "reports/claims.json")
+    run(tmp_path, "git", "clone", "-q", str(repository), "clone")
+    clone = tmp_path / "clone"
+    assert not (clone / "data/crops").exists()
+    assert "The report is what dvc.lock" in run(clone, sys.executable, "-m", "stages.check_metrics")
+    metrics = clone / "reports/metrics/small.json"
+    metrics.write_text(re.sub(r'"nrmse": [\d.]+', '"nrmse": 1.5', metrics.read_text(), count=1))
+    with pytest.raises(AssertionError, match=r"evaluate@small \(reports/metrics/small\.json\)(.|\n)*tables\.md: \d"):
+        run(clone, sys.executable, "-m", "stages.check_metrics")
 
 
 def test_nothing_but_what_belongs_to_git_is_left_for_git(repository: Path) -> None:

@@ -69,6 +69,7 @@ def build(folder: Path, params: dict[str, Any]) -> Path:
         else:
             shutil.copyfile(ROOT / part, folder / part)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    (folder / "checks.yaml").write_text("{}\n")
     for command in (["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@t"]):
         run(folder, "git", *command)
     commit(folder, "before")

@@ -1,0 +1,111 @@
+"""Whether the committed report is what its numbers say, and whether these are as good as they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from facedistill.grid import Layout
+from facedistill.params import PARAMS_FILE, ParamsError, check, load, params, read
+from facedistill.paths import METRICS
+from facedistill.report import verdicts
+from facedistill.report.document import documents
+from facedistill.report.provenance import Heading
+from facedistill.report.results import Results
+from facedistill.report.verdicts import CLAIMS, Finding
+
+CHECKS = Path("checks.yaml")
+LOWER_IS_BETTER = ("nrmse", "nme")
+SHOWN = 60
+"""Most characters of a line that a message quotes on each side of where it begins to differ."""
+
+
+@params
+class Checks:
+    """A report's entry in checks.yaml, which explains it. claims: names of comparisons."""
+
+    tolerance: Annotated[float, Field(ge=0)]
+    floors: dict[str, float]
+    claims: tuple[str, ...]
+
+    @classmethod
+    def read(cls, root: Path) -> Checks | None:
+        """Those of the report that params.yaml makes; None where it has none. Raises ParamsError."""
+        title, values = load(Heading, "report", root / PARAMS_FILE).title, read(root / CHECKS)
+        found: dict[str, Checks] = check(dict[str, Checks], values, str(root / CHECKS))
+        return found.get(title)
+
+
+def stale_documents(root: Path) -> Iterator[str]:
+    """A message for each document that does not follow from the committed metrics: which line, and what it should be.
+
+    Rendered again from what git keeps alone; the pictures at the end of tables.md are left out of the comparison.
+    """
+    for name, text in documents(root, pictures=()).items():
+        file = Path("reports") / name
+        mended = f"run `dvc repro -f report` and commit {file}"
+        if not (root / file).is_file():
+            yield f"{file}: no such file; {mended}"
+            continue
+        lines = (root / file).read_text(encoding="utf-8").splitlines()
+        expected = text.splitlines()
+        if name == "tables.md" and expected[-1] in lines:
+            lines = lines[: lines.index(expected[-1]) + 1]
+        wrong = [(i, a, b) for i, (a, b) in enumerate(zip_longest(lines, expected), 1) if a != b]
+        if wrong:
+            number, there, follows = wrong[0]
+            yield (
+                f"{file}: {len(wrong)} of {len(expected)} lines do not follow from the metrics. Line {number} is "
+                f"{_around(there, follows)}, and should be {_around(follows, there)}; {mended}"
+            )
+
+
+def below_floors(results: Results, checks: Checks) -> Iterator[str]:
+    """A message for each number that lies beyond its floor by more than the tolerance. Raises ParamsError."""
+    for address, floor in checks.floors.items():
+        place = tuple(address.split("/"))
+        value = results.get(*place)
+        if value is None:
+            raise ParamsError(f"{CHECKS}: floors.{address}: the grid of {PARAMS_FILE} has no such number")
+        lower = place[-1] in LOWER_IS_BETTER
+        beyond = value - floor if lower else floor - value
+        if beyond > checks.tolerance:
+            yield (
+                f"{address} is {value:.2f}, {beyond:.2f} points {'above' if lower else 'below'} its floor of {floor:g} "
+                f"(tolerance {checks.tolerance:g}); find what made it worse, or move the floor in {CHECKS}"
+            )
+
+
+def flipped_claims(found: dict[str, Finding], checks: Checks) -> Iterator[str]:
+    """A message for each claim that held and does so no more. Raises ParamsError for one that is not asked."""
+    for name in checks.claims:
+        if name not in found:
+            raise ParamsError(f"{CHECKS}: claims: {name!r} is not in {CLAIMS}")
+        finding = found[name]
+        if finding.verdict != "holds":
+            ends = "" if finding.low is None else f" [{finding.low:+.2f}, {finding.high:+.2f}]"
+            yield (
+                f"the claim {name} held, and now {finding.verdict}: {finding.difference:+.2f} points{ends}; find what "
+                f"turned it, or take it out of {CHECKS}"
+            )
+
+
+def check_report(root: Path) -> Iterator[str]:
+    """All messages of the report of a repository. Raises ParamsError or MissingResultError."""
+    yield from stale_documents(root)
+    if checks := Checks.read(root):
+        yield from below_floors(Results(Layout.read(root / PARAMS_FILE), root / METRICS), checks)
+        yield from flipped_claims(verdicts.load(root / CLAIMS), checks)
+
+
+def _around(line: str | None, other: str | None) -> str:
+    """What stands in a line where it begins to differ from the other."""
+    if line is None:
+        return "missing"
+    same = next(i for i, (a, b) in enumerate(zip_longest(line, other or "")) if a != b)
+    start, end = max(0, same - SHOWN), same + SHOWN
+    return f"“{'…' if start else ''}{line[start:end]}{'…' if end < len(line) else ''}”"

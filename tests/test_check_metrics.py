@@ -1,0 +1,252 @@
+"""The check of a committed report: every way in which it can be wrong, shown to be found and told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from report_mock import SMALL, edit, mock, mock_plots, results
+from toy_repository import commit, dvc, run
+
+from facedistill.grid import Layout
+from facedistill.params import PARAMS_FILE, ParamsError, load
+from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS
+from facedistill.report.checks import CHECKS, Checks, check_report
+from facedistill.report.document import documents
+from facedistill.report.provenance import Heading, write_datasets
+from facedistill.report.results import MissingResultError
+from facedistill.report.verdicts import CLAIMS, findings, save
+from stages import check_metrics
+
+TITLE, PICTURES = SMALL["report"]["title"], ["![Crops](plots/crops.png)"]
+HELD = "t3_teacher/pretrain"
+
+
+@pytest.fixture(scope="module")
+def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What git has of a repository after its report; not to be changed."""
+    root = mock(tmp_path_factory.mktemp("checks") / "small", SMALL)
+    mock_plots(root, SMALL)
+    write_datasets(Layout.read(root / PARAMS_FILE), root)
+    save(findings(results(root), "casia", root), root / CLAIMS)
+    for name, text in documents(root, PICTURES).items():
+        (root / "reports" / name).write_text(text, encoding="utf-8")
+    # What git does not have.
+    for folder in (CROPS, MANIFESTS, EVALUATION):
+        shutil.rmtree(root / folder)
+    checks(root, floors={"teacher/classification/top1": 91.0, "teacher/alignment/nrmse": 6.0}, claims=[HELD])
+    return root
+
+
+@pytest.fixture
+def repository(committed: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return Path(shutil.copytree(committed, tmp_path / "copy"))
+
+
+def checks(root: Path, title: str = TITLE, **entry: Any) -> None:
+    whole = {title: {"tolerance": 0.5, "floors": {}, "claims": []} | entry}
+    (root / CHECKS).write_text(yaml.safe_dump(whole), encoding="utf-8")
+
+
+def rendered(root: Path) -> None:
+    """The documents made to follow from the metrics, where a test is about something else."""
+    for name, text in documents(root, PICTURES).items():
+        (root / "reports" / name).write_text(text, encoding="utf-8")
+
+
+def test_a_report_that_follows_from_its_metrics_passes_without_data(committed: Path) -> None:
+    assert list(check_report(committed)) == []
+
+
+@pytest.mark.parametrize("name", ["tables.md", "claims.md"])
+def test_a_document_that_was_edited_is_named_with_its_line(repository: Path, name: str) -> None:
+    file = repository / "reports" / name
+    lines = file.read_text().splitlines()
+    number = next(i for i, line in enumerate(lines) if "75.06" in line)
+    lines[number] = lines[number].replace("75.06", "76.06", 1)
+    file.write_text("\n".join(lines) + "\n")
+    (found,) = check_report(repository)
+    assert found.startswith(
+        f"reports/{name}: 1 of {len(lines) - (2 if name == 'tables.md' else 0)} lines do not follow"
+    )
+    assert f"Line {number + 1} is “" in found
+    assert "76.06" in found
+    assert "75.06" in found
+    assert "run `dvc repro -f report`" in found
+
+
+def test_a_document_that_is_cut_short_or_missing_is_found(repository: Path) -> None:
+    file = repository / "reports/claims.md"
+    file.write_text("\n".join(file.read_text().splitlines()[:-1]) + "\n")
+    (found,) = check_report(repository)
+    assert "is missing, and should be “" in found
+    file.unlink()
+    (found,) = check_report(repository)
+    assert found.startswith("reports/claims.md: no such file")
+
+
+def test_metrics_that_moved_on_leave_the_tables_behind(repository: Path) -> None:
+    edit(repository, "resnet50-8.json", lambda m: m["table2"]["ours"].update(top1=12.34))
+    found = list(check_report(repository))
+    assert [message.split(":")[0] for message in found] == ["reports/tables.md", "reports/claims.md"]
+    assert "12.34 (75.06)" in found[0]
+
+
+def test_pictures_are_no_part_of_the_comparison(repository: Path) -> None:
+    with (repository / "reports/tables.md").open("a") as file:
+        file.write("\n![Another](plots/another.png)\n")
+    assert list(check_report(repository)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda m: m["classification"].update(top1=90.25),
+            "teacher/classification/top1 is 90.25, 0.75 points below its floor of 91 (tolerance 0.5)",
+        ),
+        (
+            lambda m: m["alignment"].update(nrmse=7.25),
+            "teacher/alignment/nrmse is 7.25, 1.25 points above its floor of 6 (tolerance 0.5)",
+        ),
+    ],
+)
+def test_a_number_beyond_its_floor_is_told_with_by_how_much(
+    repository: Path, change: Callable[[Any], Any], message: str
+) -> None:
+    edit(repository, "teacher.json", change)
+    rendered(repository)
+    (found,) = check_report(repository)
+    assert found == f"{message}; find what made it worse, or move the floor in checks.yaml"
+
+
+def test_within_the_tolerance_a_floor_holds(repository: Path) -> None:
+    edit(repository, "teacher.json", lambda m: m["classification"].update(top1=90.6))
+    edit(repository, "teacher.json", lambda m: m["alignment"].update(nrmse=6.4))
+    rendered(repository)
+    assert list(check_report(repository)) == []
+
+
+@pytest.mark.parametrize("verdict", ["fails", "cannot be told"])
+def test_a_claim_that_held_and_does_so_no_more_is_told(repository: Path, verdict: str) -> None:
+    found = json.loads((repository / CLAIMS).read_text())
+    assert found[HELD]["verdict"] == "holds"
+    found[HELD] |= {"verdict": verdict, "difference": -1.25, "low": -2.0, "high": -0.5}
+    (repository / CLAIMS).write_text(json.dumps(found))
+    rendered(repository)
+    (message,) = check_report(repository)
+    assert message == (
+        f"the claim {HELD} held, and now {verdict}: -1.25 points [-2.00, -0.50]; find what turned it, or take it out "
+        "of checks.yaml"
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"floors": {"teacher/classification/top5": 90.0}}, r"floors\.teacher/classification/top5: the grid of params"),
+        ({"claims": ["t9_unknown"]}, r"claims: 't9_unknown' is not in reports/claims\.json"),
+        ({"flors": {}}, r"A demo on drawn faces\.flors: unknown key; allowed: tolerance, floors, claims"),
+        ({"tolerance": -1}, r"tolerance: .*greater than or equal to 0"),
+    ],
+)
+def test_a_slip_in_the_checks_is_an_error(repository: Path, entry: dict[str, Any], message: str) -> None:
+    checks(repository, **entry)
+    with pytest.raises(ParamsError, match=message):
+        list(check_report(repository))
+
+
+def test_a_report_of_another_title_has_no_floors(repository: Path) -> None:
+    checks(repository, title="Another", floors={"teacher/classification/top1": 99.0})
+    assert Checks.read(repository) is None
+    assert list(check_report(repository)) == []
+
+
+def test_what_the_report_left_is_asked_for_where_it_is_missing(repository: Path) -> None:
+    (repository / "reports/datasets.json").unlink()
+    with pytest.raises(MissingResultError, match=r"datasets\.json: no such file; run `dvc repro report`"):
+        list(check_report(repository))
+
+
+def test_the_checks_of_this_repository_are_of_its_default_and_can_be_read() -> None:
+    root = Path(__file__).parents[1]
+    found = Checks.read(root)
+    assert load(Heading, "report", root / PARAMS_FILE).title == "A demo on drawn faces"
+    assert found is not None
+    assert found.floors
+    assert found.claims
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline of one stage, run and committed, whose data and cache are gone; not to be changed."""
+    root = tmp_path_factory.mktemp("pipeline")
+    stage = {
+        "cmd": f"{sys.executable} code.py",
+        "deps": ["code.py"],
+        "params": ["seed"],
+        "outs": ["data"],
+        "metrics": [{"metrics.json": {"cache": False}}],
+    }
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"evaluate": stage}}))
+    (root / "params.yaml").write_text("seed: 1\n")
+    (root / "code.py").write_text("open('data', 'w').write('d'); open('metrics.json', 'w').write('{\"top1\": 70}')\n")
+    for command in (["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@t"]):
+        run(root, "git", *command)
+    dvc(root, "init", "-q")
+    dvc(root, "repro", "-q")
+    commit(root, "after")
+    (root / "data").unlink()
+    shutil.rmtree(root / ".dvc/cache")
+    return root
+
+
+def test_a_clone_without_data_has_nothing_to_run(pipeline: Path) -> None:
+    assert list(check_metrics.changed_stages(pipeline)) == []
+
+
+@pytest.mark.parametrize(
+    ("files", "reasons"),
+    [
+        ({"metrics.json": '{"top1": 71}'}, "metrics.json"),
+        ({"code.py": "print('another')\n", "params.yaml": "seed: 2\n"}, "code.py, params.yaml: seed"),
+    ],
+)
+def test_what_is_not_as_in_dvc_lock_is_named_with_its_stage(
+    pipeline: Path, tmp_path: Path, files: dict[str, str], reasons: str
+) -> None:
+    root = Path(shutil.copytree(pipeline, tmp_path / "copy"))
+    for name, text in files.items():
+        (root / name).write_text(text)
+    (found,) = check_metrics.changed_stages(root)
+    assert f"1 of the stages would run: evaluate ({reasons})." in found
+    assert "Run `dvc repro`" in found
+    assert "git restore" in found
+
+
+def test_all_that_is_wrong_is_told_at_once_and_fails(
+    repository: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(repository)
+    monkeypatch.setattr(check_metrics, "changed_stages", lambda _: iter(()))
+    check_metrics.main()
+    assert "2 floors and 1 claims kept" in capsys.readouterr().out
+    edit(repository, "teacher.json", lambda m: m["classification"].update(top1=80.0))
+    monkeypatch.setattr(check_metrics, "changed_stages", lambda _: iter(["evaluate would run"]))
+    with pytest.raises(SystemExit) as stopped:
+        check_metrics.main()
+    assert [line.split(" ")[1] for line in str(stopped.value).splitlines()] == [
+        "evaluate",
+        "reports/tables.md:",
+        "teacher/classification/top1",
+    ]
+    (repository / METRICS / "teacher.json").unlink()
+    with pytest.raises(SystemExit, match=r"evaluate would run\n- MissingResultError: .*teacher\.json: no such file"):
+        check_metrics.main()

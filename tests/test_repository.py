@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from facedistill import grid, profile
 from facedistill.params import read
@@ -94,6 +95,20 @@ def test_nothing_that_data_can_reach_runs_code() -> None:
         for file in (ROOT / folder).rglob("*.py"):
             for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
                 assert not forbidden.search(line), f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
+
+
+def test_what_ci_runs_is_there_and_ends_with_the_check_of_the_report() -> None:
+    """The workflow for users of the repository, and the script beside it."""
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    for text in (script, *commands["check"], *commands["comment"]):
+        for name in re.findall(r"(?:tests|stages)[./]\w+(?:\.py)?", text):
+            assert (ROOT / name).is_file() or (ROOT / f"{name.replace('.', '/')}.py").is_file(), name
+    assert commands["check"][-1] == script.splitlines()[-1] == "python -m stages.check_metrics"
+    # A pull request's own words never reach the shell.
+    assert not any("${{" in command for lines in commands.values() for command in lines)
+    assert jobs["check"].get("permissions") is None
 
 
 def test_no_file_outgrows_its_reader() -> None:

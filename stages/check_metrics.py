@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from facedistill.report.checks import CHECKS, Checks, check_report
+from facedistill.checks import CHECKS, Checks, check_report
 
 STAGES = 5
 """Most stages that a message explains."""

@@ -14,10 +14,10 @@ import yaml
 from report_mock import SMALL, edit, mock, mock_plots, results
 from toy_repository import commit, dvc, run
 
+from facedistill.checks import CHECKS, Checks, check_report
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, load
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS
-from facedistill.report.checks import CHECKS, Checks, check_report
 from facedistill.report.document import documents
 from facedistill.report.provenance import Heading, write_datasets
 from facedistill.report.results import MissingResultError

@@ -99,7 +99,8 @@ def test_nothing_that_data_can_reach_runs_code() -> None:
 
 def test_what_ci_runs_is_there_and_ends_with_the_check_of_the_report() -> None:
     """The workflow for users of the repository, and the script beside it."""
-    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))["jobs"]
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    jobs = workflow["jobs"]
     commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     for text in (script, *commands["check"], *commands["comment"]):
@@ -108,7 +109,7 @@ def test_what_ci_runs_is_there_and_ends_with_the_check_of_the_report() -> None:
     assert commands["check"][-1] == script.splitlines()[-1] == "python -m stages.check_metrics"
     # A pull request's own words never reach the shell.
     assert not any("${{" in command for lines in commands.values() for command in lines)
-    assert jobs["check"].get("permissions") is None
+    assert workflow["permissions"] == {"contents": "read"}
 
 
 def test_no_file_outgrows_its_reader() -> None:

@@ -125,6 +125,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
         node[c.path[-1]] = transfer(task, value) if task in TRANSFER else classification(student, value)
         if task in layout.margins:
             node[c.path[-1]]["cross"] = {"rank1": value - 20, "accuracy": value - 30}
+            node[c.path[-1]]["centres"] = {"own": 120 - value, "other": 80.0}
         if c.key[2] == "feature":
             del node[c.path[-1]]["top1"]
     for file, value in files.items():

@@ -124,6 +124,25 @@ class TestFindings:
         lfw = found["t2_ours/casia/lfw/8"]
         assert lfw.basis == "10 folds"
 
+    def test_distances_to_the_teachers_centres_are_of_photographs(self, small: Path) -> None:
+        """As Figure 1 of ProxylessKD has it: nearer to its own centre is better, nearer to another is worse."""
+        rng = np.random.default_rng(5)
+        file = small / EVALUATION / "resnet50-8/centres.parquet"
+        before, (near, far) = pq.read_table(file), (rng.normal(m, 0.1, 200) for m in (0.3, 0.6))
+        tables = [
+            pa.table({"model": [f"arcface/{name}"] * 200, "own": own, "other": near})
+            for name, own in (("proxyless", near), ("l2kd", far))
+        ]
+        try:
+            pq.write_table(pa.concat_tables(tables), file)
+            found = findings(results(small), "casia", small)
+        finally:
+            pq.write_table(before, file)
+        own = found["proxyless_distances/arcface/resnet50-8/own"]
+        assert (own.verdict, own.basis) == ("holds", "200 photographs")
+        assert own.difference == pytest.approx(100 * (far - near).mean(), abs=1e-3)
+        assert found["proxyless_distances/arcface/resnet50-8/other"].verdict == "cannot be told"
+
     def test_tpr_of_one_seed_leaves_nothing_to_resample(self, small: Path) -> None:
         found = findings(results(small), "casia", small)["poster_feature_degrades/resnet50-8/pose"]
         r = results(small)

@@ -120,6 +120,8 @@ def test_a_model_against_itself_as_teacher_searches_as_it_does_alone(models: Pat
     evaluation.save(models / "evaluation")
     centres = pq.read_table(models / "evaluation/centres.parquet")
     assert centres.num_rows == 2 * PEOPLE * EACH
+    rows = centres.to_pandas().groupby("model").mean()
+    assert student["centres"] == pytest.approx((100 * rows.loc["arcface/student"]).to_dict())
     assert pq.read_table(models / "evaluation/pairs.parquet")["model"].unique().to_pylist() == [
         "arcface/itself",
         "arcface/student",
@@ -147,7 +149,7 @@ def test_every_set_of_pairs_has_its_accuracy_and_the_first_all_else(models: Path
 def test_of_unknown_people_there_is_what_their_pairs_tell_and_no_more(models: Path) -> None:
     evaluation = Evaluation(EvaluationParams(("packed", "lfw"), 0.7))
     student = evaluation.of(ARCFACE, models / "student", "arcface/student", models / "teacher")
-    assert student.keys() == {"top1", "pairs", "tpr", "cross", "parameters"}
+    assert student.keys() == {"top1", "pairs", "tpr", "cross", "centres", "parameters"}
     assert student["tpr"].keys() == {"all"}
     assert student["cross"].keys() == {"accuracy"}
     assert not evaluation.identified

@@ -45,7 +45,7 @@ class Evaluation:
 
         softmax and its margins: top-1 on the test photographs where there is a classifier; LFW's View 2 on every set of
         pairs; on the first of them TPR at the FAR on each subset, and rank-1 where it is known who is who; View 2 and
-        rank-1 across the model and a `teacher` of its space too.
+        rank-1 across the model and a `teacher` of its space too, and how far the test photographs are from its centres.
         landmarks: NRMSE and NME. triplet: nearest-neighbour top-1. `name` is the model's in the tables of `save`.
         """
         test = self._open(task.dataset, "test")
@@ -64,7 +64,7 @@ class Evaluation:
             self._share(name, "top1", predicted.answers[known] == test.labels[known])
         if teacher:
             metrics["cross"] = self._across(model, teacher, task.input, name)
-            self._centres(predicted.embeddings[known], test.labels[known], teacher, name)
+            metrics["centres"] = self._centres(predicted.embeddings[known], test.labels[known], teacher, name)
         return metrics | {"parameters": predicted.parameters}
 
     @property
@@ -140,11 +140,15 @@ class Evaluation:
         self.rows["hits"].append(pa.table(columns))
         return 100 * int(hits.sum()) / len(hits)
 
-    def _centres(self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str) -> None:
+    def _centres(
+        self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str
+    ) -> dict[str, float]:
+        """Means of 100 · (1 − cos) to the teacher's centre of the own class, and of the nearest other one."""
         classifier = checkpoint.load(teacher).identity
         assert classifier is not None
         own, other = centre_distances(embeddings.cpu(), torch.as_tensor(labels).long(), classifier.weight.detach())
         self.rows["centres"].append(pa.table({"model": [name] * len(own), "own": own, "other": other}))
+        return {"own": 100 * float(own.mean()), "other": 100 * float(other.mean())}
 
 
 def _landmark_table(name: str, test: Crops, landmarks: NDArray[np.float64]) -> pa.Table:

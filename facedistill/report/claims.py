@@ -32,6 +32,8 @@ METRICS = {
     "pose": Metric(("tpr", "pose"), "TPR, pose"),
     "lighting": Metric(("tpr", "lighting"), "TPR, lighting"),
     "cross": Metric(("cross", "rank1"), "rank-1 in the teacher's gallery"),
+    "own": Metric(("centres", "own"), "100 · (1 − cos) to the teacher's centre of the own class", -1),
+    "other": Metric(("centres", "other"), "100 · (1 − cos) to the teacher's nearest other centre"),
 }
 
 Address = tuple[str, ...]

@@ -71,7 +71,8 @@ class Results:
         names = ("all", *(name for name in _mapping(teachers, "negatives", file, stage) if name != "all"))
         self.subsets = {name: int(_number(teachers, ("negatives", name), file, stage)) for name in names}
         rank1 = (("rank1",),) if self.identified else ()
-        cross = (("cross", "accuracy"), *(("cross", *number) for number in rank1))
+        shared = (("cross", "accuracy"), *(("cross", *number) for number in rank1))
+        shared += (("centres", "own"), ("centres", "other"))
         view2 = (("pairs", name, number) for name in layout.pairs for number in _VIEW2)
         recognition = (*view2, *(("tpr", subset) for subset in self.subsets), *rank1, ("parameters",))
 
@@ -84,7 +85,7 @@ class Results:
             if cell.task not in TRANSFER and cell.key[2] not in UNCLASSIFIED:
                 numbers += (("top1",),)
             if cell.task in layout.margins:
-                numbers += cross
+                numbers += shared
             address = (cell.task, layout.first[cell.student].name, *cell.key[2:])
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)

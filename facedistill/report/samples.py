@@ -39,6 +39,9 @@ class Samples:
             table = model_rows(folder / "hits.parquet", model, stage)
             hits = table.filter(pc.equal(table["metric"], metric))["hit"].to_numpy()
             return np.asarray(100.0 * hits, np.float64)
+        if metric in ("own", "other"):
+            distances = model_rows(folder / "centres.parquet", model, stage)[metric].to_numpy()
+            return np.asarray(100.0 * distances, np.float64)
         if metric == "lfw" and self._first == "lfw":
             table = model_rows(folder / "pairs.parquet", model, stage)
             distances, same, folds = (table[name].to_numpy() for name in ("distance", "same", "fold"))

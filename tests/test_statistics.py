@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from facedistill.report.statistics import FEW, Interval, judge, over_samples, over_seeds
+from facedistill.report.statistics import FEW, LEAST, Interval, judge, over_samples, over_seeds
 
 
 def test_seeds_are_a_paired_t() -> None:
@@ -72,9 +72,15 @@ def test_p_of_a_sign_test_without_ties() -> None:
     assert 0.035 < found.p < 0.065
 
 
-def test_samples_that_are_all_alike_say_nothing() -> None:
-    """Two models that are right about the same photographs: a bootstrap of these would be sure, of 10 as of 10,000."""
-    assert over_samples(np.zeros(50)) is None
+@pytest.mark.parametrize("same", [0, 95, 10_000])
+def test_what_a_sign_test_could_not_tell_a_bootstrap_does_not_either(same: int) -> None:
+    """Of five that differ, all one way, the exact p is 1/16, though no resample of five has a mean below 0."""
+    assert stats.binomtest(LEAST - 1, LEAST - 1).pvalue > 0.05 > stats.binomtest(LEAST, LEAST).pvalue
+    assert over_samples(np.repeat([0.0, 100.0], [same, LEAST - 1])) is None
+    found = over_samples(np.repeat([0.0, 100.0], [same, LEAST]))
+    assert found is not None
+    assert found.low > 0
+    assert over_samples(np.zeros(same + 1)) is None
 
 
 @pytest.mark.parametrize(

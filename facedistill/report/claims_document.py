@@ -14,7 +14,7 @@ from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.proxyless import MARGINS
 from facedistill.report.results import MissingResultError, Paper, Results
 from facedistill.report.selection import TIE
-from facedistill.report.statistics import Verdict
+from facedistill.report.statistics import LEAST, Verdict
 from facedistill.report.style import METHODS
 from facedistill.report.tables import INITS, TASK_NAMES
 from facedistill.report.verdicts import CLAIMS, Finding, asked
@@ -26,12 +26,12 @@ LEGEND = (
     "NRMSE too. In square brackets its 95 % confidence interval, and what that is taken over: pairs of seeds, by "
     "Student's t, where both networks have several; else, within one seed, the test photographs or LFW's folds, by a "
     "bootstrap of the paired differences. That says how far the test bears the gap out, and nothing of what another "
-    "seed would make of it. Teachers are of one seed.\n\n"
+    "seed would make of it; photographs of one person are taken for independent. Teachers are of one seed.\n\n"
     "A claim **holds** where the interval lies above 0, and **fails** where it lies below. Under "
     f"{TIE:g} points a gap is a tie, unless several seeds say otherwise: two cells are level where the whole interval "
     f"lies within ± {TIE:g}, and then a claim of a tie holds and any other fails. All else **cannot be told**; so too "
-    "where no rows are left to take an interval over (TPR, with one seed), or nothing varies among them. p is not "
-    "corrected for the number of claims: of twenty true ties one shows a gap by chance."
+    f"where no rows are left to take an interval over (TPR, with one seed), or fewer than {LEAST} of them differ. p is "
+    "not corrected for the number of claims: of twenty true ties one shows a gap by chance."
 )
 
 

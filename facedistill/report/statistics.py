@@ -14,6 +14,10 @@ Verdict = Literal["holds", "fails", "cannot be told"]
 
 LEVEL = 0.95
 RESAMPLES = 5000
+LEAST = 6
+"""Fewest samples that differ of which a bootstrap is believed: of five that all speak for one model a sign test has
+p = 1/16, and a bootstrap would be sure."""
+
 FEW = 100
 """Most distinct differences whose counts are drawn at once, in place of one sample after the other."""
 
@@ -39,13 +43,13 @@ def over_seeds(differences: NDArray[np.float64]) -> Interval | None:
 
 
 def over_samples(differences: NDArray[np.float64]) -> Interval | None:
-    """The percentile bootstrap of the mean of (n,) paired differences; None where all are equal.
+    """The percentile bootstrap of the mean of (n,) paired differences; None where fewer than LEAST are not 0.
 
     Seeded: the same for the same differences. p is twice the share of resampled means on the other side of 0, or at it.
     """
-    values, counts = np.unique(differences, return_counts=True)
-    if len(values) < 2:
+    if np.count_nonzero(differences) < LEAST:
         return None
+    values, counts = np.unique(differences, return_counts=True)
     rng, n = np.random.default_rng(0), len(differences)
     if len(values) <= FEW:
         # The mean of a resample depends on how often each value was drawn, and on nothing else.

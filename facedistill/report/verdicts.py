@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def save(found: Mapping[str, Finding], file: Path) -> None:
     """As JSON, a line for each claim, so that a diff shows which one has changed."""
     lines = []
     for name, finding in found.items():
-        kept = {key: value for key, value in vars(finding).items() if value is not None and not key.startswith("_")}
+        kept = {key: value for key, value in asdict(finding).items() if value is not None}
         lines.append(f" {json.dumps(name)}: {json.dumps(kept)}")
     file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 

@@ -36,7 +36,7 @@ NEEDS = {
     "table2": None,
     "table1": "table2",
     "verification": "table2",
-    "alignment": "verification",
+    "alignment": "table2",
     "losses": "table1",
     "architectures": None,
     "weighting": "architectures",
@@ -255,7 +255,8 @@ class Cell:
 
     key: its address in the results, (task, student, recipe) or (task, student, init, target). model: its folder.
     task: `classification`, one of TRANSFER, or a margin.
-    run: STUDENT or own/STUDENT, the evaluation that measures it and the name of the JSON; path: its place in there.
+    run: STUDENT, or own/STUDENT/alignment or own/STUDENT/verification: the evaluation that measures it and the name of
+    the JSON; path: its place in there.
     """
 
     key: tuple[str, ...]
@@ -279,7 +280,7 @@ class Cell:
     @property
     def stage(self) -> str:
         """The DVC stage that evaluates it."""
-        return f"evaluate_own@{self.student}" if self.run.startswith(f"{OWN}/") else f"evaluate@{self.run}"
+        return f"evaluate_own_{section(self.task)}@{self.student}" if self.key[-1] == OWN else f"evaluate@{self.run}"
 
 
 def section(task: str) -> str:
@@ -313,8 +314,8 @@ def cells(layout: Layout) -> Iterator[Cell]:
                 for target in TARGETS:
                     model = MODELS / name / task / start / target
                     yield Cell((task, name, init, target), name, (task, init, target), model)
-                run = f"{OWN}/{name}"
-                yield Cell((task, name, init, OWN), run, (task, init), MODELS / run / task / start)
+                run, model = f"{OWN}/{name}/{section(task)}", MODELS / OWN / name / task / start
+                yield Cell((task, name, init, OWN), run, (task, init), model)
 
 
 def first_cells(layout: Layout) -> Iterator[Cell]:

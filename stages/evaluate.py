@@ -18,7 +18,8 @@ from stages.common import run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", help="a key of `students` in params.yaml; the teachers where it is left out")
-    parser.add_argument("--own", action="store_true", help="the models that `alpha` and `beta` weigh")
+    sections = ("alignment", "verification")
+    parser.add_argument("--own", choices=sections, help="the models of these tables that `alpha` and `beta` weigh")
     args = parser.parse_args()
 
     layout, metrics = Layout.read(), dict[str, Any]()
@@ -33,7 +34,7 @@ def main() -> None:
         metrics["negatives"] = evaluation.negatives(tasks["classification"], grid.teacher("classification"))
         metrics |= {"far": params.far, "identified": evaluation.identified}
     else:
-        name = f"{OWN}/{args.student}" if args.own else args.student
+        name = f"{OWN}/{args.student}/{args.own}" if args.own else args.student
         for cell in cells(layout):
             if cell.run == name:
                 # A margin's students share their teacher's space.

@@ -40,7 +40,7 @@ class TestResults:
         r = results(trained)
         file = json.loads((trained / METRICS / "resnet50-4.json").read_text())["triplet"]
         assert r["triplet", "resnet50-4", "distill", "soft", "nn_top1"] == file["distill"]["soft"]["nn_top1"]
-        own = json.loads((trained / METRICS / "own/resnet50-8.json").read_text())["alignment"]
+        own = json.loads((trained / METRICS / "own/resnet50-8/alignment.json").read_text())["alignment"]
         assert r["alignment", "resnet50-8", "pretrain", OWN, "nme"] == own["pretrain"]["nme"]
         assert r["teacher", "alignment", "mean_shape_nrmse"] == 21.5
 
@@ -58,7 +58,7 @@ class TestResults:
         [
             ("teacher.json", "evaluate_teacher"),
             ("resnet50-2.json", "evaluate@resnet50-2"),
-            ("own/resnet50-8.json", "evaluate_own@resnet50-8"),
+            ("own/resnet50-8/alignment.json", "evaluate_own_alignment@resnet50-8"),
             ("cost.json", "measure_cost"),
         ],
     )
@@ -280,7 +280,10 @@ class TestRender:
         [
             (MODELS / "resnet50-8/ours/curves/plots/metrics/step/soft.tsv", "soft.tsv: no such file"),
             (EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
-            (EVALUATION / "own/resnet50-8/landmarks.parquet", "run `dvc repro evaluate_own@resnet50-8`"),
+            (
+                EVALUATION / "own/resnet50-8/alignment/landmarks.parquet",
+                "`dvc repro evaluate_own_alignment@resnet50-8`",
+            ),
             (EVALUATION / "resnet50-8/centres.parquet", "run `dvc repro evaluate@resnet50-8`"),
         ],
     )

@@ -107,3 +107,27 @@ def test_verdicts(difference: float, ends: tuple[float, float], seeds: int, clai
 
 def test_without_an_interval_nothing_can_be_told() -> None:
     assert judge(20.0, None, 1, tie=False) == judge(0.0, None, 3, tie=True) == "cannot be told"
+
+
+def test_frames_of_one_video_count_as_one_sample() -> None:
+    """Forty videos of twenty frames, alike within: the interval is that of forty samples, not of eight hundred."""
+    rng = np.random.default_rng(3)
+    videos = rng.normal(0.3, 1, 40)
+    frames, groups = np.repeat(videos, 20), np.repeat(np.arange(40), 20)
+    grouped, alone, naive = over_samples(frames, groups), over_samples(videos), over_samples(frames)
+    assert grouped is not None
+    assert alone is not None
+    assert naive is not None
+    assert grouped.high - grouped.low == pytest.approx(alone.high - alone.low, rel=0.05)
+    assert grouped.high - grouped.low > 3 * (naive.high - naive.low)
+    # Of groups as large as one sample each, it is the plain bootstrap.
+    single = over_samples(videos, np.arange(40))
+    assert single is not None
+    assert (single.low, single.high) == pytest.approx((alone.low, alone.high), abs=0.03)
+
+
+def test_few_groups_that_differ_are_not_believed() -> None:
+    groups = np.repeat(np.arange(20), 10)
+    differences = np.where(groups < LEAST - 1, 1.0, 0.0)
+    assert over_samples(differences) is not None
+    assert over_samples(differences, groups) is None

@@ -27,6 +27,7 @@ class Samples:
         self._first, self._root = layout.pairs[0], root
         # A model stands on one side of many claims.
         self.of = cache(self._of)
+        self.groups = cache(self._groups)
 
     def _of(self, metric: str, run: str, model: str, stage: str) -> NDArray[np.float64] | None:
         """(n,) of a model by its name in the rows of `run`, which `stage` writes; None where no rows are kept.
@@ -52,6 +53,24 @@ class Samples:
             original, true = (to_original(p, crops.to_original) for p in (points, crops.landmarks))
             return nrmse_per_image(original, true)
         return None
+
+    def _groups(self, metric: str) -> NDArray[np.int64] | None:
+        """(n,) the group of each sample of `of`, from 0: frames of one video are nearly alike; None without groups.
+
+        metric: a key of METRICS.
+        """
+        if metric == "nrmse":
+            groups = self._alignment.groups
+        elif metric in ("top1", "nn_top1", "own", "other"):
+            crops = Crops(self._root / CROPS / "classification", "test")
+            known = np.ones(len(crops), np.bool_) if metric == "nn_top1" else crops.labels >= 0
+            groups = [group for group, is_known in zip(crops.groups, known, strict=True) if is_known]
+        else:
+            return None
+        if not any(groups):
+            return None
+        names = [group or f"photograph {i}" for i, group in enumerate(groups)]
+        return np.asarray(np.unique(names, return_inverse=True)[1], np.int64)
 
     @property
     def _alignment(self) -> Crops:

@@ -18,6 +18,9 @@ LEAST = 6
 """Fewest samples that differ of which a bootstrap is believed: of five that all speak for one model a sign test has
 p = 1/16, and a bootstrap would be sure."""
 
+BATCHES = 50
+"""In so many parts groups are resampled, so that memory does not hold all."""
+
 FEW = 100
 """Most distinct differences whose counts are drawn at once, in place of one sample after the other."""
 
@@ -42,11 +45,15 @@ def over_seeds(differences: NDArray[np.float64]) -> Interval | None:
     return Interval(float(ends.low), float(ends.high), float(test.pvalue))
 
 
-def over_samples(differences: NDArray[np.float64]) -> Interval | None:
+def over_samples(differences: NDArray[np.float64], groups: NDArray[np.int64] | None = None) -> Interval | None:
     """The percentile bootstrap of the mean of (n,) paired differences; None where fewer than LEAST are not 0.
 
-    Seeded: the same for the same differences. p is twice the share of resampled means on the other side of 0, or at it.
+    groups: (n,) from 0, of samples that are nearly alike, such as the frames of a video: whole groups are drawn then,
+    and counted. Seeded: the same for the same differences. p is twice the share of resampled means on the other side of
+    0, or at it.
     """
+    if groups is not None:
+        return _over_groups(differences, groups)
     if np.count_nonzero(differences) < LEAST:
         return None
     values, counts = np.unique(differences, return_counts=True)
@@ -65,6 +72,23 @@ def over_samples(differences: NDArray[np.float64]) -> Interval | None:
             method="percentile",
             rng=rng,
         ).bootstrap_distribution
+    return _interval(means)
+
+
+def _over_groups(differences: NDArray[np.float64], groups: NDArray[np.int64]) -> Interval | None:
+    if len(np.unique(groups[differences != 0])) < LEAST:
+        return None
+    sums, counts = np.bincount(groups, weights=differences), np.bincount(groups)
+    n, rng = len(counts), np.random.default_rng(0)
+    means = []
+    for _ in range(BATCHES):
+        drawn = rng.multinomial(n, np.full(n, 1 / n), RESAMPLES // BATCHES)
+        means.append((drawn @ sums) / (drawn @ counts))
+    return _interval(np.concatenate(means))
+
+
+def _interval(means: NDArray[np.float64]) -> Interval:
+    """Of the means of RESAMPLES resamples."""
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     beyond = min(int((means <= 0).sum()), int((means >= 0).sum()))
     return Interval(float(low), float(high), min(1.0, 2 * (beyond + 1) / (RESAMPLES + 1)))

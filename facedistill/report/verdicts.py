@@ -115,8 +115,11 @@ def _finding(comparison: Comparison, pairs: Sequence[tuple[Side, Side]], samples
         # Of two tasks that are tested on different photographs nothing is paired.
         if one is not None and other is not None and one.shape == other.shape:
             gaps = sign * (one - other)
-            interval = over_samples(gaps)
+            groups = samples.groups(comparison.metric)
+            interval = over_samples(gaps, groups)
             basis = f"{len(one):,} {'folds' if comparison.metric == 'lfw' else 'photographs'}"
+            if groups is not None:
+                basis += f" in {groups.max() + 1:,} groups"
     difference = float(gaps.mean())
     verdict = judge(difference, interval, seeds, comparison.claim.tie)
     if interval is None:

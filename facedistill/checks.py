@@ -15,11 +15,10 @@ from facedistill.paths import METRICS
 from facedistill.report import verdicts
 from facedistill.report.document import documents
 from facedistill.report.provenance import Heading
-from facedistill.report.results import Results
+from facedistill.report.results import LOWER_IS_BETTER, Results
 from facedistill.report.verdicts import CLAIMS, Finding
 
 CHECKS = Path("checks.yaml")
-LOWER_IS_BETTER = ("nrmse", "nme")
 SHOWN = 60
 """Most characters of a line that a message quotes on each side of where it begins to differ."""
 

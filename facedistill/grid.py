@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -167,7 +167,6 @@ class Layout:
             return tuple(known[name] for name in names)
 
         tables = {section: students(section) for section in NEEDS}
-        _check_seeds(known.values(), tables, path)
         for section, needs in NEEDS.items():
             if needs and (missing := [s.name for s in tables[section] if s not in tables[needs]]):
                 raise ParamsError(f"{path}: {section}.students: {missing[0]!r} is not among {needs}.students")
@@ -182,7 +181,7 @@ class Layout:
         pairs = load(EvaluationParams, "evaluation", path).pairs
         _check_datasets(tasks, pairs, path)
         own = check(Weights, {key: values[key] for key in ("alpha", "beta")}, str(path))
-        return cls(
+        layout = cls(
             students=tuple(known.values()),
             members=tables,
             margins=margins,
@@ -190,24 +189,24 @@ class Layout:
             pairs=pairs,
             weights={name: targets[name] for name in TARGETS} | {OWN: own},
         )
+        _check_seeds(layout, path)
+        return layout
 
 
-def _check_seeds(students: Iterable[Student], tables: Mapping[str, Sequence[Student]], path: Path) -> None:
+def _check_seeds(layout: Layout, path: Path) -> None:
     """Raises ParamsError for two of one network and one seed, and where a table has a network without its first."""
-    first: dict[tuple[str, int], Student] = {}
-    seen: dict[tuple[str, int, int], str] = {}
-    for student in students:
-        network = (student.architecture, student.divisor)
-        if (twin := seen.setdefault((*network, student.seed), student.name)) != student.name:
+    seen: dict[tuple[str, int], str] = {}
+    for student in layout.students:
+        first = layout.first[student.name]
+        if (twin := seen.setdefault((first.name, student.seed), student.name)) != student.name:
             raise ParamsError(
                 f"{path}: students: {twin!r} and {student.name!r} are one network with one seed, {student.seed}; give "
                 "each a `seed` of its own"
             )
-        lead = first.setdefault(network, student)
-        for section, members in tables.items():
-            if student in members and lead not in members:
+        for section, members in layout.members.items():
+            if student in members and first not in members:
                 raise ParamsError(
-                    f"{path}: {section}.students: {student.name!r} is {lead.name!r} with another seed, and is never "
+                    f"{path}: {section}.students: {student.name!r} is {first.name!r} with another seed, and is never "
                     "there without it: name that too"
                 )
 

@@ -17,6 +17,7 @@ from facedistill.paths import CHECKPOINTS
 
 if TYPE_CHECKING:
     from facedistill.learning.cell import Plan
+    from facedistill.learning.networks import NetworkParams
 
 
 def run(main: Callable[[], None]) -> None:
@@ -52,6 +53,16 @@ def workspace() -> Path:
     return CHECKPOINTS / re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
+def network_params(section: str) -> tuple[NetworkParams, int]:
+    """The network in a section of params.yaml, and the seed that it is trained with: its own or that of all."""
+    from facedistill.learning.networks import NetworkParams
+
+    values = load(dict[str, Any], section)
+    seed = values.pop("seed", load(int, "seed"))
+    network: NetworkParams = check(NetworkParams, values, f"{PARAMS_FILE}: {section}")
+    return network, check(int, seed, f"{PARAMS_FILE}: {section}.seed")
+
+
 def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -> dict[str, Any]:
     """The keyword arguments of `train_cells` that every training stage has, for plans of one rate.
 
@@ -62,11 +73,9 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
     from facedistill.learning.cell import TrainingParams
     from facedistill.learning.loop import OptimisationParams
     from facedistill.learning.losses.equation5 import EquationParams
-    from facedistill.learning.networks import NetworkParams
     from facedistill.learning.snapshots import SnapshotParams
 
-    values = load(dict[str, Any], network)
-    seed = values.pop("seed", load(int, "seed"))
+    trained, seed = network_params(network)
     return {
         "plans": plans,
         "optimisation": load(OptimisationParams, f"{rates}.{plans[0].recipe.rate_name}"),
@@ -75,6 +84,6 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
         "loader": load(LoaderParams, "loader"),
         "snapshots": load(SnapshotParams, "snapshots"),
         "workspace": workspace(),
-        "network": check(NetworkParams, values, f"{PARAMS_FILE}: {network}"),
-        "seed": check(int, seed, f"{PARAMS_FILE}: {network}.seed"),
+        "network": trained,
+        "seed": seed,
     }

@@ -9,20 +9,19 @@ from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
 from facedistill.grid import TEACHER, Layout
 from facedistill.learning.cell import TaskParams
-from facedistill.learning.networks import FaceNetwork, NetworkParams
-from facedistill.params import PARAMS_FILE, check, load
+from facedistill.learning.networks import FaceNetwork
+from facedistill.params import load
 from facedistill.paths import METRICS
-from stages.common import run
+from stages.common import network_params, run
 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     side = load(TaskParams, "tasks.classification").input
     # Weights have no part in it: random ones do, and one seed stands for all.
-    networks = {TEACHER: load(NetworkParams, "teacher.network")}
-    for student in Layout.read().first.values():
-        values = {"architecture": student.architecture, "divisor": student.divisor}
-        networks[student.name] = check(NetworkParams, values, f"{PARAMS_FILE}: students.{student.name}")
+    sections = {TEACHER: "teacher.network"}
+    sections |= {student.name: f"students.{student.name}" for student in Layout.read().first.values()}
+    networks = {name: network_params(section)[0] for name, section in sections.items()}
     costs = {name: asdict(cost(FaceNetwork(network).trunk, side)) for name, network in networks.items()}
     write_json(METRICS / "cost.json", costs)
 

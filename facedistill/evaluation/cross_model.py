@@ -13,13 +13,12 @@ from torch import Tensor
 from facedistill.data.shards import PairRows
 from facedistill.evaluation.cosine import unit_rows
 from facedistill.evaluation.pairs import View2, embedding_distances, view2
-from facedistill.evaluation.retrieval import nearest_neighbour_hits
+from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 
 
 def rank1(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> float:
     """Percent of photographs that are hits; arguments and errors as in `rank1_hits`."""
-    hits = rank1_hits(probes, gallery, identities)
-    return 100 * int(hits.sum()) / len(hits)
+    return share(rank1_hits(probes, gallery, identities))
 
 
 def rank1_hits(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from facedistill.evaluation.cross_model import cross_view2, rank1, rank1_hits
 from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
-from facedistill.evaluation.retrieval import nearest_neighbour_hits
+from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 from facedistill.evaluation.subsets import subsets
 from facedistill.grid import EvaluationParams
 from facedistill.learning import checkpoint
@@ -138,7 +138,7 @@ class Evaluation:
         """Percent of the test photographs that a model is right about; keeps which these are."""
         columns = {"model": [name] * len(hits), "metric": [metric] * len(hits), "hit": hits}
         self.rows["hits"].append(pa.table(columns))
-        return 100 * int(hits.sum()) / len(hits)
+        return share(hits)
 
     def _centres(
         self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str

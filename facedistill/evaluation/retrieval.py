@@ -19,7 +19,11 @@ CANDIDATES = 8
 
 def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor, gallery: Tensor | None = None) -> float:
     """Percent of test samples that are hits; arguments and errors as in `nearest_neighbour_hits`."""
-    hits = nearest_neighbour_hits(embeddings, labels, gallery)
+    return share(nearest_neighbour_hits(embeddings, labels, gallery))
+
+
+def share(hits: NDArray[np.bool_]) -> float:
+    """Percent of (n,) that are true."""
     return 100 * int(hits.sum()) / len(hits)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from facedistill.report.markdown import number, percent, table
-from facedistill.report.results import Results
+from facedistill.report.results import LOWER_IS_BETTER, Results
 
 CLEAR = {"top1": 2.0, "nn_top1": 2.0, "nrmse": 0.3, "tpr": 2.0}
 """By how many points a teacher must lead an undistilled student to be called clearly better."""
@@ -22,7 +22,7 @@ def closed(teacher: float, alone: float, value: float, metric: str) -> float | N
 
 def teacher_sentence(teacher: float, undistilled: Mapping[str, float], metric: str) -> str:
     """In words, whether the teacher is clearly better than every undistilled student (by label), and by how much."""
-    sign = -1 if metric == "nrmse" else 1
+    sign = -1 if metric in LOWER_IS_BETTER else 1
     leads = {label: sign * (teacher - value) for label, value in undistilled.items()}
     shown = ", ".join(f"{label} {number(undistilled[label])}" for label in leads)
     if weak := [label for label, lead in leads.items() if lead < CLEAR[metric]]:

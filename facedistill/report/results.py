@@ -23,6 +23,9 @@ class MissingResultError(ValueError):
 METRIC = {"alignment": "nrmse", "triplet": "nn_top1", "triplet_softmax": "nn_top1"}
 """The number that each table of the transfer prints."""
 
+LOWER_IS_BETTER = ("nrmse", "nme")
+"""Metrics that are errors."""
+
 UNCLASSIFIED = ("feature",)
 """Recipes that train no classifier, so that there is no top-1."""
 

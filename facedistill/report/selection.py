@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facedistill.grid import OWN, TRANSFER, Weights
-from facedistill.report.results import METRIC, Paper, Results
+from facedistill.report.results import LOWER_IS_BETTER, METRIC, Paper, Results
 
 TIE = 0.3
 """Points, in percent: a smaller gap tells nothing, since the paper publishes no variance."""
@@ -51,7 +51,7 @@ def choices(results: Results, paper: Paper) -> list[Choice]:
     weights = {name: w for name, w in results.layout.weights.items() if name != OWN}
     rows = []
     for task in TRANSFER:
-        sign = -1 if task == "alignment" else 1
+        sign = -1 if METRIC[task] in LOWER_IS_BETTER else 1
         for student in results.layout.transfer(task):
             for init in ("pretrain", "distill"):
                 ours = {t: results[task, student.name, init, t, METRIC[task]] for t in weights}

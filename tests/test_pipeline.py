@@ -39,7 +39,7 @@ def test_nothing_but_what_belongs_to_git_is_left_for_git(repository: Path) -> No
 def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository: Path) -> None:
     output = dvc(repository, "exp", "run", "-S", "alpha=0", "-S", "beta=1")
     expected = {"own_alignment@small", "own_verification@small"}
-    expected |= {"evaluate_own@small", "report"}
+    expected |= {"evaluate_own@small", "report", *(f"model_card@{name}" for name in toy()["export"]["models"])}
     assert stages_run(output) == expected
     own = json.loads((repository / "reports/metrics/own/small.json").read_text())["alignment"]
     hidden = json.loads((repository / "reports/metrics/small.json").read_text())["alignment"]

@@ -59,6 +59,7 @@ def packed(root: Path) -> dict[str, Any]:
     params["proxyless"] = {"students": [], "margins": []}
     for section in ("alignment", "verification"):
         params[section] = {"tasks": [], "students": []}
+    params["export"]["models"] = ["small/ours"]
     del params["students"]["other"]
     return params
 
@@ -88,7 +89,13 @@ def test_the_choice_of_pairs_trains_nothing_and_a_set_that_nothing_uses_is_refus
     before = file.read_text()
     try:
         file.write_text(before.replace("  - lfw\n  - cfp_fp\n", "  - cfp_fp\n  - lfw\n"))
-        assert stages_run(dvc(repository, "repro", "--dry")) == {"evaluate_teacher", "evaluate@small", "report"}
+        assert stages_run(dvc(repository, "repro", "--dry")) == {
+            "evaluate_teacher",
+            "evaluate@small",
+            "export@small/ours",
+            "model_card@small/ours",
+            "report",
+        }
         file.write_text(before.replace("  - lfw\n  - cfp_fp\n", "  - lfw\n"))
         with pytest.raises(AssertionError, match=r"datasets\.cfp_fp: nothing uses it"):
             run(repository, sys.executable, "-m", "stages.prepare", "--dataset", "lfw")

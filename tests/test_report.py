@@ -285,3 +285,21 @@ class TestRender:
         assert drawn["arcface", "", "l2kd"] == {"loss", "embedding"}
         assert drawn["triplet_softmax", "distill", "soft"] == {"loss", "triplet", "softmax", "soft"}
         assert drawn["alignment", "pretrain", OWN] == {"loss", "landmarks", "soft", "hidden"}
+
+
+class TestExported:
+    def test_the_table_tells_what_each_version_loses_and_how_much_faster_it_is(self, trained: Path) -> None:
+        text = section(tables(trained), "Table 11")
+        rows = [[c.strip() for c in row.strip("|").split("|")] for row in text.splitlines() if row.startswith("|")]
+        first = next(i for i, row in enumerate(rows) if row[0] == "`resnet50-8/ours`")
+        assert [row[1] for row in rows[first : first + 4]] == ["PyTorch", "ONNX float32", "ONNX float16", "ONNX int8"]
+        # Of float32 at 8 ms: int8 takes 4, against the teacher's 100.
+        assert rows[first + 3][2:] == ["1.00", "LFW 91.50", "0.99999", "4.00", "2.00", "128.00", "64.00", "25.0"]
+        assert rows[first][-1] == rows[first][4] == "–"
+        assert "`resnet50-8/ours`: float16 loses 0.10 points of accuracy, int8 loses 0.50 points of accuracy." in text
+        assert "`resnet50-8/alignment/ours/hidden`: float16 loses 0.10 points of NRMSE" in text
+
+    def test_an_export_that_was_not_made_names_its_stage(self, copy: Path) -> None:
+        (copy / "reports/metrics/export/resnet50-8/ours.json").unlink()
+        with pytest.raises(MissingResultError, match=r"dvc repro export@resnet50-8/ours"):
+            tables(copy)

@@ -29,8 +29,18 @@ SOFT_NOTE = (
 )
 
 
-def report(results: Results, paper: Paper, provenance: Provenance, budget: Budget, pictures: Sequence[str]) -> str:
-    """The whole of tables.md; a table without students is left out. pictures: Markdown blocks for the end."""
+def report(
+    results: Results,
+    paper: Paper,
+    provenance: Provenance,
+    budget: Budget,
+    exported: Sequence[str],
+    pictures: Sequence[str],
+) -> str:
+    """The whole of tables.md; a table without students is left out.
+
+    exported, pictures: Markdown blocks, of the exported models and for the end.
+    """
     heading, layout = provenance.heading, results.layout
     blocks = [f"# {heading.title}"]
     if heading.note:
@@ -63,7 +73,7 @@ def report(results: Results, paper: Paper, provenance: Provenance, budget: Budge
         blocks.append(caption)
     if layout.tables["losses"]:
         blocks += ["## All recipes, ranked", *ranking.ranking(results, budget), caption]
-    return "\n\n".join([*blocks, "## Plots", *pictures]) + "\n"
+    return "\n\n".join([*blocks, *exported, "## Plots", *pictures]) + "\n"
 
 
 def _seeds(layout: Layout) -> str:

@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from facedistill.data.photograph import COORDINATES
 from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
+from facedistill.export.chosen import chosen
 from facedistill.grid import TEACHER, Layout, first_cells
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import CROPS, EVALUATION, METRICS
 from facedistill.report import pictures, plots, style
 from facedistill.report.curves import curves, figures
 from facedistill.report.document import report
+from facedistill.report.exported import exported
 from facedistill.report.provenance import KINDS, Provenance
 from facedistill.report.proxyless import MARGINS
 from facedistill.report.recipes import Budget
@@ -48,7 +50,9 @@ def render(root: Path = Path()) -> None:
     provenance = Provenance.read(layout, root)
     budget = Budget(read(root / PARAMS_FILE), provenance.datasets["classification"].train)
     shown = [*_plots(root, layout, results, budget.values), *_pictures(root, layout, provenance)]
-    (root / "reports/tables.md").write_text(report(results, Paper(), provenance, budget, shown), encoding="utf-8")
+    models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
+    text = report(results, Paper(), provenance, budget, models, shown)
+    (root / "reports/tables.md").write_text(text, encoding="utf-8")
 
 
 def _plots(root: Path, layout: Layout, results: Results, params: Mapping[str, Any]) -> Iterator[str]:

@@ -98,6 +98,11 @@ class Results:
     def __getitem__(self, address: tuple[str, ...]) -> Mean:
         return self._values[address]
 
+    def under(self, *address: str) -> dict[str, Mean]:
+        """Every number of a model or a network, by the rest of its address, dotted; empty where there is none."""
+        depth = len(address)
+        return {".".join(key[depth:]): value for key, value in self._values.items() if key[:depth] == address}
+
     def get(self, *address: str) -> Mean | None:
         """None where the grid or the recipe has no such number."""
         return self._values.get(address)

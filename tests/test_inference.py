@@ -100,10 +100,10 @@ def test_it_is_said_how_a_face_was_found(drawn: list[tuple[bytes, Photograph]]) 
     points = photograph.landmarks
     assert points is not None
     ways = [
-        ({"landmarks": points}, "landmarks given", True),
-        ({"box": (5.0, 5.0, 50.0, 50.0)}, "box given", False),
-        ({"detector": Faces([points])}, "detector, one face", True),
-        ({"detector": Faces([points, points + 9])}, "detector, the largest of 2 faces", True),
+        ({"landmarks": points}, "by landmarks given", True),
+        ({"box": (5.0, 5.0, 50.0, 50.0)}, "in the box given", False),
+        ({"detector": Faces([points])}, "by the detector, which finds one", True),
+        ({"detector": Faces([points, points + 9])}, "by the detector, the largest of 2", True),
         ({}, "taken as centred", False),
     ]
     for given, words, as_trained in ways:
@@ -111,13 +111,13 @@ def test_it_is_said_how_a_face_was_found(drawn: list[tuple[bytes, Photograph]]) 
         assert (found.found, found.as_trained) == (words, as_trained)
     whole = find(data, CropParams("photograph", SIZE), points)
     assert (whole.found, whole.as_trained) == (
-        "whole photograph, as in training (landmarks, box or detector not used)",
+        "in the whole photograph, as in training (landmarks, box or detector not used)",
         True,
     )
     assert find(data, CropParams("box", SIZE), box=(5, 5, 50, 50)).as_trained
     crop = png(find(data, ALIGNED, points).crop)
     packed = find(crop, CropParams("none", SIZE))
-    assert packed.found == "a crop already"
+    assert packed.found == "in a crop already"
     np.testing.assert_array_equal(packed.crop, decode(crop))
     # A set of aligned crops is aligned to the same template.
     np.testing.assert_array_equal(find(data, CropParams("none", SIZE), points).crop, find(data, ALIGNED, points).crop)
@@ -166,7 +166,7 @@ def test_verify_answers_by_its_exit_code_and_in_json(people: Path, capsys: pytes
     text = capsys.readouterr().out
     assert "same person" in text
     assert "set on faces at FAR 0.1: that share of 60 pairs of two people pass" in text
-    assert f"{a}: face: taken as centred; this model learned from faces cut otherwise" in text
+    assert f"{a}: face taken as centred\nnot as in training, where faces were cut by five landmarks" in text
     found = facedistill.load(OURS.folder)
     expected = found.verify(found.face(a), found.face(b))
     assert command("verify", a, b, *model, "--json") == (0 if expected.same else 1)

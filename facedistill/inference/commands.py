@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +59,7 @@ def _verify(args: argparse.Namespace) -> int:
             f"set on {limit.dataset} at FAR {limit.far:g}: that share of {limit.negatives:,} pairs of two people pass, "
             f"and {limit.tpr:.1f} % of those of one"
         )
-        _say(args.a, a)
-        _say(args.b, b)
+        _say(model, {args.a: a, args.b: b})
     return SAME if result.same else DIFFERENT
 
 
@@ -102,7 +101,7 @@ def _search(args: argparse.Namespace) -> int:
             print(f"threshold {threshold.distance:.3f}, set for pairs on {threshold.dataset} at FAR {threshold.far:g}")
         else:
             print(f"no threshold: the gallery was embedded by {found.model}, the probe by {model.metadata.model}")
-        _say(args.probe, probe)
+        _say(model, {args.probe: probe})
     return _left_out(found)
 
 
@@ -118,7 +117,7 @@ def _landmarks(args: argparse.Namespace) -> int:
     else:
         for name, (x, y) in named.items():
             print(f"{name:<12} {x:9.2f} {y:9.2f}")
-        _say(args.photograph, face)
+        _say(model, {args.photograph: face})
     return SAME
 
 
@@ -159,9 +158,12 @@ def _told(photograph: Path, face: Face) -> dict[str, Any]:
     return {"photograph": str(photograph), "face": face.found, "cut_as_in_training": face.as_trained}
 
 
-def _say(photograph: Path, face: Face) -> None:
-    warning = "" if face.as_trained else "; this model learned from faces cut otherwise, and errs more often here"
-    print(f"{photograph}: face: {face.found}{warning}")
+def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
+    for photograph, face in faces.items():
+        print(f"{photograph}: face {face.found}")
+    if not all(face.as_trained for face in faces.values()):
+        how = "a box" if model.metadata.crop.method == "box" else "five landmarks"
+        print(f"not as in training, where faces were cut by {how}: it errs more often here; see --help for the ways")
 
 
 def _left_out(found: gallery.Gallery) -> int:

@@ -76,21 +76,23 @@ def _find(
     if crop.method in ("centre", "photograph"):
         ignored = " (landmarks, box or detector not used)" if given else ""
         part = "middle of the photograph" if crop.method == "centre" else "whole photograph"
-        return _face(data, image, crop, f"{part}, as in training{ignored}", True)
+        return _face(data, image, crop, f"in the {part}, as in training{ignored}", True)
     if crop.method == "none" and not given and (width, height) == (crop.size, crop.size):
-        return _face(data, image, crop, "a crop already", True)
+        return _face(data, image, crop, "in a crop already", True)
     # RecordIO and .bin sets, cut for a model of method none, are aligned to the same template.
     aligned = replace(crop, method="landmarks")
     wants_landmarks = crop.method in ("landmarks", "none")
     if landmarks is not None:
-        return _face(data, image, aligned, "landmarks given", wants_landmarks, landmarks)
+        return _face(data, image, aligned, "by landmarks given", wants_landmarks, landmarks)
     if box is not None:
         # ArcFace's template ends where a face does; a crop by box has the margin that it was trained with.
         around = replace(crop, method="box", margin=0.0 if wants_landmarks else crop.margin)
-        return _face(data, image, around, "box given", not wants_landmarks, None, box)
+        return _face(data, image, around, "in the box given", not wants_landmarks, None, box)
     if detector:
         faces = detector.faces(image)
-        found = "detector, one face" if len(faces) == 1 else f"detector, the largest of {len(faces)} faces"
+        found = (
+            "by the detector, which finds one" if len(faces) == 1 else f"by the detector, the largest of {len(faces)}"
+        )
         return _face(data, image, aligned, found, wants_landmarks, faces[0])
     return _face(data, image, replace(crop, method="centre"), "taken as centred", False)
 

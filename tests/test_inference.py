@@ -313,3 +313,29 @@ def test_real_photographs_are_embedded_as_they_are(exported: Path, real_layouts:
     assert len(found) == len(list(person.glob("*.jpg")))
     assert not found.left_out
     assert np.isfinite(found.embeddings).all()
+
+
+def test_a_table_gives_people_and_landmarks_in_pixels_as_stored(
+    exported: Path, drawn: list[tuple[bytes, Photograph]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, lines = exported / OURS.folder, ["path,identity,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5"]
+    for i, (data, photograph) in enumerate(drawn[:2]):
+        image, points = decode(data), photograph.landmarks
+        assert points is not None
+        if i:
+            # A quarter to the left: x, y of an image of width w becomes y, w - 1 - x.
+            image, points = np.rot90(image), np.stack([points[:, 1], image.shape[1] - 1 - points[:, 0]], axis=1)
+        (tmp_path / f"{i}.png").write_bytes(png(np.ascontiguousarray(image), 6 if i else 1))
+        lines.append(",".join([f"{i}.png", f"person {i}", *(f"{value:.6f}" for value in points.ravel())]))
+    (tmp_path / "faces.csv").write_text("\n".join([*lines, "lost.png,nobody" + "," * 10]))
+    out = tmp_path / "out.parquet"
+    table = ("--table", tmp_path / "faces.csv")
+    assert command("embed", tmp_path, *table, "--out", out, "--model", model) == 3
+    text = capsys.readouterr()
+    assert "face by landmarks given: 2 photographs" in text.out
+    assert "lost.png: row 3" in text.err
+    kept, loaded = gallery.read(out), facedistill.load(model)
+    assert kept.people == ["person 0", "person 1"]
+    expected = loaded.embed([loaded.face(data, photograph.landmarks) for data, photograph in drawn[:2]])
+    np.testing.assert_allclose(kept.embeddings, expected, atol=1e-3)
+    assert command("embed", tmp_path, "--table", "lost.csv", "--out", out, "--model", model) == 2

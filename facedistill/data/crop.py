@@ -51,6 +51,16 @@ def upright(data: bytes) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(image, quarter_turns(data, image)))
 
 
+def upright_points(data: bytes, points: Points) -> Points:
+    """(n, 2) points in the pixels of a photograph as stored, in those of `upright`. Raises ValueError as `decode`."""
+    image = decode(data)
+    width, height = image.shape[1::-1]
+    for _ in range(quarter_turns(data, image)):
+        points = np.stack([points[:, 1], width - 1 - points[:, 0]], axis=1)
+        width, height = height, width
+    return points
+
+
 def cut(
     data: bytes, image: NDArray[np.uint8], crop: CropParams, landmarks: Points | None = None, box: Box | None = None
 ) -> Cut:

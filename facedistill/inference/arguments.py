@@ -66,6 +66,12 @@ def parser() -> argparse.ArgumentParser:
         RECOGNISER,
     )
     embed.add_argument("folder", type=Path, metavar="FOLDER", help="photographs, at any depth")
+    embed.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="CSV or parquet of path, identity and x1 y1 ... x5 y5: these photographs, by these landmarks",
+    )
     embed.add_argument("--out", type=Path, default=Path("embeddings.parquet"), help="default: %(default)s")
 
     search = _command(

@@ -65,7 +65,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _embed(args: argparse.Namespace) -> int:
     model = _recogniser(args)
-    found = gallery.embed_folder(model, args.folder, _detector(args))
+    found = gallery.embed_folder(model, args.folder, _detector(args), args.table)
     try:
         gallery.write(found, args.out)
     except OSError as error:

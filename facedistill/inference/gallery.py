@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from facedistill.data.crop import upright_points
+from facedistill.data.photograph import Photograph, Problem
 from facedistill.inference.face import Face, PhotographError
 from facedistill.inference.model import FaceModel, squared_distances
 
@@ -55,38 +58,70 @@ class Match:
     distance: float
 
 
-def embed_folder(model: FaceModel, folder: str | Path, detector: Detector | None = None) -> Gallery:
+def embed_folder(
+    model: FaceModel, folder: str | Path, detector: Detector | None = None, table: Path | None = None
+) -> Gallery:
     """Every photograph below a folder. A person is a folder in it; a photograph right in it is of its own name.
 
-    What cannot be used is in `left_out`. Raises GalleryError where there is no photograph that can.
+    table: CSV or parquet of path, identity and perhaps x1, y1 … x5, y5, as data sets have it: these photographs alone,
+    of these people, by these landmarks (in pixels as stored). What cannot be used is in `left_out`.
+    Raises GalleryError where there is no photograph that can, and DataError for a table that cannot be read.
     """
     root = Path(folder)
     if not root.is_dir():
         raise GalleryError(f"{root}: no such folder")
-    files = sorted(file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-    names, found, left_out = list[str](), list[str](), dict[str, str]()
+    good, found, left_out = list[Photograph](), list[str](), dict[str, str]()
     parts: list[NDArray[np.float32]] = []
-    for start in range(0, len(files), BATCH):
+    records = iter(_listed(root, table) if table else _below(root))
+    while some := list(islice(records, BATCH)):
         faces: list[Face] = []
-        for file in files[start : start + BATCH]:
-            name = file.relative_to(root).as_posix()
+        for record in some:
+            if isinstance(record, Problem):
+                left_out[record.record] = record.reason
+                continue
             try:
-                name.encode()
-                faces.append(model.face(file, detector=detector))
-            except UnicodeEncodeError:
-                left_out[ascii(name)] = "the name is not UTF-8"
+                faces.append(_face(model, root / record.key, record, detector))
             except PhotographError as error:
-                left_out[name] = str(error).removeprefix(f"{file}: ")
+                left_out[record.key] = str(error).removeprefix(f"{root / record.key}: ")
             else:
-                names.append(name)
+                good.append(record)
         found += [face.found for face in faces]
         parts.append(model.embed(faces))
-    if not names:
+    if not good:
         first = next((f": {name}: {reason}" for name, reason in left_out.items()), "")
-        raise GalleryError(f"{root}: no photograph ({', '.join(SUFFIXES)}) that can be used{first}")
-    people = [Path(name).parts[0] if "/" in name else Path(name).stem for name in names]
-    about = model.metadata
+        raise GalleryError(f"{table or root}: no photograph ({', '.join(SUFFIXES)}) that can be used{first}")
+    about, people = model.metadata, [str(record.identity) for record in good]
+    names = [record.key for record in good]
     return Gallery(about.model, about.space, names, people, found, np.concatenate(parts), left_out)
+
+
+def _below(root: Path) -> Iterator[Photograph | Problem]:
+    for file in sorted(root.rglob("*")):
+        if file.suffix.lower() in SUFFIXES and file.is_file():
+            inside = file.relative_to(root)
+            try:
+                inside.as_posix().encode()
+            except UnicodeEncodeError:
+                yield Problem(str(root), ascii(inside.as_posix()), "the name is not UTF-8")
+            else:
+                yield Photograph(inside.as_posix(), inside.parts[0] if len(inside.parts) > 1 else inside.stem)
+
+
+def _listed(root: Path, table: Path) -> Iterator[Photograph | Problem]:
+    # Here, for none but this one needs the readers of data sets.
+    from facedistill.data.sources.table import TableParams, TableSource
+
+    return TableSource(TableParams("table", table, root)).scan()
+
+
+def _face(model: FaceModel, file: Path, record: Photograph, detector: Detector | None) -> Face:
+    if record.landmarks is None:
+        return model.face(file, detector=detector)
+    try:
+        data = file.read_bytes()
+        return model.face(data, upright_points(data, record.landmarks))
+    except (OSError, ValueError) as error:
+        raise PhotographError(str(error).removeprefix("photograph: ")) from None
 
 
 def write(gallery: Gallery, file: Path) -> None:

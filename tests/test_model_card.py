@@ -92,7 +92,7 @@ def test_a_teacher_and_a_model_of_landmarks_have_theirs(repository: Path) -> Non
     assert points["metrics"].keys() == {"nrmse", "nme"}
     text = markdown(points)
     assert "alignment NRMSE (%)" in text
-    assert "One seed: no spread is known" in text
+    assert "tpr` at FAR 0.001. One seed: no spread" in text
     assert "pass for one person" not in text
 
 

@@ -12,7 +12,7 @@ from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import MODELS
 from facedistill.report.exported import LATENCIES, VERSIONS
 from facedistill.report.markdown import number, table
-from facedistill.report.provenance import Dataset
+from facedistill.report.provenance import Dataset, rate_in_words
 from facedistill.report.results import Results, read_json
 
 USERS_OWN = "the terms of the photographs themselves, which whoever put them there has to know"
@@ -82,7 +82,8 @@ def card(model: Chosen, results: Results, layout: Layout, root: Path = Path()) -
             if key != "parameters"
         },
         "versions": {version: measured[version] for version in VERSIONS},
-        "measured_on": measured["dataset"],
+        "far": results.far,
+        "measured_on": layout.sets.get(measured["dataset"], measured["dataset"]),
         "use": USE,
         "limits": [*([DRAWN] if data.kind == "synthetic" else []), *LIMITS],
         "command": f"dvc repro export@{model.name}",
@@ -114,11 +115,12 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"{found['multiply_adds']:.1f} million multiply-adds for a photograph of {found['input']}.",
         "## What it learned from",
         f"{training['data']}. Licence: {training['licence']}.",
-        f"Equation 5 with {terms}, from {start}: {training['epochs']} epochs at {training['learning_rate']:g}, "
-        f"batches of {training['batch']}, seed {training['seed']}. Crops by `{found['crop']['method']}`.",
+        f"Equation 5 with {terms}, from {start}: {rate_in_words(training)}, batches of {training['batch']}, "
+        f"seed {training['seed']}. Crops by `{found['crop']['method']}`.",
         "## What was measured",
         table(header, rows),
-        "In percent." if several else "In percent. One seed: no spread is known but that over the folds of the pairs.",
+        f"In percent; `tpr` at FAR {found['far']:g}. "
+        + ("" if several else "One seed: no spread is known but that over the folds of the pairs."),
         table(["Version", "MB", f"{found['measured_on']} {error} (%)", *LATENCIES.values()], versions),
         "The last four: milliseconds by batch and threads, on the CPU of the machine that exported it.",
         *_threshold(found["versions"]["float32"], found["measured_on"]),

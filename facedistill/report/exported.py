@@ -46,17 +46,16 @@ def exported(models: Iterable[Chosen], layout: Layout, root: Path = Path()) -> l
         "CPU, the median of warm runs. Times as fast: one photograph on one thread, against the classification teacher "
         "in ONNX float32. Least cosine: between the embeddings of one test crop here and by PyTorch. int8 is set on "
         "training crops alone; a CPU without float16 arithmetic computes that version in float32.",
-        *(line for model, metrics in found.items() if (line := _losses(model, metrics))),
+        *(_losses(model, metrics) for model, metrics in found.items()),
     ]
 
 
 def _losses(model: Chosen, metrics: Mapping[str, Any]) -> str:
     """In words, what the smaller versions lose."""
-    key = "accuracy" if "accuracy" in metrics["pytorch"] else "nrmse"
-    sign = 1 if key == "accuracy" else -1
-    words = [
-        f"{version} {'loses' if (lost := sign * (metrics['pytorch'][key] - metrics[version][key])) >= 0 else 'gains'} "
-        f"{abs(lost):.2f} points of {'accuracy' if key == 'accuracy' else 'NRMSE'}"
-        for version in ("float16", "int8")
-    ]
+    key, sign = ("accuracy", 1) if "accuracy" in metrics["pytorch"] else ("nrmse", -1)
+    words = []
+    for version in ("float16", "int8"):
+        lost = round(sign * (metrics["pytorch"][key] - metrics[version][key]), 2)
+        verb = "loses" if lost >= 0 else "gains"
+        words.append(f"{version} {verb} {abs(lost):.2f} points of {'accuracy' if sign == 1 else 'NRMSE'}")
     return f"`{model.name}`: {', '.join(words)}."

@@ -75,6 +75,18 @@ def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]
         assert {f"reports/metrics/{cell.run}.json", f"reports/evaluation/{cell.run}"} == outs(evaluation)
 
 
+def test_every_export_depends_on_its_model_and_every_artifact_is_an_export(stages: dict[str, Any]) -> None:
+    models = read(ROOT / "params.yaml")["export"]["models"]
+    made = {name.partition("@")[2]: stage for name, stage in stages.items() if name.startswith("export@")}
+    assert list(made) == models
+    for model, stage in made.items():
+        assert f"models/{model}" in deps(stage)
+        assert f"reports/metrics/export/{model}.json" in outs(stage)
+        assert {f"exports/{model}/card.json", f"exports/{model}/card.md"} == outs(stages[f"model_card@{model}"])
+    artifacts = read(ROOT / "dvc.yaml")["artifacts"]
+    assert {artifact["path"] for artifact in artifacts.values()} == {f"exports/{model}" for model in models}
+
+
 def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) -> None:
     readers = {
         name.split("@")[0]

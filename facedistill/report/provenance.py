@@ -129,8 +129,8 @@ class Provenance:
             for name in ("scratch", "initialised")
         ]
         training = (
-            f"Students: {rates[0]} from random weights, {rates[1]} from given ones; teacher: {rates[2]}, then {rates[3]} "
-            f"for another task. Seed {values['seed']}."
+            f"Students: {rates[0]} from random weights, {rates[1]} from given ones; teacher: {rates[2]}, then "
+            f"{rates[3]} for another task. Seed {values['seed']}."
         )
         return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout.sets, training)
 

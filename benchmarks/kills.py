@@ -34,7 +34,7 @@ LONGEST = 25.0
 """Seconds between two kills, at most."""
 
 LOG = "repro.log"
-TIMED = ("reports/metrics/cost.json", "reports/tables.md", "reports/plots")
+TIMED = ("reports/metrics/networks/cost.json", "reports/tables.md", "reports/plots")
 """What milliseconds stand in."""
 
 

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, check, load, params, read
-from facedistill.paths import METRICS
 from facedistill.report import verdicts
 from facedistill.report.document import documents
 from facedistill.report.provenance import Heading
@@ -97,7 +96,7 @@ def check_report(root: Path) -> Iterator[str]:
     """All messages of the report of a repository. Raises ParamsError or MissingResultError."""
     yield from stale_documents(root)
     if checks := Checks.read(root):
-        yield from below_floors(Results(Layout.read(root / PARAMS_FILE), root / METRICS), checks)
+        yield from below_floors(Results(Layout.read(root / PARAMS_FILE), root), checks)
         yield from flipped_claims(verdicts.load(root / CLAIMS), checks)
 
 

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, check, load, params, read
-from facedistill.paths import MODELS
+from facedistill.paths import METRICS, MODELS, OWN_METRICS
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
 TASKS = ("classification", *TRANSFER)
@@ -254,8 +254,8 @@ class Cell:
 
     key: its address in the results, (task, student, recipe) or (task, student, init, target). model: its folder.
     task: `classification`, one of TRANSFER, or a margin.
-    run: STUDENT, or own/STUDENT/alignment or own/STUDENT/verification: the evaluation that measures it and the name of
-    the JSON; path: its place in there.
+    run: STUDENT, or own/STUDENT/alignment or own/STUDENT/verification: the evaluation that measures it. path: its place
+    in the JSON of that.
     """
 
     key: tuple[str, ...]
@@ -281,6 +281,11 @@ class Cell:
         """The DVC stage that evaluates it."""
         return f"evaluate_own_{section(self.task)}@{self.student}" if self.key[-1] == OWN else f"evaluate@{self.run}"
 
+    @property
+    def metrics(self) -> Path:
+        """The JSON of its evaluation."""
+        return metrics(self.run)
+
 
 def section(task: str) -> str:
     """Where params.yaml names the students of a task of TRANSFER."""
@@ -290,6 +295,12 @@ def section(task: str) -> str:
 def teacher(task: str) -> Path:
     """Folder of the teacher of a task."""
     return MODELS / TEACHER / task
+
+
+def metrics(run: str) -> Path:
+    """The JSON of an evaluation, by its name: a student's, `teacher`, or as in `Cell.run`."""
+    own = run.removeprefix(f"{OWN}/")
+    return (METRICS if own == run else OWN_METRICS) / f"{own}.json"
 
 
 def inits(task: str) -> dict[str, str]:

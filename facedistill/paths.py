@@ -7,7 +7,10 @@ from pathlib import Path
 MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 MODELS = Path("models")
-METRICS = Path("reports/metrics")
+METRICS = Path("reports/metrics/networks")
+"""The papers' grid, and cost. Beside it the user's own cells, and the exports, which depend on all of METRICS."""
+OWN_METRICS = Path("reports/metrics/own")
+EXPORT_METRICS = Path("reports/metrics/exports")
 EVALUATION = Path("reports/evaluation")
 CHECKPOINTS = Path(".checkpoints")
 """A folder for each stage that runs: its lock, and the snapshots that it goes on from."""

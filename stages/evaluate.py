@@ -11,7 +11,7 @@ from facedistill.files import write_json
 from facedistill.grid import OWN, TEACHER, EvaluationParams, Layout, cells
 from facedistill.learning.cell import TaskParams
 from facedistill.params import load
-from facedistill.paths import EVALUATION, METRICS
+from facedistill.paths import EVALUATION
 from stages.common import run
 
 
@@ -44,7 +44,7 @@ def main() -> None:
                 for part in cell.path[:-1]:
                     node = node.setdefault(part, {})
                 node[cell.path[-1]] = found
-    write_json(METRICS / f"{name}.json", metrics)
+    write_json(grid.metrics(name), metrics)
     evaluation.save(EVALUATION / name)
 
 

@@ -6,6 +6,7 @@ import argparse
 
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
+from facedistill.export.chosen import chosen
 from facedistill.grid import Layout
 from facedistill.params import load
 from facedistill.paths import MANIFESTS
@@ -17,7 +18,8 @@ def main() -> None:
     parser.add_argument("--dataset", required=True, help="a key of `datasets` in params.yaml")
     name = parser.parse_args().dataset
     dataset = load(DatasetParams, f"datasets.{name}")
-    Layout.read()  # tables that lack what they need are refused here, hours before they would be
+    # Tables that lack what they need, and exports of no model, are refused here, hours before they would be.
+    chosen(Layout.read())
     prepare(dataset, load(int, "seed"), MANIFESTS / name)
 
 

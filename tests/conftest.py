@@ -37,6 +37,14 @@ def copy(trained: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(trained, tmp_path / "copy"))
 
 
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The top of a repository in which toys were trained and exported; not to be changed."""
+    from exported_toys import build
+
+    return build(tmp_path_factory.mktemp("exported"))
+
+
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The top of a repository in which coloured squares, the set `faces`, are ready to train on."""

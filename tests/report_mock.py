@@ -14,12 +14,14 @@ import yaml
 
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
+from facedistill.export.chosen import chosen
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.learning.losses.recipe import PsiName
 from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS
 from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report
+from facedistill.report.exported import exported
 from facedistill.report.provenance import Provenance, write_datasets
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Paper, Results
@@ -74,6 +76,7 @@ PARAMS: dict[str, Any] = {
     "architectures": {"students": ["conv5", "resnet43_thin"]},
     "weighting": {"students": ["resnet43_thin"]},
     "proxyless": {"students": ["resnet50-8"], "margins": ["arcface", "cosface"]},
+    "export": {"models": ["teacher/classification", "resnet50-8/ours", "resnet50-8/alignment/ours/hidden"]},
 }
 PARAMETERS = {"teacher": 23_508_038, "resnet50-2": 5_892_646, "resnet50-4": 1_480_982, "resnet50-8": 374_158}
 PARAMETERS |= {f"resnet50-8-seed{i}": PARAMETERS["resnet50-8"] for i in (1, 2)}
@@ -119,7 +122,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
         task, student = c.key[:2]
         small = {"resnet50-2": 0, "resnet50-4": 4, "resnet50-8": 12}.get(student.partition("-seed")[0], 8)
         value = round(float((6 if task == "alignment" else 78) - small * (task != "alignment") + rng.uniform(-3, 3)), 3)
-        node = files.setdefault(METRICS / f"{c.run}.json", {})
+        node = files.setdefault(c.metrics, {})
         for name in c.path[:-1]:
             node = node.setdefault(name, {})
         node[c.path[-1]] = transfer(task, value) if task in TRANSFER else classification(student, value)
@@ -128,10 +131,23 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
             node[c.path[-1]]["centres"] = {"own": 120 - value, "other": 80.0}
         if c.key[2] == "feature":
             del node[c.path[-1]]["top1"]
+    for model in chosen(layout, root / "params.yaml").values():
+        files[model.metrics] = exported_metrics(model.task == "alignment", 100 if model.network == TEACHER else 8)
     for file, value in files.items():
         write_json(root / file, value)
 
     return root
+
+
+def exported_metrics(alignment: bool, milliseconds: float) -> dict[str, Any]:
+    """What the export of one model measures; int8 loses half a point, and takes half as long as float32."""
+    versions: dict[str, Any] = {}
+    for version, lost, times in (("pytorch", 0, 2), ("float32", 0, 1), ("float16", 0.1, 1.5), ("int8", 0.5, 0.5)):
+        found = {"nrmse": 6.0 + lost} if alignment else {"accuracy": 92.0 - lost, "tpr": 40.0, "far": 0.001}
+        found |= {"megabytes": 2.0 * times} if alignment else {"megabytes": 2.0 * times, "threshold": 1.25}
+        found |= {f"batch{b}_threads{t}": milliseconds * times * b / t for b in (1, 32) for t in (1, 2)}
+        versions[version] = found if version == "pytorch" else found | {"cosine": 0.999995}
+    return {"dataset": "alignment" if alignment else "lfw", "pairs": 0 if alignment else 60} | versions
 
 
 def mock_plots(root: Path, params: dict[str, Any]) -> None:
@@ -216,7 +232,7 @@ def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
 
 
 def results(root: Path) -> Results:
-    return Results(Layout.read(root / "params.yaml"), root / METRICS)
+    return Results(Layout.read(root / "params.yaml"), root)
 
 
 def edit(root: Path, file: str, change: Any) -> None:
@@ -237,7 +253,8 @@ def tables(root: Path) -> str:
     write_datasets(layout, root)
     provenance = Provenance.read(layout, root)
     budget = Budget(read(root / "params.yaml"), provenance.datasets["classification"].train)
-    return report(results(root), Paper(), provenance, budget, {}, [])
+    models = exported(chosen(layout, root / "params.yaml").values(), layout, root)
+    return report(results(root), Paper(), provenance, budget, {}, models, [])
 
 
 def section(text: str, title: str) -> str:

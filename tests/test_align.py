@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from facedistill.data.align import TEMPLATE, crop_matrix, flip, invert, similarity, transform, warp
 from facedistill.data.codec import decode, encode
-from facedistill.data.dataset import CropParams
+from facedistill.data.crop import CropParams
 from facedistill.data.photograph import LANDMARKS
 
 WIDTH, HEIGHT = 178, 218

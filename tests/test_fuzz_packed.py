@@ -14,8 +14,8 @@ from mutation import mutate
 from packed_faces import MAGIC, python2_pickle, write_recordio
 
 from facedistill.data.codec import encode
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import crop_photograph
-from facedistill.data.dataset import CropParams
 from facedistill.data.photograph import Photograph, Problem, Source
 from facedistill.data.problems import DataError
 from facedistill.data.sources.bin_pairs import BinParams, BinSource

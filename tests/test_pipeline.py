@@ -38,9 +38,9 @@ def test_the_report_follows_from_what_git_keeps_and_a_clone_can_check_that(repos
     clone = tmp_path / "clone"
     assert not (clone / "data/crops").exists()
     assert "The report is what dvc.lock" in run(clone, sys.executable, "-m", "stages.check_metrics")
-    metrics = clone / "reports/metrics/small.json"
+    metrics = clone / "reports/metrics/networks/small.json"
     metrics.write_text(re.sub(r'"nrmse": [\d.]+', '"nrmse": 1.5', metrics.read_text(), count=1))
-    with pytest.raises(AssertionError, match=r"evaluate@small \(reports/metrics/small\.json\)(.|\n)*tables\.md: \d"):
+    with pytest.raises(AssertionError, match=r"evaluate@small \(reports/.*/small\.json\)(.|\n)*tables\.md: \d"):
         run(clone, sys.executable, "-m", "stages.check_metrics")
 
 
@@ -56,7 +56,7 @@ def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository:
     expected |= {"evaluate_own_alignment@small", "evaluate_own_verification@small", "report"}
     assert stages_run(output) == expected
     own = json.loads((repository / "reports/metrics/own/small/alignment.json").read_text())["alignment"]
-    hidden = json.loads((repository / "reports/metrics/small.json").read_text())["alignment"]
+    hidden = json.loads((repository / "reports/metrics/networks/small.json").read_text())["alignment"]
     assert own["distill"] == hidden["distill"]["hidden"]
 
 

@@ -13,8 +13,8 @@ import pytest
 from packed_faces import write_recordio
 from toy_repository import dvc, reproduced, run, stages_run, toy
 
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import crop_photograph
-from facedistill.data.dataset import CropParams
 from facedistill.data.photograph import Photograph
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 
@@ -59,6 +59,7 @@ def packed(root: Path) -> dict[str, Any]:
     params["proxyless"] = {"students": [], "margins": []}
     for section in ("alignment", "verification"):
         params[section] = {"tasks": [], "students": []}
+    params["export"]["models"] = ["small/ours"]
     del params["students"]["other"]
     return params
 
@@ -75,7 +76,7 @@ def test_tables_1_and_2_come_out_of_packed_sets_alone(repository: Path) -> None:
     assert "Table 2. Classification: top-1 and LFW, CFP-FP accuracy" in text
     assert "Table 3" not in text
     assert f"photographs in RecordIO, {PEOPLE} people, {PEOPLE * (EACH - 1)} training" in text
-    metrics = json.loads((repository / "reports/metrics/small.json").read_text())["table2"]["ours"]
+    metrics = json.loads((repository / "reports/metrics/networks/small.json").read_text())["table2"]["ours"]
     assert metrics["pairs"].keys() == {"lfw", "cfp_fp"}
     assert "rank1" not in metrics
     assert not (repository / "models/teacher/alignment").exists()
@@ -88,7 +89,13 @@ def test_the_choice_of_pairs_trains_nothing_and_a_set_that_nothing_uses_is_refus
     before = file.read_text()
     try:
         file.write_text(before.replace("  - lfw\n  - cfp_fp\n", "  - cfp_fp\n  - lfw\n"))
-        assert stages_run(dvc(repository, "repro", "--dry")) == {"evaluate_teacher", "evaluate@small", "report"}
+        assert stages_run(dvc(repository, "repro", "--dry")) == {
+            "evaluate_teacher",
+            "evaluate@small",
+            "export@small/ours",
+            "model_card@small/ours",
+            "report",
+        }
         file.write_text(before.replace("  - lfw\n  - cfp_fp\n", "  - lfw\n"))
         with pytest.raises(AssertionError, match=r"datasets\.cfp_fp: nothing uses it"):
             run(repository, sys.executable, "-m", "stages.prepare", "--dataset", "lfw")

@@ -105,6 +105,7 @@ class TestPoster:
     def test_a_table_without_students_is_left_out(self, copy: Path) -> None:
         empty: dict[str, Any] = {name: {"students": []} for name in ("losses", "architectures", "weighting")}
         empty["proxyless"] = {"students": [], "margins": []}
+        empty["export"] = {"models": []}
         empty["students"] = {name: PARAMS["students"][name] for name in ("resnet50-2", "resnet50-4", "resnet50-8")}
         (copy / "params.yaml").write_text(yaml.safe_dump(PARAMS | empty, sort_keys=False))
         text = tables(copy)

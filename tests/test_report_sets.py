@@ -16,6 +16,7 @@ from facedistill.report.render import render
 from facedistill.report.results import MissingResultError
 
 ALONE: dict[str, Any] = PARAMS | {
+    "export": {"models": []},
     "datasets": {
         "classification": {"source": {"kind": "recordio"}},
         "lfw": {"source": {"kind": "bin"}},

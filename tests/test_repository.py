@@ -74,7 +74,18 @@ def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]
         model, evaluation = str(cell.model), stages[cell.stage]
         assert any(model == out or model.startswith(f"{out}/") for out in trained), model
         assert any(model.startswith(f"{dep}/") for dep in deps(evaluation)), model
-        assert {f"reports/metrics/{cell.run}.json", f"reports/evaluation/{cell.run}"} == outs(evaluation)
+        assert {str(cell.metrics), f"reports/evaluation/{cell.run}"} == outs(evaluation)
+
+
+def test_every_export_depends_on_its_model_and_every_artifact_is_an_export(stages: dict[str, Any]) -> None:
+    models = read(ROOT / "params.yaml")["export"]["models"]
+    made = {name.partition("@")[2]: stage for name, stage in stages.items() if name.startswith("export@")}
+    assert list(made) == models
+    for model, stage in made.items():
+        assert f"models/{model}" in deps(stage)
+        assert {f"exports/{model}", f"reports/metrics/exports/{model}.json"} == outs(stage)
+    artifacts = read(ROOT / "dvc.yaml")["artifacts"]
+    assert {artifact["path"] for artifact in artifacts.values()} == {f"exports/{model}" for model in models}
 
 
 def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) -> None:

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:  # training flips landmarks, and needs none of the readers that come with a data set's parameters
-    from facedistill.data.dataset import CropParams
+if TYPE_CHECKING:
+    from facedistill.data.crop import CropParams
 
 Matrix = NDArray[np.float64]
 Points = NDArray[np.float32]

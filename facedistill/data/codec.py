@@ -39,6 +39,11 @@ def encode(image: NDArray[np.uint8], quality: int) -> bytes:
     return cv2.imencode(".jpg", to_bgr(image), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
 
 
+def encode_png(image: NDArray[np.uint8]) -> bytes:
+    """(height, width, 3) uint8 RGB as PNG."""
+    return cv2.imencode(".png", to_bgr(image))[1].tobytes()
+
+
 def to_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(height, width, 3) RGB in the order that OpenCV's own models and writers want."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)

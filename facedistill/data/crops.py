@@ -7,15 +7,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from facedistill.data import manifest
-from facedistill.data.align import crop_matrix, invert, transform, warp
-from facedistill.data.codec import decode, encode, quarter_turns
-from facedistill.data.dataset import CropParams, DatasetParams
+from facedistill.data.codec import decode
+from facedistill.data.crop import CropParams, cut, upright
+from facedistill.data.dataset import DatasetParams
 from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Photograph, Problem, Source
 from facedistill.data.problems import DataError, report
@@ -66,23 +65,15 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
 
 
 def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Crop:
-    """Decode, warp and encode one photograph; crop.method none keeps its bytes, without a second compression.
+    """Decode, warp and encode one photograph.
 
     A photograph without landmarks and box is turned upright first, as its EXIF says.
     Raises ValueError where it cannot be decoded or cropped.
     """
-    image = decode(data)
-    if photograph.landmarks is None and photograph.box is None:
-        image = np.ascontiguousarray(np.rot90(image, quarter_turns(data, image)))
-    height, width = image.shape[:2]
-    landmarks = photograph.landmarks
-    # A pixel's grace: lists are rounded, and some count from 1.
-    if landmarks is not None and ((landmarks < -1) | (landmarks > (width, height))).any():
-        raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
-    matrix = crop_matrix(crop, (width, height), landmarks, photograph.box)
-    moved = None if landmarks is None else transform(landmarks, matrix)
-    cut = data if crop.method == "none" else encode(warp(image, matrix, crop.size), crop.quality)
-    return Crop(cut, moved, invert(matrix))
+    as_stored = photograph.landmarks is not None or photograph.box is not None
+    image = decode(data) if as_stored else upright(data)
+    made = cut(data, image, crop, photograph.landmarks, photograph.box)
+    return Crop(made.jpeg, made.landmarks, made.to_photograph)
 
 
 def _crop_all(source: SourceParams, crop: CropParams, photographs: Iterable[Photograph]) -> list[Crop | str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from facedistill.data.crop import CropParams
 from facedistill.data.detector import DetectorParams
 from facedistill.data.sources import SourceParams
 from facedistill.params import params
@@ -22,25 +23,6 @@ class SplitParams:
     by: Literal["image", "group"]
     test: Annotated[float, Field(gt=0, lt=1)]
     validation: bool = False
-
-
-@params
-class CropParams:
-    """method: how a crop is cut, the same at train and test.
-
-    - landmarks: a similarity transform of the five points onto ArcFace's template
-    - centre: the largest square in the middle
-    - photograph: all of it, squeezed into the square
-    - box: a square around the face's box, `margin` of its longer side added at each edge
-    - none: aligned crops of this size already, whose bytes are copied
-
-    size: side of a crop in pixels. quality: of its JPEG.
-    """
-
-    method: Literal["landmarks", "centre", "photograph", "box", "none"]
-    size: Annotated[int, Field(ge=8, le=1024)]
-    quality: Annotated[int, Field(ge=1, le=100)] = 95
-    margin: Annotated[float, Field(ge=0)] = 0.2
 
 
 @params

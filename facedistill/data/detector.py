@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import cv2
 import numpy as np
@@ -16,9 +16,11 @@ from pydantic import Field
 from facedistill.data.codec import decode, quarter_turns, to_bgr
 from facedistill.data.photograph import Photograph, Problem, Source
 from facedistill.data.problems import DataError
-from facedistill.data.sources import SourceParams, open_source
 from facedistill.files import sha256
 from facedistill.params import params
+
+if TYPE_CHECKING:
+    from facedistill.data.sources import SourceParams
 
 LONGER_SIDE = 640
 """Larger photographs are shrunk to this: the model finds faces of about 10 to 300 pixels (Wu et al., YuNet)."""
@@ -56,10 +58,20 @@ class Detector:
         """
         image = decode(data)
         turns = quarter_turns(data, image)
-        upright = np.rot90(image, turns)
+        points: NDArray[np.float32] = self.faces(np.rot90(image, turns))[0]
+        for turn in range(turns, 0, -1):
+            before = image.shape[turn % 2]  # the width of the image before this turn
+            points = np.stack([before - 1 - points[:, 1], points[:, 0]], axis=1)
+        return points
+
+    def faces(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(n, 5, 2) points of the n ≥ 1 faces in an upright (height, width, 3) RGB image, in its pixels.
+
+        The largest face is first; points are in the order of LANDMARKS. Raises ValueError where there is none.
+        """
         scale = min(1.0, LONGER_SIDE / max(image.shape))
-        height, width = (max(1, round(side * scale)) for side in upright.shape[:2])
-        small = np.asarray(cv2.resize(upright, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        height, width = (max(1, round(side * scale)) for side in image.shape[:2])
+        small = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
         self._net.setInputSize((width, height))
         try:
             faces = self._net.detect(to_bgr(small))[1]
@@ -68,13 +80,9 @@ class Detector:
         if faces is None or not np.isfinite(faces).all() or not len(faces):
             raise ValueError("the detector finds no face")
         # A row: box (x, y, width, height), then right eye, left eye, nose, right and left mouth corner of the person.
-        largest = faces[np.argmax(faces[:, 2] * faces[:, 3])]
-        shrunk = np.array([width, height]) / upright.shape[1::-1]
-        points = (largest[4:14].reshape(5, 2) + 0.5) / shrunk - 0.5
-        for turn in range(turns, 0, -1):
-            before = image.shape[turn % 2]  # the width of the image before this turn
-            points = np.stack([before - 1 - points[:, 1], points[:, 0]], axis=1)
-        return np.asarray(points, np.float32)
+        order = np.argsort(-faces[:, 2] * faces[:, 3], kind="stable")
+        shrunk = np.array([width, height]) / image.shape[1::-1]
+        return np.asarray((faces[order, 4:14].reshape(-1, 5, 2) + 0.5) / shrunk - 0.5, np.float32)
 
 
 def add_landmarks(
@@ -100,4 +108,7 @@ def _with_landmarks(source: SourceParams, detector: DetectorParams, photograph: 
 @cache
 def _open(source: SourceParams, detector: DetectorParams) -> tuple[Source, Detector]:
     """One reader and one detector in each process."""
+    # Here, for a detector by itself needs none of the readers.
+    from facedistill.data.sources import open_source
+
     return open_source(source), Detector(detector)

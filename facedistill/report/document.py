@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from facedistill.export.chosen import chosen
 from facedistill.grid import TRANSFER, Layout
 from facedistill.params import PARAMS_FILE, read
-from facedistill.paths import METRICS
 from facedistill.report import poster, proxyless, ranking, tables
 from facedistill.report.claims_document import claims_document, summary
+from facedistill.report.exported import exported
 from facedistill.report.leads import leads
 from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.recipes import Budget
@@ -46,11 +47,12 @@ def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
     Raises ParamsError or MissingResultError where anything that the parameters ask for is not there.
     """
     values, layout = read(root / PARAMS_FILE), Layout.read(root / PARAMS_FILE)
-    results, paper, found = Results(layout, root / METRICS), Paper(), load(root / CLAIMS)
+    results, paper, found = Results(layout, root), Paper(), load(root / CLAIMS)
     provenance = Provenance.read(layout, root)
     budget = Budget(values, provenance.datasets["classification"].train)
+    models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
     return {
-        "tables.md": report(results, paper, provenance, budget, found, pictures),
+        "tables.md": report(results, paper, provenance, budget, found, models, pictures),
         "claims.md": claims_document(results, paper, provenance, found),
     }
 
@@ -61,9 +63,13 @@ def report(
     provenance: Provenance,
     budget: Budget,
     found: Mapping[str, Finding],
+    models: Sequence[str],
     pictures: Sequence[str],
 ) -> str:
-    """The whole of tables.md; a table without students is left out. found, pictures: as in `documents`."""
+    """The whole of tables.md; a table without students is left out.
+
+    found, pictures: as in `documents`. models: Markdown blocks of those that were exported.
+    """
     heading, layout = provenance.heading, results.layout
     blocks = [f"# {heading.title}"]
     if heading.note:
@@ -104,7 +110,7 @@ def report(
         blocks.append(caption)
     if layout.tables["losses"]:
         blocks += ["## All recipes, ranked", *ranking.ranking(results, budget), caption]
-    return "\n\n".join([*blocks, "## Plots", *pictures]) + "\n"
+    return "\n\n".join([*blocks, *models, "## Plots", *pictures]) + "\n"
 
 
 def _seeds(layout: Layout) -> str:

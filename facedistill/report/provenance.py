@@ -145,11 +145,14 @@ class Provenance:
         """From the parameter file and DATASETS of a repository. Raises ParamsError or MissingResultError."""
         values = read(root / PARAMS_FILE)
         datasets = check(dict[str, Dataset], read_json(root / DATASETS, "report"), str(root / DATASETS))
-        student, teacher = values["rates"], values["teacher"]["rates"]
+        rates = [
+            rate_in_words(section[name])
+            for section in (values["rates"], values["teacher"]["rates"])
+            for name in ("scratch", "initialised")
+        ]
         training = (
-            f"Students: {_rate(student['scratch'])} from random weights, {_rate(student['initialised'])} from given "
-            f"ones; teacher: {_rate(teacher['scratch'])}, then {_rate(teacher['initialised'])} for another task. "
-            f"Seed {values['seed']}."
+            f"Students: {rates[0]} from random weights, {rates[1]} from given ones; teacher: {rates[2]}, then "
+            f"{rates[3]} for another task. Seed {values['seed']}."
         )
         return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout.sets, training)
 
@@ -173,6 +176,7 @@ class Provenance:
         return f"Pairs, {self.sets[name]}" if len(self.sets) > 1 else "Pairs"
 
 
-def _rate(rate: dict[str, object]) -> str:
+def rate_in_words(rate: Mapping[str, object]) -> str:
+    """How long and how fast, of a mapping with `epochs` and `learning_rate`."""
     epochs = rate["epochs"]
     return f"{epochs} epoch{'' if epochs == 1 else 's'} at {rate['learning_rate']}"

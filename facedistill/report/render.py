@@ -14,7 +14,7 @@ from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Layout, first_cells
 from facedistill.params import PARAMS_FILE, read
-from facedistill.paths import CROPS, EVALUATION, METRICS
+from facedistill.paths import CROPS, EVALUATION
 from facedistill.report import pictures, plots, style
 from facedistill.report.curves import curves, figures
 from facedistill.report.document import documents
@@ -41,7 +41,7 @@ def render(root: Path = Path()) -> None:
     Raises ParamsError, DataError or MissingResultError where anything that the parameters ask for is not there.
     """
     layout, params = Layout.read(root / PARAMS_FILE), read(root / PARAMS_FILE)
-    results = Results(layout, root / METRICS)
+    results = Results(layout, root)
     # All that the documents say rests on what git has: they can be written again, and compared, without data.
     write_datasets(layout, root)
     provenance = Provenance.read(layout, root)

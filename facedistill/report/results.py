@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Self
 
-from facedistill.grid import TEACHER, TRANSFER, Layout, cells
+from facedistill.grid import TEACHER, TRANSFER, Layout, cells, metrics
 from facedistill.paths import METRICS
 
 
@@ -61,13 +61,13 @@ class Results:
     that a TPR lets pass.
     """
 
-    def __init__(self, layout: Layout, metrics: Path = METRICS) -> None:
-        """Reads the JSON files below `metrics`. Raises MissingResultError for a cell that the files do not hold."""
+    def __init__(self, layout: Layout, root: Path = Path()) -> None:
+        """Reads the metrics of a repository. Raises MissingResultError for a cell that the files do not hold."""
         self.layout = layout
         seeds: dict[tuple[str, ...], list[float]] = defaultdict(list)
         document = cache(read_json)
 
-        file, stage = metrics / f"{TEACHER}.json", "evaluate_teacher"
+        file, stage = root / metrics(TEACHER), "evaluate_teacher"
         teachers = document(file, stage)
         self.far = _number(teachers, ("far",), file, stage)
         self.identified = bool(_number(teachers, ("identified",), file, stage))
@@ -84,7 +84,7 @@ class Results:
             for number in numbers:
                 seeds["teacher", task, *number].append(_number(teachers, (task, *number), file, stage))
         for cell in cells(layout):
-            file, numbers = metrics / f"{cell.run}.json", _TRANSFER.get(cell.task, recognition)
+            file, numbers = root / cell.metrics, _TRANSFER.get(cell.task, recognition)
             if cell.task not in TRANSFER and cell.key[2] not in UNCLASSIFIED:
                 numbers += (("top1",),)
             if cell.task in layout.margins:
@@ -93,7 +93,7 @@ class Results:
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
                 seeds[*address, *number].append(value)
-        file, stage = metrics / "cost.json", "measure_cost"
+        file, stage = root / METRICS / "cost.json", "measure_cost"
         for name in dict.fromkeys([TEACHER, *(student.name for student in layout.first.values())]):
             for key in _COST:
                 seeds["cost", name, key].append(_number(document(file, stage), (name, key), file, stage))

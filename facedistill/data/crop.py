@@ -1,0 +1,79 @@
+"""One face cut out of one photograph: the same code for training and for whoever uses what was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from facedistill.data.align import Matrix, Points, crop_matrix, invert, transform, warp
+from facedistill.data.codec import decode, encode, quarter_turns
+from facedistill.params import params
+
+Box = tuple[float, float, float, float]
+"""x, y of the upper left corner, width, height; in pixels."""
+
+
+@params
+class CropParams:
+    """method: how a crop is cut, the same at train and test.
+
+    - landmarks: a similarity transform of the five points onto ArcFace's template
+    - centre: the largest square in the middle
+    - photograph: all of it, squeezed into the square
+    - box: a square around the face's box, `margin` of its longer side added at each edge
+    - none: aligned crops of this size already, whose bytes are copied
+
+    size: side of a crop in pixels. quality: of its JPEG.
+    """
+
+    method: Literal["landmarks", "centre", "photograph", "box", "none"]
+    size: Annotated[int, Field(ge=8, le=1024)]
+    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    margin: Annotated[float, Field(ge=0)] = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """jpeg: the crop, encoded. landmarks: (5, 2) in its pixels, or None. to_photograph: (2, 3), from its pixels."""
+
+    jpeg: bytes
+    landmarks: Points | None
+    to_photograph: Matrix
+
+
+def upright(data: bytes) -> NDArray[np.uint8]:
+    """An encoded photograph as (height, width, 3) uint8 RGB, turned as its EXIF says. Raises ValueError as `decode`."""
+    image = decode(data)
+    return np.ascontiguousarray(np.rot90(image, quarter_turns(data, image)))
+
+
+def upright_points(data: bytes, points: Points) -> Points:
+    """(n, 2) points in the pixels of a photograph as stored, in those of `upright`. Raises ValueError as `decode`."""
+    image = decode(data)
+    width, height = image.shape[1::-1]
+    for _ in range(quarter_turns(data, image)):
+        points = np.stack([points[:, 1], width - 1 - points[:, 0]], axis=1)
+        width, height = height, width
+    return points
+
+
+def cut(
+    data: bytes, image: NDArray[np.uint8], crop: CropParams, landmarks: Points | None = None, box: Box | None = None
+) -> Cut:
+    """The crop of a photograph; crop.method none keeps its bytes, without a second compression.
+
+    data: as encoded. image: (height, width, 3) uint8 RGB, decoded; landmarks, (5, 2), and box are in its pixels.
+    Raises ValueError where a landmark lies outside the image, and as `crop_matrix` and `warp` do.
+    """
+    height, width = image.shape[:2]
+    # A pixel's grace: lists are rounded, and some count from 1.
+    if landmarks is not None and ((landmarks < -1) | (landmarks > (width, height))).any():
+        raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
+    matrix = crop_matrix(crop, (width, height), landmarks, box)
+    moved = None if landmarks is None else transform(landmarks, matrix)
+    jpeg = data if crop.method == "none" else encode(warp(image, matrix, crop.size), crop.quality)
+    return Cut(jpeg, moved, invert(matrix))

@@ -1,0 +1,1 @@
+"""From a trained network to ONNX files that say what they are, checked and timed."""

@@ -1,0 +1,161 @@
+"""The card of an exported model: what it is, what it learned from, what was measured, what it is for and what not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from facedistill.export.chosen import Chosen
+from facedistill.grid import LABELS, TEACHER, Layout, metrics
+from facedistill.params import PARAMS_FILE, read
+from facedistill.paths import METRICS, MODELS
+from facedistill.report.exported import LATENCIES, VERSIONS
+from facedistill.report.markdown import number, table
+from facedistill.report.provenance import FORMS, NAMES, Dataset, rate_in_words
+from facedistill.report.results import Mean, read_json
+
+USERS_OWN = "the terms of the photographs themselves, which whoever put them there has to know"
+LICENCES = {
+    "synthetic": "drawn by this project's code: nobody is shown",
+    "casia": "CASIA-WebFace: non-commercial research; photographs of public people, who were not asked",
+    "celeba": "CelebA: non-commercial research; photographs of public people, who were not asked",
+    "lfw": "LFW: research; press photographs, whose owners and subjects were not asked",
+    "msceleb": "MS-Celeb-1M: withdrawn by its publisher in 2019; people on it were not asked",
+    "folder": USERS_OWN,
+    "table": USERS_OWN,
+    "recordio": USERS_OWN,
+    "bin": USERS_OWN,
+}
+"""What a model inherits from what it was trained on, by kind of source."""
+
+USE = (
+    "Comparing ways to compress face models, and as the small model of an application whose every subject agreed to it."
+)
+LIMITS = (
+    "Nothing was measured but what stands here: neither other cameras, ages and skin tones, nor how its errors differ "
+    "among groups of people.",
+    "A threshold holds for pairs like those that it was set on. Set it anew on your own photographs.",
+    "Not for finding or following people who did not agree, and not for a decision about anyone without a human who "
+    "answers for it.",
+)
+DRAWN = "It learned from drawn faces and has never seen a real one: nothing that it says of a real person is measured."
+
+
+def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
+    """The card as JSON values. Accuracies and errors are in percent; multiply_adds in millions, of one photograph.
+
+    Reads what training, export and evaluation left below `root`. Raises MissingResultError where something is missing.
+    """
+    record = read_json(root / MODELS / model.name / "model.json", f"export@{model.name}")
+    measured = read_json(root / model.metrics, f"export@{model.name}")
+    name = record["task"]["dataset"]
+    section = read(root / PARAMS_FILE)["datasets"][name]
+    data = Dataset.read(name, section, name in layout.pairs, root)
+    architecture, divisor = record["network"]["architecture"], record["network"].get("divisor", 1)
+    label = LABELS.get(architecture, "ResNet-50" if divisor == 1 else f"ResNet-50/{divisor}")
+    costs = read_json(root / METRICS / "cost.json", "measure_cost")[model.network]
+    seeds = [_flat(_at(read_json(root / file, stage), path)) for file, path, stage in model.measured]
+    recipe, rate = record["recipe"], record["optimisation"]
+    return {
+        "model": model.name,
+        "sha256": record["sha256"],
+        "architecture": label,
+        "parameters": costs["parameters"],
+        "multiply_adds": costs["multiply_adds"],
+        "input": f"{record['task']['input']} x {record['task']['input']} pixels, uint8 RGB, 0 to 255",
+        "crop": section["crop"],
+        "task": model.task,
+        "training": {
+            "data": data.line(None),
+            "licence": licence(data),
+            "recipe": recipe,
+            "epochs": rate["epochs"],
+            "learning_rate": rate["learning_rate"],
+            "batch": record["task"]["batch"],
+            "seed": record["seed"],
+            "git_revision": record["git_revision"],
+        },
+        "metrics": {
+            key: {"value": value, "mean": float(mean), "deviation": mean.deviation, "seeds": len(seeds)}
+            for key, value, mean in ((key, value, Mean([s[key] for s in seeds])) for key, value in seeds[0].items())
+            if key != "parameters"
+        },
+        "versions": {version: measured[version] for version in VERSIONS},
+        "far": read_json(root / metrics(TEACHER), "evaluate_teacher")["far"],
+        "measured_on": layout.sets.get(measured["dataset"], measured["dataset"]),
+        "use": USE,
+        "limits": [*([DRAWN] if data.kind == "synthetic" else []), *LIMITS],
+        "command": f"dvc repro export@{model.name}",
+    }
+
+
+def licence(data: Dataset) -> str:
+    """What is known of it: of a published set, only where these photographs are that set."""
+    return LICENCES[data.kind] if data.what in (*FORMS.values(), *NAMES.values()) else USERS_OWN
+
+
+def _at(document: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
+    return reduce(lambda node, name: node[name], path, document)
+
+
+def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, float]:
+    """Every number by its address, dotted."""
+    found: dict[str, float] = {}
+    for key, value in node.items():
+        found |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+    return found
+
+
+def markdown(found: Mapping[str, Any]) -> str:
+    """A card as people read it."""
+    training = found["training"]
+    recipe = training["recipe"]
+    terms = f"Φ = {recipe['phi']}, α = {recipe['alpha']:g}, β = {recipe['beta']:g}"
+    terms += f", Ψ = {recipe['psi']}" if recipe["beta"] else ""
+    start = f"the weights of `{recipe['start']}`" if recipe["start"] else "random weights"
+    several = any(metric["seeds"] > 1 for metric in found["metrics"].values())
+    header = ["Metric", "This model", *(["Mean over seeds ± deviation"] if several else [])]
+    rows = [
+        [f"`{name}`", number(m["value"])]
+        + ([f"{m['mean']:.2f} ± {m['deviation']:.2f}" if m["seeds"] > 1 else "–"] if several else [])
+        for name, m in found["metrics"].items()
+    ]
+    versions = [
+        [label, number(v["megabytes"]), number(v.get("accuracy", v.get("nrmse"))), *(number(v[k]) for k in LATENCIES)]
+        for label, v in ((label, found["versions"][key]) for key, label in VERSIONS.items())
+    ]
+    error = "accuracy" if "accuracy" in found["versions"]["float32"] else "NRMSE"
+    blocks = [
+        f"# {found['model']}",
+        f"{found['architecture']}, {found['parameters']:,} parameters without heads, "
+        f"{found['multiply_adds']:.1f} million multiply-adds for a photograph of {found['input']}.",
+        "## What it learned from",
+        f"{training['data']}. Licence: {training['licence']}.",
+        f"Equation 5 with {terms}, from {start}: {rate_in_words(training)}, batches of {training['batch']}, "
+        f"seed {training['seed']}. Crops by `{found['crop']['method']}`.",
+        "## What was measured",
+        table(header, rows),
+        f"In percent; `tpr` at FAR {found['far']:g}. "
+        + ("" if several else "One seed: no spread is known but that over the folds of the pairs."),
+        table(["Version", "MB", f"{found['measured_on']} {error} (%)", *LATENCIES.values()], versions),
+        "The last four: milliseconds by batch and threads, on the CPU of the machine that exported it.",
+        *_threshold(found["versions"]["float32"], found["measured_on"]),
+        "## What it is for, and what not",
+        found["use"],
+        "\n".join(f"- {limit}" for limit in found["limits"]),
+        "## What made it",
+        f"`{found['command']}`, at revision {training['git_revision']}; sha256 of the weights {found['sha256']}.",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _threshold(version: Mapping[str, Any], dataset: str) -> list[str]:
+    if "threshold" not in version:
+        return []
+    return [
+        f"Two photographs pass for one person below a squared distance of {version['threshold']:.3f} (float32; each "
+        f"file has its own inside): set on {dataset} at FAR {version['far']:g}, where {version['tpr']:.1f} % of the "
+        "pairs of one person pass."
+    ]

@@ -1,0 +1,93 @@
+"""The models that are exported: a list in params.yaml, each the folder of a model of the tables, below models/."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, get_args
+
+from facedistill.grid import TEACHER, Cell, Layout, cells, metrics, teacher
+from facedistill.learning.losses.recipe import Margin
+from facedistill.params import PARAMS_FILE, ParamsError, load, params
+from facedistill.paths import EXPORT_METRICS, MODELS
+
+EXPORTS = Path("exports")
+"""A folder for each exported model: its ONNX files and its card."""
+
+
+@params
+class ExportParams:
+    """models: folders below models/ of students' cells and of teachers, in the order of the report."""
+
+    models: tuple[str, ...]
+
+
+class Measured(NamedTuple):
+    """Where the metrics of a model lie: a file, its place in there, and the stage that writes it."""
+
+    file: Path
+    path: tuple[str, ...]
+    stage: str
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """name: its folder below models/. task: its section of `tasks`. network: by which its cost is listed.
+
+    measured: its own metrics, then those of the same cell from other seeds.
+    """
+
+    name: str
+    task: str
+    network: str
+    measured: tuple[Measured, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where its ONNX files and its card lie."""
+        return EXPORTS / self.name
+
+    @property
+    def metrics(self) -> Path:
+        """What its export measured."""
+        return EXPORT_METRICS / f"{self.name}.json"
+
+    @property
+    def shared_with(self) -> Path | None:
+        """The teacher of its margin softmax, whose space it may share; None for a teacher and other tasks."""
+        return teacher(self.task) if self.network != TEACHER and self.task in get_args(Margin) else None
+
+
+def chosen(layout: Layout, path: Path = PARAMS_FILE) -> dict[str, Chosen]:
+    """The models to export, by name. Raises ParamsError for one that is in no table, and one that is named twice."""
+    names, known = load(ExportParams, "export", path).models, _known(layout)
+    for i, name in enumerate(names):
+        if name not in known:
+            near = [other for other in known if other.partition("/")[0] == name.partition("/")[0]]
+            raise ParamsError(
+                f"{path}: export.models: {name!r} is no model of the tables; "
+                f"{'there ' if near else ''}are: {', '.join(near or known)}"
+            )
+        if name in names[:i]:
+            raise ParamsError(f"{path}: export.models: {name!r} is there twice")
+    return {name: known[name] for name in names}
+
+
+def _known(layout: Layout) -> Mapping[str, Chosen]:
+    file, stage = metrics(TEACHER), "evaluate_teacher"
+    found = {
+        name: Chosen(name, task, TEACHER, (Measured(file, (task,), stage),))
+        for name, task in ((f"{TEACHER}/{task}", task) for task in layout.tasks)
+    }
+    seeds: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
+    for cell in cells(layout):
+        seeds[cell.task, layout.first[cell.student].name, *cell.key[2:]].append(cell)
+    for (task, network, *_), same in seeds.items():
+        for own in same:
+            name = own.model.relative_to(MODELS).as_posix()
+            first = [own, *(cell for cell in same if cell is not own)]
+            measured = tuple(Measured(cell.metrics, cell.path, cell.stage) for cell in first)
+            found[name] = Chosen(name, task, network, measured)
+    return found

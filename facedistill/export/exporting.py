@@ -1,0 +1,110 @@
+"""One model, exported: files, checks, what each version loses, and how fast it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+
+from facedistill.data.align import TEMPLATE
+from facedistill.data.crop import CropParams
+from facedistill.data.shards import Crops
+from facedistill.evaluation.models import Evaluation
+from facedistill.export import checks
+from facedistill.export.chosen import Chosen
+from facedistill.export.latency import onnx_latency, session, torch_latency
+from facedistill.export.onnx_files import Exported, write_float, write_int8, write_metadata
+from facedistill.grid import EvaluationParams
+from facedistill.inference.metadata import Metadata, Precision
+from facedistill.learning import checkpoint
+from facedistill.learning.cell import TaskParams
+from facedistill.paths import CROPS, MODELS
+
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: EvaluationParams) -> dict[str, Any]:
+    """Write {float32,float16,int8}.onnx into the folder of `chosen`; what was measured of each, and of PyTorch.
+
+    crop: of the data set that the task trains on. accuracy and tpr are on the first set of pairs of `evaluation`, NRMSE
+    on the test side of the task's own set, all in percent; cosine is the least to PyTorch's embedding of a crop;
+    batchN_threadsM are milliseconds of the whole batch. Raises ExportError where the float32 file differs from PyTorch,
+    ModelError and DataError where the model or its crops are missing or damaged.
+    """
+    model, side = MODELS / chosen.name, task.input
+    recognises = task.phi != "landmarks"
+    dataset = evaluation.pairs[0] if recognises else task.dataset
+    crops, judge = Crops(CROPS / dataset, "test"), Evaluation(evaluation)
+    network = Exported(checkpoint.load(model))
+    metadata = _metadata(chosen, model, task, crop)
+
+    files = {precision: chosen.folder / f"{precision}.onnx" for precision in PRECISIONS}
+    write_float(checkpoint.load(model), side, files["float32"], torch.float32)
+    write_float(checkpoint.load(model), side, files["float16"], torch.float16)
+    write_int8(files["float32"], files["int8"], Crops(CROPS / task.dataset, "train"), side)
+
+    def measured(answers: checks.Answers) -> dict[str, float]:
+        return checks.recognition(answers, crops) if recognises else checks.alignment(answers, crops, side)
+
+    reference = checks.Answers.of(partial(_by_torch, network), crops, side, str(model))
+    weights = model / checkpoint.WEIGHTS
+    found: dict[str, Any] = {"dataset": dataset, "pairs": len(crops.pairs.same) if recognises else 0}
+    found["pytorch"] = measured(reference) | _size(weights) | torch_latency(network, side)
+    for precision, file in files.items():
+        answers = checks.Answers.of(partial(_by_onnx, session(file)), crops, side, str(file))
+        numbers = measured(answers) | {"cosine": answers.cosine(reference)}
+        if precision == "float32":
+            checks.check_parity(answers, reference, side, str(file))
+            if recognises:
+                accuracy = found["pytorch"]["accuracy"]
+                checks.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
+        threshold = checks.threshold(answers, judge, dataset) if recognises else None
+        write_metadata(file, replace(metadata, precision=precision, threshold=threshold))
+        if threshold:
+            numbers |= {"tpr": threshold.tpr, "far": threshold.far, "threshold": threshold.distance}
+        found[precision] = numbers | _size(file) | onnx_latency(file, side)
+    return found
+
+
+def _metadata(chosen: Chosen, model: Path, task: TaskParams, crop: CropParams) -> Metadata:
+    card = checkpoint.read_card(model)
+    network = checkpoint.load(model)
+    # Students of the teacher's own class centres embed into its space; any other model has one of its own.
+    sharing = chosen.shared_with if card["recipe"]["classifier"] == "teacher" else None
+    return Metadata(
+        model=chosen.name,
+        sha256=card["sha256"],
+        task=chosen.task,
+        image="uint8 NCHW RGB 0..255",
+        input=task.input,
+        crop=crop,
+        template=tuple((float(x), float(y)) for x, y in TEMPLATE),
+        width=network.trunk.width,
+        classes=network.classes,
+        landmarks=network.landmarks is not None,
+        precision="float32",
+        space=checkpoint.read_card(sharing)["sha256"] if sharing else card["sha256"],
+        threshold=None,
+    )
+
+
+@torch.inference_mode()
+def _by_torch(network: Exported, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    outputs = network(torch.from_numpy(images))
+    return {name: output.numpy() for name, output in zip(network.outputs, outputs, strict=True)}
+
+
+def _by_onnx(loaded: ort.InferenceSession, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    names = [output.name for output in loaded.get_outputs()]
+    return dict(zip(names, loaded.run(names, {"image": images}), strict=True))
+
+
+def _size(file: Path) -> dict[str, float]:
+    """On the disk, in 10⁶ bytes."""
+    return {"megabytes": file.stat().st_size / 1e6}

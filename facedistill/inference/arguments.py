@@ -1,0 +1,131 @@
+"""The command line of `python -m facedistill`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+EXPORTS = Path("exports")
+RECOGNISER, POINTER = EXPORTS / "resnet50-8/soft_full", EXPORTS / "resnet50-8/alignment/ours/hidden"
+"""The models of the commands where none is named."""
+
+DESCRIPTION = """\
+Compare, embed and search faces, and find landmarks, with a model that was exported here.
+
+  python -m facedistill verify a.jpg b.jpg
+  python -m facedistill verify a.jpg b.jpg --detector face_detection_yunet_2023mar.onnx --json
+  python -m facedistill embed photographs/ --out people.parquet
+  python -m facedistill search people.parquet unknown.jpg
+  python -m facedistill landmarks a.jpg --draw points.png
+
+Photographs are JPEG, PNG, WebP or BMP of any size, turned upright by their EXIF. A face is found by landmarks or a
+box that you give, or by a detector that you name, else it is taken as centred; every answer says by which. A model
+that learned from aligned faces errs more often where the face is taken as centred or in a box.
+"""
+
+EXIT_CODES = """\
+exit codes:
+  0  done; in verify: the same person
+  1  verify: two people
+  2  wrong arguments
+  3  a photograph or a gallery that cannot be used; embed and search go on without bad photographs of a folder, and
+     name them
+  4  a model that is missing, damaged, or made for something else
+"""
+
+POINTS = "x and y of left eye, right eye, nose, left and right mouth corner, left and right being the image's"
+
+
+def parser() -> argparse.ArgumentParser:
+    """It gives `command`, the name of one, and the arguments of that; `landmarks` and `box` are None if not given."""
+    found = argparse.ArgumentParser(
+        "python -m facedistill",
+        description=DESCRIPTION,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = found.add_subparsers(required=True, metavar="COMMAND", dest="command")
+
+    verify = _command(
+        commands,
+        "verify",
+        "Whether two photographs show one person: exit code 0 if so, 1 if not.",
+        "python -m facedistill verify a.jpg b.jpg --box 60 40 120 150 --box 10 20 110 140",
+        RECOGNISER,
+    )
+    verify.add_argument("a", type=Path, metavar="A", help="a photograph")
+    verify.add_argument("b", type=Path, metavar="B", help="another")
+    _by_hand(verify)
+
+    embed = _command(
+        commands,
+        "embed",
+        "Embed every photograph below a folder; a person is a folder in it.",
+        "python -m facedistill embed photographs/ --out people.parquet",
+        RECOGNISER,
+    )
+    embed.add_argument("folder", type=Path, metavar="FOLDER", help="photographs, at any depth")
+    embed.add_argument(
+        "--table",
+        type=Path,
+        metavar="FILE",
+        help="CSV or parquet of path, identity and x1 y1 ... x5 y5: these photographs, by these landmarks",
+    )
+    embed.add_argument("--out", type=Path, default=Path("embeddings.parquet"), help="default: %(default)s")
+
+    search = _command(
+        commands,
+        "search",
+        "The people of a gallery who look most like the one in a photograph. A gallery that another model embedded "
+        "will do where both embed into one space.",
+        "python -m facedistill search photographs/ unknown.jpg\n"
+        "  python -m facedistill embed photographs/ --out people.parquet --model exports/teacher/arcface\n"
+        "  python -m facedistill search people.parquet unknown.jpg --model exports/resnet50-8/arcface/proxyless",
+        RECOGNISER,
+    )
+    search.add_argument("gallery", type=Path, metavar="GALLERY", help="a folder, or what embed wrote of one")
+    search.add_argument("probe", type=Path, metavar="PROBE", help="a photograph")
+    search.add_argument("--top", type=_count, default=5, help="people to name; default: %(default)s")
+    _by_hand(search)
+
+    landmarks = _command(
+        commands,
+        "landmarks",
+        f"Find {POINTS}, in pixels of the upright photograph.",
+        "python -m facedistill landmarks a.jpg --draw points.png",
+        POINTER,
+    )
+    landmarks.add_argument("photograph", type=Path, metavar="PHOTO", help="a photograph")
+    landmarks.add_argument("--draw", type=Path, metavar="OUT.png", help="the upright photograph with the points on it")
+    _by_hand(landmarks)
+    return found
+
+
+def _command(commands: Any, name: str, text: str, example: str, default: Path) -> argparse.ArgumentParser:
+    raw, epilog = argparse.RawDescriptionHelpFormatter, f"example:\n  {example}"
+    found: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=text, epilog=epilog, formatter_class=raw
+    )
+    found.set_defaults(landmarks=None, box=None)
+    found.add_argument(
+        "--model", type=Path, default=default, help="an exported folder, or its .onnx file; default: %(default)s"
+    )
+    found.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model of OpenCV's, which finds the face")
+    found.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    return found
+
+
+def _by_hand(command: argparse.ArgumentParser) -> None:
+    """Where the face is; once for each photograph, in pixels as a viewer shows it."""
+    once = "in the upright photograph; once for each photograph"
+    command.add_argument("--landmarks", type=float, nargs=10, action="append", metavar="N", help=f"{POINTS}; {once}")
+    command.add_argument(
+        "--box", type=float, nargs=4, action="append", metavar="N", help=f"x, y, width and height of the face; {once}"
+    )
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)

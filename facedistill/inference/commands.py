@@ -1,0 +1,181 @@
+"""The commands of `python -m facedistill`, on photographs and exported models; see `arguments` for what each takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from facedistill.data.photograph import LANDMARKS
+from facedistill.data.problems import DataError
+from facedistill.inference import gallery
+from facedistill.inference.arguments import parser
+from facedistill.inference.draw import draw
+from facedistill.inference.face import Face, PhotographError
+from facedistill.inference.gallery import GalleryError
+from facedistill.inference.model import FaceModel, ModelFileError
+
+if TYPE_CHECKING:
+    from facedistill.data.detector import Detector
+
+SAME, DIFFERENT, USAGE, BAD_PHOTOGRAPH, BAD_MODEL = range(5)
+"""Exit codes; SAME is that of everything that went well."""
+
+
+class UsageError(ValueError):
+    """Arguments that do not go together."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. argparse exits by itself, with USAGE too."""
+    args = parser().parse_args(arguments)
+    commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks}
+    try:
+        return commands[args.command](args)
+    except ModelFileError as error:
+        return _fail(str(error), BAD_MODEL)
+    except (PhotographError, GalleryError) as error:
+        return _fail(str(error), BAD_PHOTOGRAPH)
+    except (UsageError, DataError) as error:
+        return _fail(str(error), USAGE)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    model = _recogniser(args)
+    a, b = _faces(args, model, [args.a, args.b])
+    result = model.verify(a, b)
+    if args.json:
+        found = {"a": _told(args.a, a), "b": _told(args.b, b)}
+        _print_json(asdict(result) | {"model": model.metadata.model} | found)
+    else:
+        limit = result.threshold
+        print("same person" if result.same else "two people")
+        print(f"distance {result.distance:.3f}, threshold {limit.distance:.3f} (squared Euclidean, 0 to 4)")
+        print(
+            f"set on {limit.dataset} at FAR {limit.far:g}: that share of {limit.negatives:,} pairs of two people pass, "
+            f"and {limit.tpr:.1f} % of those of one"
+        )
+        _say(model, {args.a: a, args.b: b})
+    return SAME if result.same else DIFFERENT
+
+
+def _embed(args: argparse.Namespace) -> int:
+    model = _recogniser(args)
+    found = gallery.embed_folder(model, args.folder, _detector(args), args.table)
+    try:
+        gallery.write(found, args.out)
+    except OSError as error:
+        raise GalleryError(f"{args.out}: {error.strerror or error}") from None
+    people = len(set(found.people))
+    if args.json:
+        numbers = {"photographs": len(found), "people": people, "width": found.embeddings.shape[1]}
+        _print_json({"file": str(args.out), "model": found.model} | numbers | {"left_out": found.left_out})
+    else:
+        print(f"{args.out}: {len(found)} photographs of {people} people, {found.embeddings.shape[1]} numbers each")
+        for way in dict.fromkeys(found.found):
+            print(f"face {way}: {found.found.count(way)} photographs")
+    return _left_out(found)
+
+
+def _search(args: argparse.Namespace) -> int:
+    model = _recogniser(args)
+    folder = args.gallery.is_dir()
+    found = gallery.embed_folder(model, args.gallery, _detector(args)) if folder else gallery.read(args.gallery)
+    (probe,) = _faces(args, model, [args.probe])
+    matches = gallery.search(found, model, probe, args.top)
+    # A threshold is for pairs that one model embeds.
+    threshold = model.metadata.threshold if found.model == model.metadata.model else None
+    if args.json:
+        rows = [asdict(m) | {"same": m.distance < threshold.distance if threshold else None} for m in matches]
+        told = {"probe": _told(args.probe, probe), "model": model.metadata.model, "gallery_model": found.model}
+        _print_json(told | {"threshold": threshold and asdict(threshold), "matches": rows, "left_out": found.left_out})
+    else:
+        for match in matches:
+            near = "  below the threshold" if threshold and match.distance < threshold.distance else ""
+            print(f"{match.distance:6.3f}  {match.person}  {match.photograph}{near}")
+        if threshold:
+            print(f"threshold {threshold.distance:.3f}, set for pairs on {threshold.dataset} at FAR {threshold.far:g}")
+        else:
+            print(f"no threshold: the gallery was embedded by {found.model}, the probe by {model.metadata.model}")
+        _say(model, {args.probe: probe})
+    return _left_out(found)
+
+
+def _landmarks(args: argparse.Namespace) -> int:
+    model = FaceModel(args.model)
+    (face,) = _faces(args, model, [args.photograph])
+    points = model.landmarks(face)
+    named = {name: [round(float(x), 2), round(float(y), 2)] for name, (x, y) in zip(LANDMARKS, points, strict=True)}
+    if args.draw:
+        draw(args.photograph, points, args.draw)
+    if args.json:
+        _print_json({"landmarks": named, "model": model.metadata.model, "photograph": _told(args.photograph, face)})
+    else:
+        for name, (x, y) in named.items():
+            print(f"{name:<12} {x:9.2f} {y:9.2f}")
+        _say(model, {args.photograph: face})
+    return SAME
+
+
+def _recogniser(args: argparse.Namespace) -> FaceModel:
+    model = FaceModel(args.model)
+    if model.metadata.landmarks:
+        raise ModelFileError(f"{model.path}: a model of landmarks; take one that recognises people")
+    return model
+
+
+def _detector(args: argparse.Namespace) -> Detector | None:
+    if args.detector is None:
+        return None
+    from facedistill.data.detector import Detector, DetectorParams
+    from facedistill.files import sha256
+
+    digest = sha256(args.detector) if args.detector.is_file() else "0" * 64
+    return Detector(DetectorParams(args.detector, digest))
+
+
+def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Path]) -> list[Face]:
+    """The face of each photograph by the landmarks or boxes that were given in their order, or the detector."""
+    if given := [name for name in ("landmarks", "box") if getattr(args, name)]:
+        if len(given) > 1 or args.detector:
+            raise UsageError("give one of --landmarks, --box and --detector")
+        if (count := len(getattr(args, given[0]))) != len(photographs):
+            raise UsageError(f"--{given[0]}: once for each photograph, {len(photographs)} in all, found {count}")
+    detector = _detector(args)
+    faces = []
+    for i, photograph in enumerate(photographs):
+        points = [args.landmarks[i][k : k + 2] for k in range(0, 10, 2)] if args.landmarks else None
+        box = tuple(args.box[i]) if args.box else None
+        faces.append(model.face(photograph, points, box, detector))  # type: ignore[arg-type]
+    return faces
+
+
+def _told(photograph: Path, face: Face) -> dict[str, Any]:
+    return {"photograph": str(photograph), "face": face.found, "cut_as_in_training": face.as_trained}
+
+
+def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
+    for photograph, face in faces.items():
+        print(f"{photograph}: face {face.found}")
+    if not all(face.as_trained for face in faces.values()):
+        how = "a box" if model.metadata.crop.method == "box" else "five landmarks"
+        print(f"not as in training, where faces were cut by {how}: it errs more often here; see --help for the ways")
+
+
+def _left_out(found: gallery.Gallery) -> int:
+    for name, reason in found.left_out.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    return BAD_PHOTOGRAPH if found.left_out else SAME
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"facedistill: {message}", file=sys.stderr)
+    return code

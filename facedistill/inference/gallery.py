@@ -1,0 +1,176 @@
+"""Folders of photographs as embeddings, kept as parquet, and the people in them who look most alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facedistill.data.crop import upright_points
+from facedistill.data.photograph import Photograph, Problem
+from facedistill.inference.face import Face, PhotographError
+from facedistill.inference.model import FaceModel, squared_distances
+
+if TYPE_CHECKING:
+    from facedistill.data.detector import Detector
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+BATCH = 256
+"""Faces that are held at a time."""
+
+
+class GalleryError(ValueError):
+    """A gallery that cannot be read, or whose embeddings lie in another space."""
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """n photographs, embedded. model, space: of Metadata. photographs: below the folder, and people: of whom each is.
+
+    found: how the face of each was found. embeddings: (n, width) float32, L2-normalised. left_out: why, by photograph.
+    """
+
+    model: str
+    space: str
+    photographs: Sequence[str]
+    people: Sequence[str]
+    found: Sequence[str]
+    embeddings: NDArray[np.float32]
+    left_out: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+
+@dataclass(frozen=True)
+class Match:
+    """A person of a gallery, by the photograph nearest to the probe. distance: squared Euclidean, 0 to 4."""
+
+    person: str
+    photograph: str
+    distance: float
+
+
+def embed_folder(
+    model: FaceModel, folder: str | Path, detector: Detector | None = None, table: Path | None = None
+) -> Gallery:
+    """Every photograph below a folder. A person is a folder in it; a photograph right in it is of its own name.
+
+    table: CSV or parquet of path, identity and perhaps x1, y1 … x5, y5, as data sets have it: these photographs alone,
+    of these people, by these landmarks (in pixels as stored). What cannot be used is in `left_out`.
+    Raises GalleryError where there is no photograph that can, and DataError for a table that cannot be read.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise GalleryError(f"{root}: no such folder")
+    good, found, left_out = list[Photograph](), list[str](), dict[str, str]()
+    parts: list[NDArray[np.float32]] = []
+    records = iter(_listed(root, table) if table else _below(root))
+    while some := list(islice(records, BATCH)):
+        faces: list[Face] = []
+        for record in some:
+            if isinstance(record, Problem):
+                left_out[record.record] = record.reason
+                continue
+            try:
+                faces.append(_face(model, root / record.key, record, detector))
+            except PhotographError as error:
+                left_out[record.key] = str(error).removeprefix(f"{root / record.key}: ")
+            else:
+                good.append(record)
+        found += [face.found for face in faces]
+        parts.append(model.embed(faces))
+    if not good:
+        first = next((f": {name}: {reason}" for name, reason in left_out.items()), "")
+        raise GalleryError(f"{table or root}: no photograph ({', '.join(SUFFIXES)}) that can be used{first}")
+    about, people = model.metadata, [str(record.identity) for record in good]
+    names = [record.key for record in good]
+    return Gallery(about.model, about.space, names, people, found, np.concatenate(parts), left_out)
+
+
+def _below(root: Path) -> Iterator[Photograph | Problem]:
+    for file in sorted(root.rglob("*")):
+        if file.suffix.lower() in SUFFIXES and file.is_file():
+            inside = file.relative_to(root)
+            try:
+                inside.as_posix().encode()
+            except UnicodeEncodeError:
+                yield Problem(str(root), ascii(inside.as_posix()), "the name is not UTF-8")
+            else:
+                yield Photograph(inside.as_posix(), inside.parts[0] if len(inside.parts) > 1 else inside.stem)
+
+
+def _listed(root: Path, table: Path) -> Iterator[Photograph | Problem]:
+    # Here, for none but this one needs the readers of data sets.
+    from facedistill.data.sources.table import TableParams, TableSource
+
+    return TableSource(TableParams("table", table, root)).scan()
+
+
+def _face(model: FaceModel, file: Path, record: Photograph, detector: Detector | None) -> Face:
+    if record.landmarks is None:
+        return model.face(file, detector=detector)
+    try:
+        data = file.read_bytes()
+        return model.face(data, upright_points(data, record.landmarks))
+    except (OSError, ValueError) as error:
+        raise PhotographError(str(error).removeprefix("photograph: ")) from None
+
+
+def write(gallery: Gallery, file: Path) -> None:
+    """As parquet, a row a photograph: photograph, person, found, embedding; model and space in the metadata."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    width = gallery.embeddings.shape[1]
+    embedding = pa.FixedSizeListArray.from_arrays(pa.array(gallery.embeddings.ravel()), width)
+    columns = {"photograph": gallery.photographs, "person": gallery.people, "found": gallery.found}
+    about = {"facedistill": json.dumps({"model": gallery.model, "space": gallery.space})}
+    parquet.write_table(pa.table(columns | {"embedding": embedding}, metadata=about), file)
+
+
+def read(file: Path) -> Gallery:
+    """What `write` wrote. Raises GalleryError for any other file."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        table = parquet.read_table(file)
+        about = json.loads((table.schema.metadata or {})[b"facedistill"])
+        photographs, people, ways = (table[name].to_pylist() for name in ("photograph", "person", "found"))
+        column = table["embedding"].combine_chunks()
+        rows = column.values.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+        embeddings = np.asarray(rows, np.float32)
+        if len(embeddings) != len(table) or not np.isfinite(embeddings).all():
+            raise ValueError("its embeddings are not finite, or not one a row")
+        return Gallery(str(about["model"]), str(about["space"]), photographs, people, ways, embeddings, {})
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GalleryError(f"{file}: no embeddings that `python -m facedistill embed` wrote: {error}") from None
+
+
+def search(gallery: Gallery, model: FaceModel, probe: Face, most: int) -> list[Match]:
+    """The `most` people of the gallery nearest to the probe, nearest first, each by the nearest photograph.
+
+    Raises GalleryError where the gallery was embedded into another space than `model` does.
+    """
+    if gallery.space != model.metadata.space:
+        raise GalleryError(
+            f"the gallery was embedded by {gallery.model}, whose space {model.metadata.model} does not share: no "
+            "distance between them means anything; embed the gallery with this model, or take two of one space, a "
+            "margin's teacher and its students proxyless and l2kd"
+        )
+    distances = squared_distances(model.embed([probe]), gallery.embeddings)[0]
+    matches: dict[str, Match] = {}
+    for row in np.argsort(distances, kind="stable"):
+        person = gallery.people[row]
+        matches.setdefault(person, Match(person, gallery.photographs[row], float(distances[row])))
+        if len(matches) == most:
+            break
+    return list(matches.values())

@@ -1,0 +1,133 @@
+"""An exported model, ready for photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from facedistill.data.align import Points, transform
+from facedistill.data.crop import Box
+from facedistill.inference.face import Face, find
+from facedistill.inference.metadata import Metadata, Precision, Threshold, from_properties
+from facedistill.params import ParamsError
+
+if TYPE_CHECKING:
+    from facedistill.data.detector import Detector
+
+BATCH = 32
+DEFAULT: Precision = "float32"
+
+
+class ModelFileError(ValueError):
+    """An exported model that is missing, damaged, or cannot do what is asked of it."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Whether two faces pass for one person: `distance` (squared Euclidean, 0 to 4) is below threshold.distance."""
+
+    same: bool
+    distance: float
+    threshold: Threshold
+
+
+class FaceModel:
+    """An exported ONNX model. `metadata` says what it is, what it was trained on, and what its distances mean.
+
+    path: the .onnx file, or the folder of an export, of which it is float32.onnx. Raises ModelFileError where it is
+    missing, damaged, or no model that was exported here.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        file = Path(path)
+        self.path = file / f"{DEFAULT}.onnx" if file.suffix != ".onnx" else file
+        if not self.path.is_file():
+            raise ModelFileError(f"{self.path}: no such model; `dvc repro` exports it, `dvc pull` fetches it")
+        try:
+            self._session = ort.InferenceSession(self.path, providers=["CPUExecutionProvider"])
+        except Exception as error:  # each of ONNX Runtime's errors derives from Exception alone
+            raise ModelFileError(f"{self.path}: not a model that ONNX Runtime can load: {error}") from None
+        try:
+            properties = self._session.get_modelmeta().custom_metadata_map
+            self.metadata: Metadata = from_properties(properties, str(self.path))
+        except ParamsError as error:
+            raise ModelFileError(f"{error}\nwas it exported by `python -m stages.export`?") from None
+
+    def face(
+        self,
+        photograph: str | Path | bytes,
+        landmarks: Points | None = None,
+        box: Box | None = None,
+        detector: Detector | None = None,
+    ) -> Face:
+        """The face of a photograph, cut as this model wants it; `Face.found` says how it was found.
+
+        photograph: a file or its bytes, of any size, with EXIF. landmarks: (5, 2) x, y of left eye, right eye, nose,
+        left and right mouth corner of the image. box: x, y, width, height. Both in pixels of the upright photograph.
+        Raises PhotographError naming a photograph that cannot be used.
+        """
+        return find(photograph, self.metadata.crop, landmarks, box, detector)
+
+    def embed(self, faces: Iterable[Face]) -> NDArray[np.float32]:
+        """(n, width) L2-normalised embeddings of n faces."""
+        return self._run("embedding", faces, (self.metadata.width,))
+
+    def logits(self, faces: Iterable[Face]) -> NDArray[np.float32]:
+        """(n, classes) logits over the people trained on. Raises ModelFileError where there is no classifier."""
+        if not self.metadata.classes:
+            raise ModelFileError(f"{self.path}: a model of {self.metadata.task} without a classifier")
+        return self._run("logits", faces, (self.metadata.classes,))
+
+    def landmarks(self, face: Face) -> Points:
+        """(5, 2) float32 x, y of the five points, in pixels of the upright photograph and the order of LANDMARKS.
+
+        Raises ModelFileError where this model finds none.
+        """
+        if not self.metadata.landmarks:
+            raise ModelFileError(
+                f"{self.path}: a model of {self.metadata.task}, which finds no landmarks; take one of alignment"
+            )
+        points = self._run("landmarks", [face], (5, 2))[0] * self.metadata.input + self._offset
+        return transform(points, face.to_photograph)
+
+    def verify(self, a: Face, b: Face) -> Verification:
+        """Whether two faces pass for one person. Raises ModelFileError where no threshold was set for this model."""
+        threshold = self.metadata.threshold
+        if threshold is None:
+            raise ModelFileError(
+                f"{self.path}: a model of {self.metadata.task} without a threshold for pairs; take another"
+            )
+        first, second = self.embed([a, b])
+        distance = float(squared_distances(first[None], second[None])[0, 0])
+        return Verification(distance < threshold.distance, distance, threshold)
+
+    @property
+    def _offset(self) -> int:
+        return (self.metadata.crop.size - self.metadata.input) // 2
+
+    def _run(self, output: str, faces: Iterable[Face], shape: tuple[int, ...]) -> NDArray[np.float32]:
+        """(n, *shape), the named output for every face."""
+        parts = [np.empty((0, *shape), np.float32)]
+        parts += [self._session.run([output], {"image": images})[0] for images in self._batches(faces)]
+        return np.concatenate(parts)
+
+    def _batches(self, faces: Iterable[Face]) -> Iterator[NDArray[np.uint8]]:
+        """(n, 3, input, input): the central parts of the crops, as evaluation takes them."""
+        part, remaining = slice(self._offset, self._offset + self.metadata.input), iter(faces)
+        while some := list(islice(remaining, BATCH)):
+            yield np.ascontiguousarray(np.stack([face.crop[part, part] for face in some]).transpose(0, 3, 1, 2))
+
+
+def squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
+    """(n, m) squared Euclidean distances, 0..4, of (n, d) and (m, d) L2-normalised embeddings: 2 − 2 cos."""
+    first, second = (rows.astype(np.float64) for rows in (a, b))
+    first, second = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (first, second))
+    distances: NDArray[np.float64] = np.clip(2 - 2 * first @ second.T, 0, 4)
+    return distances

@@ -1,0 +1,61 @@
+"""What became of the models that were exported: size, what each version loses, and how fast it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from facedistill.export.chosen import Chosen
+from facedistill.grid import TEACHER, Layout
+from facedistill.report.markdown import number, table
+from facedistill.report.results import read_json
+
+VERSIONS = {"pytorch": "PyTorch", "float32": "ONNX float32", "float16": "ONNX float16", "int8": "ONNX int8"}
+LATENCIES = {f"batch{b}_threads{t}": f"{b}, {t}" for b in (1, 32) for t in (1, 2)}
+"""Milliseconds by batch and threads, as the export stage names them, and how the table does."""
+
+ONE = "batch1_threads1"
+
+
+def exported(models: Iterable[Chosen], layout: Layout, root: Path = Path()) -> list[str]:
+    """Table 11, from the metrics of every exported model below `root`; nothing where there is none.
+
+    Raises MissingResultError naming the stage to run.
+    """
+    found = {model: read_json(root / model.metrics, f"export@{model.name}") for model in models}
+    if not found:
+        return []
+    slow = next((m["float32"][ONE] for model, m in found.items() if model.name == f"{TEACHER}/classification"), None)
+    rows = []
+    for model, metrics in found.items():
+        sets = layout.sets.get(metrics["dataset"], metrics["dataset"])
+        for version, label in VERSIONS.items():
+            v = metrics[version]
+            measured = f"{sets} {number(v['accuracy'])}" if "accuracy" in v else f"NRMSE {number(v['nrmse'])}"
+            cosine = f"{v['cosine']:.5f}" if "cosine" in v else "–"
+            times = [number(v[latency]) for latency in LATENCIES]
+            faster = "–" if slow is None or version == "pytorch" else f"{slow / v[ONE]:.1f}"
+            name = f"`{model.name}`" if version == "pytorch" else ""
+            rows.append([name, label, number(v["megabytes"]), measured, cosine, *times, faster])
+    header = ["Model", "Version", "MB", "Measured (%)", "Least cosine", *LATENCIES.values(), "Times as fast"]
+    return [
+        "## Table 11. Exported models",
+        table(header, rows, names=2),
+        "Under 1, 1 and so on: milliseconds for a batch of 1 or 32 photographs, on 1 or 2 threads of this machine's "
+        "CPU, the median of warm runs. Times as fast: one photograph on one thread, against the classification teacher "
+        "in ONNX float32. Least cosine: between the embeddings of one test crop here and by PyTorch. int8 is set on "
+        "training crops alone; a CPU without float16 arithmetic computes that version in float32.",
+        *(_losses(model, metrics) for model, metrics in found.items()),
+    ]
+
+
+def _losses(model: Chosen, metrics: Mapping[str, Any]) -> str:
+    """In words, what the smaller versions lose."""
+    key, sign = ("accuracy", 1) if "accuracy" in metrics["pytorch"] else ("nrmse", -1)
+    words = []
+    for version in ("float16", "int8"):
+        lost = round(sign * (metrics["pytorch"][key] - metrics[version][key]), 2)
+        verb = "loses" if lost >= 0 else "gains"
+        words.append(f"{version} {verb} {abs(lost):.2f} points of {'accuracy' if sign == 1 else 'NRMSE'}")
+    return f"`{model.name}`: {', '.join(words)}."

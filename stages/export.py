@@ -1,0 +1,33 @@
+"""Export one model of `export.models` in params.yaml to ONNX, checked against PyTorch, with a card beside it."""
+
+from __future__ import annotations
+
+import argparse
+
+from facedistill.data.crop import CropParams
+from facedistill.export.card import card, markdown
+from facedistill.export.chosen import chosen
+from facedistill.export.exporting import export
+from facedistill.files import write_json
+from facedistill.grid import EvaluationParams, Layout
+from facedistill.learning.cell import TaskParams
+from facedistill.params import load
+from stages.common import run
+
+
+def main() -> None:
+    layout = Layout.read()
+    models = chosen(layout)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", nargs="+", choices=models, default=list(models), help="all of them if left out")
+    for name in parser.parse_args().model:
+        task = load(TaskParams, f"tasks.{models[name].task}")
+        crop = load(CropParams, f"datasets.{task.dataset}.crop")
+        write_json(models[name].metrics, export(models[name], task, crop, load(EvaluationParams, "evaluation")))
+        found = card(models[name], layout)
+        write_json(models[name].folder / "card.json", found)
+        (models[name].folder / "card.md").write_text(markdown(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,72 @@
+"""Toys of every kind that is exported, trained on coloured squares: classification, alignment, and two of one space."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from squares import EQUATION, PEOPLE, SIDE, SIZE, draw, run
+
+from facedistill.data.crop import CropParams
+from facedistill.export import latency
+from facedistill.export.chosen import Chosen
+from facedistill.export.exporting import export
+from facedistill.files import write_json
+from facedistill.grid import EvaluationParams
+from facedistill.learning.cell import TaskParams
+from facedistill.learning.losses.recipe import Recipe
+
+OURS, POINTS = (
+    Chosen("small/ours", "classification", "small", ()),
+    Chosen("small/alignment", "alignment", "small", ()),
+)
+TEACHER = Chosen("teacher/arcface", "arcface", "teacher", ())
+PROXYLESS = Chosen("small/arcface/proxyless", "arcface", "small", ())
+FAR = 0.1
+
+
+def task(model: Chosen) -> TaskParams:
+    phi, width = {"classification": ("softmax", 0), "alignment": ("landmarks", 0), "arcface": ("arcface", 8)}[
+        model.task
+    ]
+    return TaskParams(phi, dataset="faces", input=SIDE, batch=16, per_identity=0, embedding=width)  # type: ignore[arg-type]
+
+
+def crop(model: Chosen) -> CropParams:
+    return CropParams("photograph" if model is POINTS else "landmarks", SIZE)
+
+
+def build(root: Path) -> Path:
+    """Two photographs of each person are for testing; pairs of both, and of neighbours, in two folds."""
+    folder = root / "data/crops/faces"
+    folder.mkdir(parents=True)
+    draw(folder)
+    same = [(2 * i, 2 * i + 1) for i in range(PEOPLE)]
+    apart = [(2 * i, (2 * i + 3) % (2 * PEOPLE)) for i in range(PEOPLE)]
+    a, b = np.array(same + apart, np.int32).T
+    fold = np.tile(np.arange(PEOPLE, dtype=np.int32) % 2, 2)
+    parquet.write_table(
+        pa.table({"a": a, "b": b, "same": np.arange(2 * PEOPLE) < PEOPLE, "fold": fold}), folder / "pairs.parquet"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        run(OURS.name, Recipe("softmax"))
+        run(POINTS.name, Recipe("landmarks"))
+        run(TEACHER.name, Recipe("arcface"))
+        teacher = {"soft_teacher": Path("models") / TEACHER.name, "task": task(TEACHER), "equation": EQUATION}
+        run(PROXYLESS.name, Recipe("arcface", classifier="teacher"), **teacher)
+        # What is timed is not looked at.
+        patch.setattr(latency, "RUNS", 1)
+        patch.setattr(latency, "WARM_UP", 0)
+        for model in (OURS, POINTS, TEACHER, PROXYLESS):
+            write_json(model.metrics, export(model, task(model), crop(model), EvaluationParams(("faces",), FAR)))
+    return root
+
+
+def metrics(root: Path, model: Chosen) -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = json.loads((root / model.metrics).read_text())
+    return found

@@ -25,7 +25,7 @@ def toy() -> dict[str, Any]:
     params["teacher"]["network"]["divisor"] = 8
     for section in params.values():
         if isinstance(section, dict) and "students" in section:
-            section["students"] = ["other" if section["students"] == ["mobilenet"] else "small"]
+            section["students"] = ["other" if section["students"] == ["shufflenet"] else "small"]
     params["evaluation"]["far"] = 0.1
     for rates in (params["rates"], params["teacher"]["rates"]):
         for rate in rates.values():

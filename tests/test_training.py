@@ -268,6 +268,21 @@ def test_a_teacher_of_other_people_is_refused(workspace: Path) -> None:
     checkpoint.save(workspace / "models/other", FaceNetwork(SMALL, classes=PEOPLE + 1), {})
     with pytest.raises(checkpoint.ModelError, match=f"classifier of {PEOPLE + 1} people.*has {PEOPLE}"):
         run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=workspace / "models/other")
+    run("teacher/classification", Recipe(phi="softmax"))
+    index = workspace / "data/crops/faces/crops.json"
+    found = json.loads(index.read_text())
+    index.write_text(json.dumps(found | {"classes": found["classes"][::-1]}))
+    with pytest.raises(checkpoint.ModelError, match=f"classifier of {PEOPLE} other people than those of data/crops"):
+        run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=Path("models/teacher/classification"))
+
+
+@pytest.mark.parametrize(
+    ("card", "message"), [("{", "damaged: Expecting"), ('{"classes": 6, "sha256": ""}', "no network, landmarks, scale")]
+)
+def test_a_card_that_save_did_not_write_is_named(tmp_path: Path, card: str, message: str) -> None:
+    (tmp_path / "model.json").write_text(card)
+    with pytest.raises(checkpoint.ModelError, match=rf"model\.json: {message}"):
+        checkpoint.load(tmp_path)
 
 
 def test_alignment_on_crops_without_landmarks_is_refused(workspace: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -116,7 +118,12 @@ def train_cells(
         sampler = ShuffledBatches(len(crops), task.batch, seed)
     batches = data.batches(sampler, loader.workers)
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
-    data_card = {"dataset": task.dataset, "photographs": len(crops), "sha256": sha256(crops.folder / INDEX)}
+    data_card = {
+        "dataset": task.dataset,
+        "photographs": len(crops),
+        "sha256": sha256(crops.folder / INDEX),
+        "class_list": _class_list(crops),
+    }
     records: list[dict[str, Any]] = [
         {
             "model": str(plan.model),
@@ -167,10 +174,21 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
         return 0
     if not (soft_teacher and (recipe.needs_soft_teacher or recipe.classifier == "teacher")):
         return len(crops.classes)
-    classes = int(checkpoint.read_card(soft_teacher)["classes"])
+    card = checkpoint.read_card(soft_teacher)
+    classes = int(card["classes"])
     if recipe.learns_classes and classes != len(crops.classes):
         raise checkpoint.ModelError(
             f"{soft_teacher}: a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
             "train the teacher again"
         )
+    if recipe.learns_classes and card.get("data", {}).get("class_list") != _class_list(crops):
+        raise checkpoint.ModelError(
+            f"{soft_teacher}: a classifier of {classes} other people than those of {crops.folder}, or of these in "
+            "another order; train the teacher again"
+        )
     return classes
+
+
+def _class_list(crops: Crops) -> str:
+    """A digest of who the classes are, in their order."""
+    return hashlib.sha256(json.dumps(crops.classes).encode()).hexdigest()

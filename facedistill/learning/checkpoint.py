@@ -16,6 +16,7 @@ from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import check
 
 WEIGHTS, CARD = "model.safetensors", "model.json"
+KEYS = ("network", "classes", "landmarks", "scale", "sha256")
 
 
 class ModelError(RuntimeError):
@@ -53,11 +54,17 @@ def load(folder: Path) -> FaceNetwork:
 
 
 def read_card(folder: Path) -> dict[str, Any]:
-    """The JSON beside the weights."""
+    """The JSON beside the weights. Raises ModelError where there is none, or it is not what `save` wrote."""
+    file = folder / CARD
     try:
-        return json.loads((folder / CARD).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+        card = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{folder / CARD}: no such model; `dvc repro` trains it, `dvc pull` fetches it") from None
+        raise ModelError(f"{file}: no such model; `dvc repro` trains it, `dvc pull` fetches it") from None
+    except ValueError as error:
+        raise ModelError(f"{file}: damaged: {error}; remove the folder {folder}, then `dvc checkout`") from None
+    if missing := [key for key in KEYS if not isinstance(card, dict) or key not in card]:
+        raise ModelError(f"{file}: no {', '.join(missing)}: not written by this version; train the model again")
+    return card  # type: ignore[no-any-return]
 
 
 def load_state(folder: Path) -> dict[str, torch.Tensor]:

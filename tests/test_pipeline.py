@@ -1,4 +1,4 @@
-"""The whole pipeline at toy size: `dvc repro`, a second one, and the experiments that the README shows."""
+"""The whole pipeline at toy size: `dvc repro`, a second one, and the experiments that docs/experiments.md shows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_report_follows_from_what_git_keeps_and_a_clone_can_check_that(repos
 def test_nothing_but_what_belongs_to_git_is_left_for_git(repository: Path) -> None:
     tracked = run(repository, "git", "ls-files").splitlines()
     assert not [name for name in tracked if name.endswith((".safetensors", ".arrow", ".parquet", ".tsv"))]
-    assert {"dvc.lock", "reports/tables.md", "reports/metrics/teacher.json"} <= set(tracked)
+    assert {"dvc.lock", "reports/tables.md", "reports/metrics/networks/teacher.json"} <= set(tracked)
 
 
 def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository: Path) -> None:

@@ -93,7 +93,6 @@ def test_the_choice_of_pairs_trains_nothing_and_a_set_that_nothing_uses_is_refus
             "evaluate_teacher",
             "evaluate@small",
             "export@small/ours",
-            "model_card@small/ours",
             "report",
         }
         file.write_text(before.replace("  - lfw\n  - cfp_fp\n", "  - lfw\n"))

@@ -279,6 +279,9 @@ class TestRender:
         assert before.keys() - again.keys() == private.keys() == {"crops.png", "landmarks.png"}
         assert all(again[name] == before[name] for name in again)
         assert not none
+        page = (root / "reports/index.html").read_text(encoding="utf-8")
+        assert page.count("<img ") == len(again)
+        assert (rendered / "reports/index.html").read_text(encoding="utf-8").count("<img ") == len(before)
 
     @pytest.mark.parametrize(
         ("file", "message"),

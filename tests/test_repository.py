@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import yaml
 
 from facedistill import grid, profile
 from facedistill.params import read
+from facedistill.report.drawing import PRIVATE
+from facedistill.report.origin import IDLE
 
 ROOT = Path(__file__).parents[1]
-TEXTS = [f"reports/{name}" for name in ("tables.md", "claims.md", "claims.json", "datasets.json")]
+NAMES = ("index.html", "tables.md", "claims.md", "claims.json", "datasets.json", "models.json")
+TEXTS = [f"reports/{name}" for name in NAMES]
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +99,20 @@ def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) ->
         if any({"alpha", "beta"} & set(getattr(dep, "params", [])) for dep in stage.deps)
     }
     assert readers == {"own_alignment", "own_verification", "report"}
+
+
+def test_the_report_reads_every_parameter_that_its_page_prints(stages: dict[str, Any]) -> None:
+    """Else an edit would leave a page behind that `dvc repro` does not make again, and the check of it would fail."""
+    asked = {key for dep in stages["report"].deps for key in getattr(dep, "params", [])}
+    assert asked == read(ROOT / "params.yaml").keys() - set(IDLE)
+
+
+def test_the_report_keeps_all_for_git_but_photographs_of_people(stages: dict[str, Any]) -> None:
+    cached = {out.def_path for out in stages["report"].outs if out.use_cache}
+    assert cached == {str(PRIVATE)}
+    assert {name for name in outs(stages["report"]) if "." in name} == set(TEXTS)
+    ignored = subprocess.run(["git", "check-ignore", f"{PRIVATE}/crops.png"], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.strip() == f"{PRIVATE}/crops.png"
 
 
 def test_nothing_that_data_can_reach_runs_code() -> None:

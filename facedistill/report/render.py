@@ -8,6 +8,7 @@ from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, read
 from facedistill.report.document import documents
 from facedistill.report.drawing import Drawing
+from facedistill.report.origin import write_trained
 from facedistill.report.provenance import Provenance, write_datasets
 from facedistill.report.results import Results
 from facedistill.report.verdicts import CLAIMS, findings, save
@@ -22,6 +23,7 @@ def render(root: Path = Path()) -> None:
     results = Results(layout, root)
     # All that the documents say rests on what git has: they can be written again, and compared, without data.
     write_datasets(layout, root)
+    write_trained(layout, root)
     provenance = Provenance.read(layout, root)
     save(findings(results, provenance.corpus, root), root / CLAIMS)
     drawing = Drawing(root, results, read(root / PARAMS_FILE), provenance)

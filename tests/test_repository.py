@@ -12,7 +12,7 @@ import yaml
 
 from facedistill import grid, profile
 from facedistill.params import read
-from facedistill.report.drawing import PRIVATE
+from facedistill.report.drawing import PLOTS, PRIVATE
 from facedistill.report.origin import IDLE
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +90,16 @@ def test_every_export_depends_on_its_model_and_every_artifact_is_an_export(stage
         assert {f"exports/{model}", f"reports/metrics/exports/{model}.json"} == outs(stage)
     artifacts = read(ROOT / "dvc.yaml")["artifacts"]
     assert {artifact["path"] for artifact in artifacts.values()} == {f"exports/{model}" for model in models}
+
+
+def test_every_curve_that_dvc_plots_is_of_a_model_of_the_default() -> None:
+    layout, plots = grid.Layout.read(ROOT / "params.yaml"), read(ROOT / "dvc.yaml")["plots"]
+    models = {cell.model for cell in grid.cells(layout)} | {grid.teacher(task) for task in layout.tasks}
+    *curves, pictures = plots
+    drawn = [Path(file) for plot in curves for settings in plot.values() for file in settings["y"]]
+    assert {file.relative_to(file.parents[4]) for file in drawn} == {Path("curves/plots/metrics/train/loss.tsv")}
+    assert {file.parents[4] for file in drawn} <= models
+    assert pictures == str(PLOTS)
 
 
 def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) -> None:

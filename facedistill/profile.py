@@ -15,7 +15,16 @@ import sys
 from pathlib import Path
 
 PARAMS, PROFILES, REPORTS = Path("params.yaml"), Path("params"), Path("reports")
-DOCUMENTS = ("tables.md", "claims.md", "claims.json", "datasets.json", "plots", "metrics")
+DOCUMENTS = (
+    "index.html",
+    "tables.md",
+    "claims.md",
+    "claims.json",
+    "datasets.json",
+    "models.json",
+    "plots",
+    "metrics",
+)
 KEPT = (PARAMS, Path("dvc.lock"), *(REPORTS / name for name in DOCUMENTS))
 
 

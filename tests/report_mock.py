@@ -18,7 +18,7 @@ from facedistill.export.chosen import chosen
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.learning.losses.recipe import PsiName
 from facedistill.params import read
-from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS
+from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report
 from facedistill.report.exported import exported
@@ -98,7 +98,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
         write_json(root / CROPS / name / "report.json", {"left_out": []})
         write_json(root / MANIFESTS / name / "report.json", PREPARED)
     for name in layout.pairs:
-        pq.write_table(pa.table({"same": [True, False] * 30}), root / CROPS / name / "pairs.parquet")
+        pq.write_table(pairs_of_crops(np.random.default_rng(2)), root / CROPS / name / "pairs.parquet")
 
     def classification(name: str, top1: float) -> dict[str, Any]:
         view2 = {"accuracy": round(60 + top1 / 3, 3), "standard_error": 0.61, "fold_std": 1.93}
@@ -133,6 +133,10 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
             del node[c.path[-1]]["top1"]
     for model in chosen(layout, root / "params.yaml").values():
         files[model.metrics] = exported_metrics(model.task == "alignment", 100 if model.network == TEACHER else 8)
+    for model in [*(MODELS / TEACHER / task for task in layout.tasks), *(cell.model for cell in cells(layout))]:
+        seed = next((s.seed for s in layout.students if s.name in model.parts), params["seed"])
+        files[model / "model.json"] = {"git_revision": "0123456789abcdef", "sha256": f"{rng.integers(2**60):064x}"}
+        files[model / "model.json"] |= {"seed": seed}
     for file, value in files.items():
         write_json(root / file, value)
 
@@ -159,12 +163,15 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
     distances = {TEACHER: {"classification": pairs(rng, 1.0)}}
     centres: dict[str, Any] = {}
     landmarks = {TEACHER: {"alignment": predictions(rng, 0.5)}}
+    mixed, embedded = ({TEACHER: {"classification": rows(rng)}} for rows in (confusion, embeddings))
     hits = {TEACHER: {task: right(rng, "classification", 0.9) for task in Layout.read(root / "params.yaml").tasks}}
     hits[TEACHER] |= {task: right(rng, task, 0.8) for task in TRANSFER[1:]}
     for i, c in enumerate(cells(Layout.read(root / "params.yaml"))):
         name = c.name
         if c.task not in TRANSFER:
             distances.setdefault(c.run, {})[name] = pairs(rng, 0.7 + 0.05 * i)
+            mixed.setdefault(c.run, {})[name] = confusion(rng)
+            embedded.setdefault(c.run, {})[name] = embeddings(rng)
         if c.task in ("arcface", "cosface"):
             own, other = rng.normal(0.4, 0.15, 400), rng.normal(0.8, 0.1, 400)
             centres.setdefault(c.run, {})[name] = {"own": own, "other": other}
@@ -172,7 +179,8 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
             hits.setdefault(c.run, {})[name] = right(rng, c.task, 0.6)
         else:
             landmarks.setdefault(c.run, {})[name] = predictions(rng, 1.2)
-    for file, runs in (("pairs", distances), ("landmarks", landmarks), ("centres", centres), ("hits", hits)):
+    tables = {"pairs": distances, "landmarks": landmarks, "centres": centres, "hits": hits}
+    for file, runs in (tables | {"confusion": mixed, "embeddings": embedded}).items():
         for run, models in runs.items():
             write_rows(root / EVALUATION / run / f"{file}.parquet", models)
 
@@ -214,9 +222,35 @@ def write_rows(file: Path, models: dict[str, dict[str, Any]]) -> None:
     pq.write_table(pa.concat_tables(tables), file)
 
 
+PAIRS = 600
+
+
+def pairs_of_crops(rng: np.random.Generator) -> pa.Table:
+    """Pairs of the crops that `write_crops` draws."""
+    a, b = rng.integers(0, PEOPLE * EACH, (2, PAIRS)).astype(np.int32)
+    return pa.table({"a": a, "b": b, "same": np.tile([True, False], PAIRS // 2), "fold": fold(PAIRS)})
+
+
+def fold(pairs: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    return (10 * np.arange(pairs) // pairs).astype(np.int32)
+
+
+def confusion(rng: np.random.Generator) -> dict[str, Any]:
+    """Of everyone six photographs in eight are known, and two are taken for another."""
+    label = np.repeat(np.arange(PEOPLE), 2)
+    taken = (label + np.tile([0, 1], PEOPLE) * rng.integers(1, PEOPLE, 2 * PEOPLE)) % PEOPLE
+    return {"label": label, "answer": taken, "photographs": np.tile([6, 2], PEOPLE)}
+
+
+def embeddings(rng: np.random.Generator) -> dict[str, Any]:
+    person = np.repeat(np.arange(PEOPLE, dtype=np.int32), EACH)
+    components = rng.normal(0, 1, (len(person), 4)) + 3 * np.eye(PEOPLE)[person][:, :4]
+    return {"person": person, "components": list(components.astype(np.float32))}
+
+
 def pairs(rng: np.random.Generator, separation: float) -> dict[str, Any]:
-    same = np.tile([True, False], 300)
-    return {"distance": rng.normal(1.4 - separation * same, 0.4), "same": same, "fold": np.arange(600) // 60}
+    same = np.tile([True, False], PAIRS // 2)
+    return {"distance": rng.normal(1.4 - separation * same, 0.4), "same": same, "fold": fold(PAIRS)}
 
 
 def right(rng: np.random.Generator, task: str, share: float) -> dict[str, Any]:

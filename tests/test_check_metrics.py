@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -17,9 +18,10 @@ from toy_repository import commit, dvc, run
 from facedistill.checks import CHECKS, Checks, check_report
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, load
-from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS
+from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.document import documents
-from facedistill.report.provenance import Heading, write_datasets
+from facedistill.report.origin import TRAINED, write_trained
+from facedistill.report.provenance import DATASETS, Heading, write_datasets
 from facedistill.report.results import MissingResultError
 from facedistill.report.verdicts import CLAIMS, findings, save
 from stages import check_metrics
@@ -34,11 +36,14 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = mock(tmp_path_factory.mktemp("checks") / "small", SMALL)
     mock_plots(root, SMALL)
     write_datasets(Layout.read(root / PARAMS_FILE), root)
+    write_trained(Layout.read(root / PARAMS_FILE), root)
     save(findings(results(root), "casia", root), root / CLAIMS)
+    (root / "reports/plots").mkdir()
+    (root / "reports/plots/crops.png").write_bytes(b"a picture")
     for name, text in documents(root, PICTURES).items():
         (root / "reports" / name).write_text(text, encoding="utf-8")
     # What git does not have.
-    for folder in (CROPS, MANIFESTS, EVALUATION):
+    for folder in (CROPS, MANIFESTS, EVALUATION, MODELS):
         shutil.rmtree(root / folder)
     checks(root, floors={"teacher/classification/top1": 91.0, "teacher/alignment/nrmse": 6.0}, claims=[HELD])
     return root
@@ -95,14 +100,40 @@ def test_a_document_that_is_cut_short_or_missing_is_found(repository: Path) -> N
 def test_metrics_that_moved_on_leave_the_tables_behind(repository: Path) -> None:
     edit(repository, "resnet50-8.json", lambda m: m["table2"]["ours"].update(top1=12.34))
     found = list(check_report(repository))
-    assert [message.split(":")[0] for message in found] == ["reports/tables.md", "reports/claims.md"]
+    names = ["tables.md", "claims.md", "index.html"]
+    assert [message.split(":")[0] for message in found] == [f"reports/{name}" for name in names]
     assert "12.34 (75.06)" in found[0]
+    assert '12.34 <span class="printed"' in found[2]
 
 
 def test_pictures_are_no_part_of_the_comparison(repository: Path) -> None:
     with (repository / "reports/tables.md").open("a") as file:
         file.write("\n![Another](plots/another.png)\n")
+    page = repository / "reports/index.html"
+    text = page.read_text()
+    assert 'alt="Crops"' in text
+    page.write_text(re.sub(r'<p><img alt="Crops".*', '<p><img alt="Another" src="data:,"></p>\n', text))
     assert list(check_report(repository)) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "other"),
+    [
+        ("default-src 'none'", "default-src *"),
+        ("75.06", "76.06"),
+        ("0123456789ab", "0123456789ff"),
+        ('<section id="claims">', '<section id="more">'),
+        ("</main>", "<p>More.</p>\n</main>"),
+    ],
+)
+def test_a_page_that_was_edited_outside_its_pictures_is_found(repository: Path, there: str, other: str) -> None:
+    page = repository / "reports/index.html"
+    text = page.read_text()
+    assert there in text
+    page.write_text(text.replace(there, other, 1))
+    (found,) = check_report(repository)
+    assert re.match(r"reports/index\.html: \d+ of \d+ lines do not follow", found)
+    assert other.split("\n")[0] in found
 
 
 @pytest.mark.parametrize(
@@ -169,9 +200,10 @@ def test_a_report_of_another_title_has_no_floors(repository: Path) -> None:
     assert list(check_report(repository)) == []
 
 
-def test_what_the_report_left_is_asked_for_where_it_is_missing(repository: Path) -> None:
-    (repository / "reports/datasets.json").unlink()
-    with pytest.raises(MissingResultError, match=r"datasets\.json: no such file; run `dvc repro report`"):
+@pytest.mark.parametrize("file", [DATASETS, TRAINED])
+def test_what_the_report_left_is_asked_for_where_it_is_missing(repository: Path, file: Path) -> None:
+    (repository / file).unlink()
+    with pytest.raises(MissingResultError, match=rf"{file.stem}\.json: no such file; run `dvc repro report`"):
         list(check_report(repository))
 
 
@@ -245,6 +277,7 @@ def test_all_that_is_wrong_is_told_at_once_and_fails(
     assert [line.split(" ")[1] for line in str(stopped.value).splitlines()] == [
         "evaluate",
         "reports/tables.md:",
+        "reports/index.html:",
         "teacher/classification/top1",
     ]
     (repository / METRICS / "teacher.json").unlink()

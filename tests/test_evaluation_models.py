@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,9 @@ import torch
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
 from facedistill.evaluation.cross_model import rank1
+from facedistill.evaluation.embedding_map import EACH as EACH_MAPPED
+from facedistill.evaluation.embedding_map import PEOPLE as PEOPLE_MAPPED
+from facedistill.evaluation.embedding_map import WIDTH, mapped
 from facedistill.evaluation.models import Evaluation
 from facedistill.evaluation.operating_point import TooFewNegatives, tpr_at_far
 from facedistill.evaluation.predictions import predict
@@ -102,6 +106,38 @@ def test_who_is_right_about_which_photograph_is_kept(models: Path) -> None:
     test = Crops(Path("data/crops/faces"), "test")
     answers = predict(models / "softmax", test, SIDE).answers
     assert rows[rows["model"] == "s"]["hit"].tolist() == (answers == test.labels).tolist()
+    # Who is taken for whom, and nothing of models that do not classify.
+    taken = pq.read_table(models / "evaluation/confusion.parquet").to_pandas()
+    assert set(taken["model"]) == {"s", "a"}
+    counted = Counter(zip(test.labels.tolist(), answers.tolist(), strict=True))
+    of_s = taken[taken["model"] == "s"]
+    assert {(a, b): n for a, b, n in of_s[["label", "answer", "photographs"]].to_numpy().tolist()} == counted
+
+
+def test_embeddings_of_a_few_unseen_people_are_kept_for_their_map(models: Path) -> None:
+    evaluation = Evaluation(EvaluationParams(("lfw",), 0.05))
+    evaluation.of(SOFTMAX, models / "softmax", "s")
+    evaluation.save(models / "evaluation")
+    table = pq.read_table(models / "evaluation/embeddings.parquet")
+    lfw = Crops(Path("data/crops/lfw"), "test")
+    embeddings = predict(models / "softmax", lfw, SIDE).embeddings.double()
+    assert table["person"].to_pylist() == [int(name[1:]) for name in lfw.identities]
+    # Nearly all the principal components there are, so photographs are as far apart as by their embeddings.
+    components = torch.tensor(table["components"].to_pylist()).double()
+    assert components.shape == (PEOPLE * EACH, WIDTH)
+    within = torch.cdist(embeddings, embeddings)
+    assert torch.cdist(components, components).numpy() == pytest.approx(within.numpy(), abs=1e-3)
+    packed = Evaluation(EvaluationParams(("packed",), 0.7))
+    packed.of(SOFTMAX, models / "softmax", "s")
+    assert not packed.rows["embeddings"]
+
+
+def test_the_map_is_of_the_people_with_most_photographs_and_of_no_more_than_fit() -> None:
+    names = ["b"] * 2 + ["a"] * (EACH_MAPPED + 3) + ["b"] + [f"c{i}" for i in range(PEOPLE_MAPPED)]
+    rows, person = mapped(names)
+    assert [names[i] for i in rows[person == 0]] == ["a"] * EACH_MAPPED
+    assert rows[person == 1].tolist() == [0, 1, 2 + EACH_MAPPED + 3]
+    assert [names[i] for i in rows[person > 1]] == [f"c{i}" for i in range(PEOPLE_MAPPED - 2)]
 
 
 def test_a_network_without_classifier_has_no_top1(models: Path) -> None:

@@ -102,7 +102,7 @@ def test_every_kind_of_photographs_has_its_licence_note() -> None:
 
 
 def test_a_handful_of_photographs_has_not_the_licence_of_the_set_that_it_is_laid_out_as() -> None:
-    few = Dataset("c", "casia", 250, 10, 10, 0, 24, False, None, 0, 0, 0)
+    few = Dataset("c", "casia", 250, 10, 10, 0, 24, False, None, 0, 0, 0, "")
     assert licence(few) == USERS_OWN
     assert licence(replace(few, people=10_575)) == LICENCES["casia"]
 

@@ -176,7 +176,7 @@ class TestTables:
             caption = section(text, title)
             assert f"6 people, 48 training and 48 test photographs, crops of 24 px; not {other}" in caption
             assert "Seed 3" in caption
-        assert "60 pairs of 48 photographs of people nobody trained on" in section(text, "Table 2")
+        assert "600 pairs of 48 photographs of people nobody trained on" in section(text, "Table 2")
 
     def test_says_in_words_when_the_teacher_does_not_lead(self, trained: Path, copy: Path) -> None:
         weak = "The teacher is not clearly better than the undistilled student here"
@@ -255,7 +255,7 @@ class TestRender:
     def test_writes_tables_and_every_picture_that_they_show(self, rendered: Path) -> None:
         text = (rendered / "reports/tables.md").read_text(encoding="utf-8")
         shown = re.findall(r"\]\((plots/.*?)\)", text)
-        assert len(shown) == 13
+        assert len(shown) == 18
         assert {f"plots/{file.name}" for file in (rendered / "reports/plots").iterdir()} == set(shown)
         assert all((rendered / "reports" / name).read_bytes().startswith(b"\x89PNG") for name in shown)
 
@@ -268,12 +268,20 @@ class TestRender:
         (root / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
         render(root)
         text = (root / "reports/tables.md").read_text(encoding="utf-8")
-        assert re.search("No picture of crops: .* CASIA-WebFace", text)
-        assert re.search("No picture of landmarks: .* CelebA", text)
-        again = {file.name: file.read_bytes() for file in (root / "reports/plots").iterdir()}
-        before = {file.name: file.read_bytes() for file in (rendered / "reports/plots").iterdir()}
-        assert before.keys() - again.keys() == {"crops.png", "landmarks.png"}
+        assert re.search(r"\(private/crops.png\), which git does not keep: these are .* CASIA-WebFace", text)
+        assert re.search(r"\(private/landmarks.png\), which git does not keep: these are .* CelebA", text)
+        again, private, before, none = (
+            {file.name: file.read_bytes() for file in (top / "reports" / folder).iterdir()}
+            for top in (root, rendered)
+            for folder in ("plots", "private")
+        )
+        # Faces of the pairs are still drawn ones.
+        assert before.keys() - again.keys() == private.keys() == {"crops.png", "landmarks.png"}
         assert all(again[name] == before[name] for name in again)
+        assert not none
+        page = (root / "reports/index.html").read_text(encoding="utf-8")
+        assert page.count("<img ") == len(again)
+        assert (rendered / "reports/index.html").read_text(encoding="utf-8").count("<img ") == len(before)
 
     @pytest.mark.parametrize(
         ("file", "message"),

@@ -84,7 +84,7 @@ class TestSeveralSets:
         ):
             assert header in section(text, title)
         assert "TPR at FAR 0.1 % among unseen people, those of LFW: " in section(text, "Table 6")
-        assert "Pairs, AgeDB-30: photographs in a .bin file, 60 pairs of 48 photographs" in table2
+        assert "Pairs, AgeDB-30: photographs in a .bin file, 600 pairs of 48 photographs" in table2
 
     def test_a_set_without_its_numbers_is_named_with_the_stage_to_run(self, several: Path, tmp_path: Path) -> None:
         metrics = json.loads((several / METRICS / "teacher.json").read_text())

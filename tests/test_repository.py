@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ import yaml
 
 from facedistill import grid, profile
 from facedistill.params import read
+from facedistill.report.drawing import PLOTS, PRIVATE
+from facedistill.report.origin import IDLE
 
 ROOT = Path(__file__).parents[1]
-TEXTS = [f"reports/{name}" for name in ("tables.md", "claims.md", "claims.json", "datasets.json")]
+NAMES = ("index.html", "tables.md", "claims.md", "claims.json", "datasets.json", "models.json")
+TEXTS = [f"reports/{name}" for name in NAMES]
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +92,16 @@ def test_every_export_depends_on_its_model_and_every_artifact_is_an_export(stage
     assert {artifact["path"] for artifact in artifacts.values()} == {f"exports/{model}" for model in models}
 
 
+def test_every_curve_that_dvc_plots_is_of_a_model_of_the_default() -> None:
+    layout, plots = grid.Layout.read(ROOT / "params.yaml"), read(ROOT / "dvc.yaml")["plots"]
+    models = {cell.model for cell in grid.cells(layout)} | {grid.teacher(task) for task in layout.tasks}
+    *curves, pictures = plots
+    drawn = [Path(file) for plot in curves for settings in plot.values() for file in settings["y"]]
+    assert {file.relative_to(file.parents[4]) for file in drawn} == {Path("curves/plots/metrics/train/loss.tsv")}
+    assert {file.parents[4] for file in drawn} <= models
+    assert pictures == str(PLOTS)
+
+
 def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) -> None:
     readers = {
         name.split("@")[0]
@@ -95,6 +109,20 @@ def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) ->
         if any({"alpha", "beta"} & set(getattr(dep, "params", [])) for dep in stage.deps)
     }
     assert readers == {"own_alignment", "own_verification", "report"}
+
+
+def test_the_report_reads_every_parameter_that_its_page_prints(stages: dict[str, Any]) -> None:
+    """Else an edit would leave a page behind that `dvc repro` does not make again, and the check of it would fail."""
+    asked = {key for dep in stages["report"].deps for key in getattr(dep, "params", [])}
+    assert asked == read(ROOT / "params.yaml").keys() - set(IDLE)
+
+
+def test_the_report_keeps_all_for_git_but_photographs_of_people(stages: dict[str, Any]) -> None:
+    cached = {out.def_path for out in stages["report"].outs if out.use_cache}
+    assert cached == {str(PRIVATE)}
+    assert {name for name in outs(stages["report"]) if "." in name} == set(TEXTS)
+    ignored = subprocess.run(["git", "check-ignore", f"{PRIVATE}/crops.png"], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.strip() == f"{PRIVATE}/crops.png"
 
 
 def test_nothing_that_data_can_reach_runs_code() -> None:

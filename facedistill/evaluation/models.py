@@ -18,6 +18,7 @@ from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.classification import top1
 from facedistill.evaluation.cross_model import cross_view2, rank1, rank1_hits
+from facedistill.evaluation.embedding_map import map_table
 from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
@@ -34,7 +35,8 @@ class Evaluation:
 
     def __init__(self, evaluation: EvaluationParams) -> None:
         self.far, self._sets = evaluation.far, evaluation.pairs
-        self.rows: dict[str, list[pa.Table]] = {"pairs": [], "landmarks": [], "centres": [], "hits": []}
+        names = ("pairs", "landmarks", "centres", "hits", "confusion", "embeddings")
+        self.rows: dict[str, list[pa.Table]] = {name: [] for name in names}
         # Once for all models: what a set has read of labels and pairs stays.
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
         # Two, the model at hand and its teacher, whom many models share.
@@ -62,6 +64,7 @@ class Evaluation:
         if predicted.answers is not None:
             metrics["top1"] = top1(predicted.answers[known], test.labels[known])
             self._share(name, "top1", predicted.answers[known] == test.labels[known])
+            self.rows["confusion"].append(_confusion_table(name, test.labels[known], predicted.answers[known]))
         if teacher:
             metrics["cross"] = self._across(model, teacher, task.input, name)
             metrics["centres"] = self._centres(predicted.embeddings[known], test.labels[known], teacher, name)
@@ -97,7 +100,10 @@ class Evaluation:
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
     def save(self, folder: Path) -> None:
-        """pairs, landmarks, centres, hits as parquet: a row for each model and pair or photograph; none where empty."""
+        """Each of `rows` as parquet; none where it is empty.
+
+        A row for each model and pair or photograph; of confusion for each label and answer that occur together.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         for name, tables in self.rows.items():
             if tables:
@@ -124,6 +130,7 @@ class Evaluation:
         metrics["tpr"] = {subset: point.tpr for subset, point in self.operating_points(embeddings).items()}
         if self.identified:
             metrics["rank1"] = rank1(embeddings, embeddings, self._first.identities)
+            self.rows["embeddings"].append(map_table(name, embeddings.cpu(), self._first.identities))
         return metrics
 
     def _across(self, model: Path, teacher: Path, side: int, name: str) -> dict[str, float]:
@@ -154,6 +161,13 @@ class Evaluation:
 def _landmark_table(name: str, test: Crops, landmarks: NDArray[np.float64]) -> pa.Table:
     columns = dict(zip(COORDINATES, landmarks.reshape(-1, len(COORDINATES)).T, strict=True))
     return pa.table({"model": [name] * len(test), "key": test.keys, **columns})
+
+
+def _confusion_table(name: str, labels: NDArray[np.int32], answers: NDArray[np.int64]) -> pa.Table:
+    """How many photographs of whom were taken for whom."""
+    pairs, photographs = np.unique(np.stack([labels, answers], axis=1), axis=0, return_counts=True)
+    columns = {"label": pairs[:, 0], "answer": pairs[:, 1], "photographs": photographs}
+    return pa.table({"model": [name] * len(pairs), **columns})
 
 
 def _landmark_errors(predicted: NDArray[np.float64], test: Crops) -> dict[str, float]:

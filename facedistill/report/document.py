@@ -12,6 +12,8 @@ from facedistill.report import poster, proxyless, ranking, tables
 from facedistill.report.claims_document import claims_document, summary
 from facedistill.report.exported import exported
 from facedistill.report.leads import leads
+from facedistill.report.origin import origin
+from facedistill.report.page import page
 from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Paper, Results
@@ -41,9 +43,9 @@ GROUPED = (
 
 
 def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
-    """tables.md and claims.md by name, from parameters, metrics, CLAIMS and DATASETS: from nothing that git lacks.
+    """tables.md, claims.md and index.html by name, from parameters, metrics, CLAIMS, DATASETS and TRAINED.
 
-    pictures: Markdown blocks for the end of tables.md.
+    So from nothing that git lacks. pictures: Markdown blocks for the end of tables.md.
     Raises ParamsError or MissingResultError where anything that the parameters ask for is not there.
     """
     values, layout = read(root / PARAMS_FILE), Layout.read(root / PARAMS_FILE)
@@ -51,10 +53,11 @@ def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
     provenance = Provenance.read(layout, root)
     budget = Budget(values, provenance.datasets["classification"].train)
     models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
-    return {
+    texts = {
         "tables.md": report(results, paper, provenance, budget, found, models, pictures),
         "claims.md": claims_document(results, paper, provenance, found),
     }
+    return texts | {"index.html": page(texts, origin(values, provenance, root), root)}
 
 
 def report(

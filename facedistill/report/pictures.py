@@ -1,8 +1,9 @@
-"""The pictures of photographs, for synthetic faces alone: landmarks drawn on test crops, and a sheet of crops."""
+"""The pictures of photographs: landmarks drawn on test crops, hardest pairs, and a sheet of crops."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -15,35 +16,72 @@ from facedistill.report.style import WIDTH, styled
 TRUE, PREDICTED = "#009E73", "#D55E00"
 
 
-@styled
-def landmarks(
-    images: Sequence[NDArray[np.uint8]], true: NDArray[np.float64], rows: Mapping[str, NDArray[np.float64]]
-) -> Figure:
-    """Each row a network, each column a test crop, with its true and its predicted points.
+@dataclass(frozen=True)
+class Found:
+    """Landmarks on one test crop. image: (size, size, 3) uint8 RGB. true, predicted: (5, 2) in its pixels.
 
-    images: n crops, (size, size, 3) uint8 RGB. true and each value of rows: (n, 5, 2) in pixels of the crop.
+    nrmse: of the prediction, in percent.
     """
-    figure = Figure(figsize=(WIDTH, (WIDTH - 0.5) / len(images) * len(rows) + 0.75), layout="constrained")
-    axes = figure.subplots(len(rows), len(images), squeeze=False)
-    for line, (label, predicted) in zip(axes, rows.items(), strict=True):
-        for ax, image, points, guess in zip(line, images, true, predicted, strict=True):
-            _show(ax, image)
-            for (x, y), (u, v) in zip(points, guess, strict=True):
+
+    image: NDArray[np.uint8]
+    true: NDArray[np.float64]
+    predicted: NDArray[np.float64]
+    nrmse: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two crops, each (size, size, 3) uint8 RGB, and the squared distance of their embeddings, in 0..4."""
+
+    a: NDArray[np.uint8]
+    b: NDArray[np.uint8]
+    distance: float
+
+
+@styled
+def landmarks(rows: Mapping[str, Sequence[tuple[str, Found]]], title: str) -> Figure:
+    """Each row a network, each column a place in its order from best to worst, with true and predicted points.
+
+    rows: the network's label, then the name of each place, empty for one beside another of that name.
+    """
+    columns = max(map(len, rows.values()))
+    figure = Figure(figsize=(WIDTH, (WIDTH - 0.5) / columns * 1.18 * len(rows) + 0.75), layout="constrained")
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (label, found) in zip(axes, rows.items(), strict=True):
+        for ax, (place, shown) in zip(line, found, strict=True):
+            _show(ax, shown.image)
+            for (x, y), (u, v) in zip(shown.true, shown.predicted, strict=True):
                 ax.plot([x, u], [y, v], color="white", linewidth=1)
-            ax.plot(*points.T, "o", color=TRUE, markersize=5, markeredgecolor="white", markeredgewidth=0.8)
-            ax.plot(*guess.T, "X", color=PREDICTED, markersize=5.5, markeredgecolor="white", markeredgewidth=0.8)
+            ax.plot(*shown.true.T, "o", color=TRUE, markersize=5, markeredgecolor="white", markeredgewidth=0.8)
+            ax.plot(*shown.predicted.T, "X", color=PREDICTED, markersize=5.5, markeredgecolor="white")
+            ax.set_title(f"{place} {shown.nrmse:.1f} %".strip(), fontsize=9)
         line[0].set_ylabel(label)
     handles = [
         Line2D([], [], color=TRUE, marker="o", linestyle="", label="True"),
         Line2D([], [], color=PREDICTED, marker="X", linestyle="", label="Predicted"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    figure.suptitle("Landmarks on test photographs", x=0.01, ha="left")
+    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 
 @styled
-def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> Figure:
+def hardest_pairs(rows: Mapping[str, Sequence[Pair]], title: str) -> Figure:
+    """A row of pairs for each network and kind of pair, by label, the hardest first; the distance over each."""
+    columns = max(map(len, rows.values()))
+    figure = Figure(figsize=(WIDTH, (WIDTH - 1.1) / columns * 0.66 * len(rows) + 0.5), layout="constrained")
+    for line, (label, pairs) in zip(figure.subplots(len(rows), columns, squeeze=False), rows.items(), strict=True):
+        for ax, pair in zip(line, pairs, strict=True):
+            gap = np.full((len(pair.a), 1, 3), 255, np.uint8)
+            _show(ax, np.hstack([pair.a, gap, pair.b]))
+            ax.set_title(f"{pair.distance:.2f}", fontsize=9)
+        line[0].set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center")
+    figure.suptitle(title, x=0.01, ha="left")
+    return figure
+
+
+@styled
+def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], title: str) -> Figure:
     """Crops as they are stored, a row for each person. rows: crops, (size, size, 3) uint8 RGB, all of one size."""
     size, gap = len(rows[0][0]), 1
     pitch = size + gap
@@ -55,7 +93,7 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> Figure:
     figure = Figure(figsize=(WIDTH, WIDTH * height / width + 0.35), layout="constrained")
     ax = figure.subplots()
     _show(ax, mosaic)
-    figure.suptitle("Crops of drawn faces, a person in each row", x=0.01, ha="left")
+    figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 

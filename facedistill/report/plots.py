@@ -1,29 +1,35 @@
-"""The pictures of numbers: learning curves, accuracy against parameters, ROC."""
+"""The pictures of numbers: learning curves, accuracy against cost, errors of landmarks."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from facedistill import grid
 from facedistill.report.curves import WEIGHTING, Curve
 from facedistill.report.results import Results
-from facedistill.report.style import METHODS, WIDTH, Method, styled
+from facedistill.report.style import METHODS, WIDTH, init_lines, legend, lines, look, styled
 
 POINTS = 50
 """Most points of a learning curve: longer ones are averaged in bins."""
 
-BINS = 40
-CENTRES = (Method("Own class", "#0072B2"), Method("Nearest other class", "#D55E00", "--"))
-"""How the two distances of `centre_distances` are drawn."""
+COSTS = {
+    "parameters": "Parameters of the trunk (millions)",
+    "multiply_adds": "Multiply-adds (millions)",
+    "milliseconds": "Latency (ms, one thread)",
+}
+"""What networks cost, as Results names it, and the axes."""
+
+FRONT = "#d0d0d0"
 
 PANELS = {
     "Whole loss": ("loss",),
@@ -59,136 +65,118 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
             if set(terms) & set(WEIGHTING):
                 ax.set_ylim(0, 1.02)
             else:
-                _log(ax)
+                ax.set_yscale("log")
+                _ticks(ax.yaxis)
             ax.set_visible(bool(ax.lines))
         row[0].set_ylabel(labels[student], fontweight="bold")
     for column, panel in zip(axes.T, panels, strict=True):
         next(ax for ax in column if ax.lines).set_title(panel, fontsize=9)
         column[-1].set_xlabel("Step")
-    handles = _lines(look for name, look in METHODS.items() if any(curve.method == name for curve in curves))
+    handles = lines(look for name, look in METHODS.items() if any(curve.method == name for curve in curves))
     if any(curve.init for curve in curves):
-        handles.append(Line2D([], [], color="#555555", linestyle="-", label="from Distill"))
-        handles.append(Line2D([], [], color="#555555", linestyle="--", label="from Pretrain"))
-    _legend(figure, handles)
+        handles += init_lines()
+    legend(figure, handles)
     figure.suptitle(title, x=0.01, ha="left")
     return figure
 
 
 @styled
-def accuracy_by_parameters(results: Results) -> Figure:
-    """Top-1, and accuracy on the first set of pairs with its standard error, against the parameters of the trunk.
+def accuracy_by_cost(results: Results) -> Figure:
+    """Top-1, and accuracy on the first set of pairs with its standard error, against what a network costs.
 
-    Of every classification cell of tables 1 and 2.
+    Of every network of tables 1, 2, 7 and 8; lines join the widths of ResNet-50. The front, in grey, is of those
+    that no other beats at their cost or under it.
     """
-    cells: dict[str, list[tuple[str, ...]]] = {"teacher": [("teacher", "classification")]}
-    for name in METHODS:
-        group = next((group for group in ("table2", "table1") if name in grid.RECIPES[group]), None)
-        if group and (students := results.layout.tables[group]):
-            cells[name] = [("classification", student.name, name) for student in students]
-    figure = Figure(figsize=(WIDTH, 4.4), layout="constrained")
-    top1, unseen = figure.subplots(1, 2)
+    cells: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for group in ("table2", "table1", "architectures", "weighting"):
+        for student in results.layout.tables[group]:
+            for name in grid.RECIPES[group]:
+                cells[name].append(("classification", student.name, name))
+    methods = [name for name in METHODS if name in cells]
+    labels = results.layout.labels | {grid.TEACHER: "Teacher"}
     first, title = next(iter(results.layout.sets.items()))
-    for i, (name, addresses) in enumerate(cells.items()):
-        # A little aside, or equal accuracies would hide each other.
-        aside = 1.0 if name == "teacher" else 1.035 ** (i - len(cells) / 2)
-        addresses = sorted(addresses, key=lambda address: results[*address, "parameters"])
-        x = [results[*address, "parameters"] * aside for address in addresses]
-        look = _look(name, markersize=14 if name == "teacher" else 7.5)
-        top1.plot(x, [results[*address, "top1"] for address in addresses], **look)
-        accuracy, error = (
-            [results[*a, "pairs", first, key] for a in addresses] for key in ("accuracy", "standard_error")
-        )
-        unseen.errorbar(x, accuracy, yerr=error, elinewidth=0.9, **look)
-    sizes = sorted({results[*address, "parameters"] for addresses in cells.values() for address in addresses})
-    for ax, what, unit, metric in (
-        (top1, "Test photographs of known people", "Top-1 (%)", ("top1",)),
-        (unseen, "Pairs of unseen people", f"{title} View 2 (%)", ("pairs", first, "accuracy")),
-    ):
-        ax.axhline(results["teacher", "classification", *metric], color="#000000", linewidth=0.8, linestyle=":")
-        ax.set_xscale("log")
-        ax.set_xticks(sizes, [f"{size / 1e6:.3g} M" for size in sizes])
-        ax.xaxis.set_minor_locator(NullLocator())
-        ax.set_xlim(sizes[0] / 1.7, sizes[-1] * 1.7)
-        ax.set(title=what, ylabel=unit, xlabel="Parameters of the trunk")
-    _legend(figure, [Line2D([], [], label=METHODS[name].label, **_look(name, markersize=8)) for name in cells])
-    figure.suptitle("Accuracy against parameters", x=0.01, ha="left")
+    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
+    axes = figure.subplots(2, len(COSTS), sharex="col", sharey="row")
+    measured = {"Known people, top-1 (%)": ("top1",), f"Unseen people, {title} (%)": ("pairs", first, "accuracy")}
+    for row, (what, metric) in zip(axes, measured.items(), strict=True):
+        row[0].set_ylabel(what)
+        for ax, cost in zip(row, COSTS, strict=True):
+            scale = 1e6 if cost == "parameters" else 1.0
+            points = [
+                (results["cost", grid.TEACHER, cost] / scale, results["teacher", "classification", *metric], "Teacher")
+            ]
+            ax.plot(*points[0][:2], **look(grid.TEACHER, markersize=14))
+            for i, method in enumerate(methods):
+                found = sorted(
+                    (results["cost", a[1], cost] / scale, results[*a, *metric], labels[a[1]], a) for a in cells[method]
+                )
+                points += [point[:3] for point in found]
+                # A little aside, or equal accuracies would hide each other.
+                aside = 1.03 ** (i - len(methods) / 2)
+                joined = [point for point in found if point[2].startswith("ResNet-50")]
+                for run in (joined, *([point] for point in found if point not in joined)):
+                    bars = [results[*a, "pairs", first, "standard_error"] for *_, a in run] if len(metric) > 1 else None
+                    x, y = [aside * point[0] for point in run], [point[1] for point in run]
+                    ax.errorbar(x, y, yerr=bars, elinewidth=0.9, **look(method))
+            _front(ax, points)
+            ax.margins(0.14, 0.1)
+            ax.set_xscale("log")
+            _ticks(ax.xaxis)
+    for ax, name in zip(axes[-1], COSTS.values(), strict=True):
+        ax.set_xlabel(name)
+    marks = [Line2D([], [], label=METHODS[name].label, **look(name, 8)) for name in (grid.TEACHER, *methods)]
+    legend(figure, [*marks, Line2D([], [], color=FRONT, linewidth=5, label="Pareto front")])
+    figure.suptitle("Accuracy against what a network costs", x=0.01, ha="left")
     return figure
 
 
 @styled
-def centre_distances(
-    rows: Mapping[str, Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]],
-) -> Figure:
-    """Figure 1 of ProxylessKD: where students put test photographs among their teacher's class centres.
+def nrmse_curves(panels: Mapping[str, Sequence[tuple[str, str, NDArray[np.float64]]]]) -> Figure:
+    """The share of test photographs whose landmarks are off by no more than so much.
 
-    rows: a label, then (own, other) by method, the same methods in each row: (n,) in 0..2, 1 − cos to the centre of the
-    photograph's own class and to the nearest other one.
+    panels: label of the student, then method, initialisation (empty for the teacher) and (n,) NRMSE in percent.
     """
-    figure = Figure(figsize=(WIDTH, 2.2 * len(rows) + 0.9), layout="constrained")
-    axes = figure.subplots(len(rows), len(next(iter(rows.values()))), squeeze=False, sharex=True, sharey="row")
-    most = max(d.max() for panels in rows.values() for pair in panels.values() for d in pair)
-    bins = np.linspace(0, most, BINS + 1)
-    for line, (label, panels) in zip(axes, rows.items(), strict=True):
-        for ax, (method, (own, other)) in zip(line, panels.items(), strict=True):
-            for distances, look in zip((own, other), CENTRES, strict=True):
-                share = np.full(len(distances), 100 / len(distances))
-                ax.hist(distances, bins, weights=share, histtype="stepfilled", color=look.colour, alpha=0.25)
-                ax.hist(distances, bins, weights=share, histtype="step", color=look.colour, linestyle=look.line)
-            ax.set_title(f"{method}: own centre nearest in {100 * np.mean(own < other):.0f} %", fontsize=9)
-            ax.set_xlim(0, most)
-        line[0].set_ylabel(f"{label}\nPhotographs (%)")
-    for ax in axes[-1]:
-        ax.set_xlabel("Distance, 1 − cos")
-    _legend(figure, _lines(CENTRES))
-    figure.suptitle("Test photographs among their teacher's class centres", x=0.01, ha="left")
-    return figure
-
-
-@styled
-def roc_curves(panels: Mapping[str, Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]]) -> Figure:
-    """TPR over FAR, a panel for each student. panels: label of the student, then method: (far, tpr) in 0..1."""
-    figure = Figure(figsize=(WIDTH, 4.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     axes: Sequence[Axes] = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    lowest = min(far[far > 0].min() for curves in panels.values() for far, _ in curves.values())
-    for ax, (title, curves) in zip(axes, panels.items(), strict=True):
-        for name, (far, tpr) in curves.items():
-            method = METHODS[name]
-            ax.step(far, tpr, where="post", color=method.colour, linestyle=method.line)
-        ax.set_xscale("log")
-        ax.set_xlim(lowest, 1)
-        ax.set_ylim(0, 1.01)
-        ax.xaxis.set_major_formatter(PercentFormatter(1, symbol=" %", decimals=None))
-        ax.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-        ax.set_title(title)
-        ax.set_xlabel("False accepts (FAR)")
-    axes[0].set_ylabel("True accepts (TPR)")
-    _legend(figure, _lines(look for name, look in METHODS.items() if any(name in curves for curves in panels.values())))
-    figure.suptitle("Verification of pairs of people nobody trained on", x=0.01, ha="left")
+    most = max(float(np.percentile(errors, 99)) for models in panels.values() for *_, errors in models)
+    for ax, (title, models) in zip(axes, panels.items(), strict=True):
+        for name, init, errors in models:
+            line = "--" if init == "pretrain" else METHODS[name].line
+            share = 100 * np.arange(1, len(errors) + 1) / len(errors)
+            ax.step(np.sort(errors), share, where="post", color=METHODS[name].colour, linestyle=line)
+        ax.set(title=title, xlabel="NRMSE (% of the distance between the eyes)", xlim=(0, most), ylim=(0, 101))
+    axes[0].set_ylabel("Test photographs (%)")
+    drawn = {name for models in panels.values() for name, *_ in models}
+    legend(figure, [*lines(look for name, look in METHODS.items() if name in drawn), *init_lines()])
+    figure.suptitle("Landmarks: share of photographs under an error", x=0.01, ha="left")
     return figure
 
 
-def _log(ax: Axes) -> None:
-    ax.set_yscale("log")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.yaxis.set_minor_locator(NullLocator())
+def pareto(points: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
+    """The points (cost, value, name) that none beats at their cost or under it, the cheapest first."""
+    front: list[tuple[float, float, str]] = []
+    for point in sorted(points, key=lambda p: (p[0], -p[1])):
+        if not front or point[1] > front[-1][1]:
+            front.append(point)
+    return front
 
 
-def _look(name: str, markersize: float) -> dict[str, Any]:
-    """How lines with markers of a method are drawn."""
-    method = METHODS[name]
-    edge = {"markeredgecolor": "white", "markeredgewidth": 0.6, "markersize": markersize}
-    return {"color": method.colour, "linestyle": method.line, "marker": method.marker, **edge}
+def _front(ax: Axes, points: Iterable[tuple[float, float, str]]) -> None:
+    """Draw the front of the points (cost, value, name) under them, with the name of each network on it."""
+    front = pareto(points)
+    x, y, names = zip(*front, strict=True)
+    ax.step(x, y, where="post", color=FRONT, linewidth=5, zorder=0, solid_joinstyle="round")
+    # Of several points of one network the best is named.
+    for cost, value, name in {name: point for point, name in zip(front, names, strict=True)}.values():
+        short = name.removeprefix("ResNet-50")
+        ax.annotate(short, (cost, value), (0, 9), textcoords="offset points", ha="center", fontsize=7, color="#555555")
 
 
-def _lines(methods: Iterable[Method]) -> list[Line2D]:
-    return [Line2D([], [], color=method.colour, linestyle=method.line, label=method.label) for method in methods]
-
-
-def _legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """Under the panels, in as few and as even rows as fit."""
-    rows = ceil(len(handles) / 4)
-    figure.legend(handles=handles, loc="outside lower center", ncols=ceil(len(handles) / rows))
+def _ticks(axis: Axis) -> None:
+    """Those of a logarithmic axis at 1, 2 and 5, in plain numbers."""
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
 
 
 def _binned(steps: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

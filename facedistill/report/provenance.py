@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from facedistill.data.shards import Crops
-from facedistill.files import write_json
+from facedistill.data.shards import INDEX, Crops
+from facedistill.files import sha256, write_json
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, check, load, params, read
 from facedistill.paths import CROPS, MANIFESTS
@@ -51,7 +51,7 @@ class Dataset:
 
     grouped: whether test photographs come in groups, such as the frames of a video.
     leave_out: the list of identities to leave out, None for none; people_left_out, photographs_left_out: what it took.
-    bad: records that could not be used.
+    bad: records that could not be used. sha256: of the index of its crops, which has those of all its files.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Dataset:
     people_left_out: int
     photographs_left_out: int
     bad: int
+    sha256: str
 
     @classmethod
     def read(cls, name: str, params: Mapping[str, Any], pairs: bool, root: Path) -> Dataset:
@@ -90,6 +91,7 @@ class Dataset:
             people_left_out=prepared["identities_left_out"],
             photographs_left_out=prepared["photographs_left_out"],
             bad=len(prepared["left_out"]) + len(cropped["left_out"]),
+            sha256=sha256(folder / INDEX),
         )
 
     def line(self, paper: str | None) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from io import BytesIO
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from PIL import Image
 
 WIDTH = 9.0
 """Inches: shown at the width of a README, 9-point type stays readable."""
@@ -75,7 +80,45 @@ METHODS = {
 """In the order of legends. Colour and line differ within a figure, not between the papers."""
 
 
-def save(figure: Figure, file: Path) -> None:
-    """As PNG, the same bytes for the same numbers: no date and no version of matplotlib inside."""
+PEOPLE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#882255", "#0072B2", "#D55E00", "#CC79A7")
+"""Colours of people who are shown together: Okabe and Ito's, but Tol's wine for the yellow, which is faint on white."""
+
+COLOURS = 256
+"""Of a saved plot, which is then a third as large: git keeps them all."""
+
+
+def look(name: str, markersize: float = 7.5) -> dict[str, Any]:
+    """How lines with markers of a method are drawn, as keyword arguments of `plot`."""
+    method = METHODS[name]
+    edge = {"markeredgecolor": "white", "markeredgewidth": 0.6, "markersize": markersize}
+    return {"color": method.colour, "linestyle": method.line, "marker": method.marker, **edge}
+
+
+def lines(methods: Iterable[Method]) -> list[Line2D]:
+    """Entries of a legend."""
+    return [Line2D([], [], color=method.colour, linestyle=method.line, label=method.label) for method in methods]
+
+
+def init_lines() -> list[Line2D]:
+    """The entries that tell the two initialisations of a transfer apart."""
+    return lines([Method("from Distill", "#555555"), Method("from Pretrain", "#555555", "--")])
+
+
+def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """Under the panels, in as few and as even rows as fit."""
+    rows = ceil(len(handles) / 4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=ceil(len(handles) / rows))
+
+
+def save(figure: Figure, file: Path, photographs: bool = False) -> None:
+    """As PNG, the same bytes for the same numbers: no date and no version of matplotlib inside.
+
+    photographs: whether it shows some, which need all colours; it is then saved at the size that it is shown at.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(file, format="png", dpi=160, metadata={"Software": None})
+    if photographs:
+        figure.savefig(file, format="png", dpi=100, metadata={"Software": None})
+        return
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=160)
+    Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, format="png", optimize=True)

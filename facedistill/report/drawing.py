@@ -1,0 +1,239 @@
+"""Which pictures a report has, and of which models, from the rows that training and evaluation left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from facedistill.data.shards import Crops
+from facedistill.evaluation.pairs import roc
+from facedistill.grid import TEACHER, Cell, first_cells
+from facedistill.paths import CROPS, EVALUATION
+from facedistill.report import distances, people, pictures, plots, style
+from facedistill.report.curves import curves, figures
+from facedistill.report.pictures import Found, Pair
+from facedistill.report.provenance import Provenance
+from facedistill.report.proxyless import MARGINS
+from facedistill.report.results import MissingResultError, Results
+from facedistill.report.samples import Samples, model_rows, predicted_landmarks
+from facedistill.report.style import METHODS
+
+PLOTS, PRIVATE = Path("reports/plots"), Path("reports/private")
+"""Pictures of numbers and of drawn faces, which git keeps; and those of photographs of people, which it never does."""
+
+CENTRES = ("l2kd", "proxyless")
+"""Recipes in the histograms of distances to the teacher's class centres."""
+PAIRS = ("softmax", "ours", "soft_full")
+"""Recipes in the histograms of distances of pairs, beside the teacher."""
+SHOWN = ("softmax", "ours")
+"""Recipes of the smallest student, beside the teacher, where only a few models are shown."""
+
+PLACES = (("best", 0.0), ("", 0.0), ("", 0.5), ("median", 0.5), ("", 0.5), ("", 1.0), ("worst", 1.0))
+"""Of the test photographs whose landmarks are drawn, in a network's own order: the share that is better."""
+HARDEST = 5
+"""Pairs of each kind in the picture of the hardest."""
+SHEET = (6, 10)
+"""People in the sheet of crops, and photographs of each."""
+
+
+class Drawing:
+    """The pictures of a repository; each is saved and told in Markdown. root: its top. params: its parameter file."""
+
+    def __init__(self, root: Path, results: Results, params: Mapping[str, Any], provenance: Provenance) -> None:
+        self._root, self._results, self._params, self._provenance = root, results, params, provenance
+        self._layout = results.layout
+        self._cells = {cell.key: cell for cell in first_cells(self._layout)}
+        self._samples = Samples(self._layout, root)
+
+    def numbers(self) -> Iterator[str]:
+        """Save the plots of numbers; the Markdown that shows each.
+
+        Raises MissingResultError for rows that training or evaluation should have left.
+        """
+        yield self._save(plots.accuracy_by_cost(self._results), "accuracy", "Accuracy against cost")
+        yield self._save(self._roc(), "roc", "ROC and DET on people nobody trained on")
+        yield self._save(self._distances(), "distances", "Distances of genuine and impostor pairs")
+        if rows := self._centres():
+            title = "Test photographs among their teacher's class centres"
+            figure = distances.histograms(rows, distances.CENTRES, title, "Distance, 1 − cos", "Photographs")
+            yield self._save(figure, "centres", "Distances to the teacher's class centres")
+        models = {title: self._confusion(cell) for title, cell in self._few()}
+        if any(label != answer for model in models.values() for label, answer in model):
+            yield self._save(people.confusions(models), "confusion", "The people who are mixed up most")
+        if self._results.identified:
+            mapped = {title: self._rows(cell, "embeddings") for title, cell in self._few()}
+            points = {
+                title: (table["person"].to_numpy(), np.array(table["components"].to_pylist()))
+                for title, table in mapped.items()
+            }
+            yield self._save(people.embedding_map(points), "embeddings", "Map of embeddings")
+        if self._layout.transfer("alignment"):
+            yield self._save(self._nrmse(), "nrmse", "Share of photographs under an NRMSE")
+        for name, group, drawn in figures(self._layout, list(curves(self._layout, self._params, self._root))):
+            title = f"Learning curves, {group}"
+            yield self._save(plots.learning_curves(drawn, self._layout.labels, title), f"curves_{name}", title)
+
+    def photographs(self) -> Iterator[str]:
+        """Save the pictures of photographs: drawn ones in PLOTS, others in PRIVATE; the Markdown that shows them.
+
+        Raises as `numbers` does, and DataError for crops that are not what `align_crop` wrote.
+        """
+        (self._root / PRIVATE).mkdir(parents=True, exist_ok=True)
+        drawn: list[tuple[str, str, Callable[[str], Figure], str]] = [
+            (self._layout.pairs[0], "pairs", self._hardest, "The hardest pairs"),
+            ("classification", "crops", self._sheet, "Crops, a person in each row"),
+        ]
+        if self._layout.transfer("alignment"):
+            drawn.insert(0, ("alignment", "landmarks", self._landmarks, "Landmarks on test photographs, best to worst"))
+        for dataset, name, draw, title in drawn:
+            kept = self._provenance.datasets[dataset]
+            if kept.kind == "synthetic":
+                yield self._save(draw(title), name, title, photographs=True)
+            else:
+                (self._root / PLOTS / f"{name}.png").unlink(missing_ok=True)
+                style.save(draw(title), self._root / PRIVATE / f"{name}.png", photographs=True)
+                yield (
+                    f"{title}: [private/{name}.png](private/{name}.png), which git does not keep: these are "
+                    f"{kept.what}."
+                )
+
+    def _save(self, figure: Figure, name: str, title: str, photographs: bool = False) -> str:
+        style.save(figure, self._root / PLOTS / f"{name}.png", photographs)
+        return f"![{title}](plots/{name}.png)"
+
+    def _rows(self, cell: Cell | None, name: str) -> pa.Table:
+        """The rows of a cell, or of the classification teacher, in a table of its evaluation."""
+        run, model, stage = (
+            (cell.run, cell.name, cell.stage) if cell else (TEACHER, "classification", "evaluate_teacher")
+        )
+        return model_rows(self._root / EVALUATION / run / f"{name}.parquet", model, stage)
+
+    def _few(self) -> Iterator[tuple[str, Cell | None]]:
+        """The teacher, and SHOWN of the student of table 2 that has fewest parameters, by their titles."""
+        students = self._layout.tables["table2"]
+        smallest = min(students, key=lambda s: self._results["cost", s.name, "parameters"])
+        yield "Teacher", None
+        for name in SHOWN:
+            yield f"{smallest.label},\n{METHODS[name].label}", self._cells["classification", smallest.name, name]
+
+    def _roc(self) -> Figure:
+        curves: dict[str, dict[str, distances.Curve]] = {}
+        operating: dict[str, dict[str, float]] = {}
+        for student in self._layout.tables["table2"]:
+            drawn, points = curves.setdefault(student.label, {}), operating.setdefault(student.label, {})
+            models: dict[str, Cell | None] = {TEACHER: None}
+            models |= {
+                key[2]: cell for key, cell in self._cells.items() if cell.path[0] == "table2" and key[1] == student.name
+            }
+            for name, cell in models.items():
+                address = cell.key if cell else (TEACHER, "classification")
+                drawn[name] = self._curve(self._rows(cell, "pairs"))
+                points[name] = self._results[*address, "tpr", "all"] / 100
+        return distances.roc_and_det(curves, operating, self._results.far)
+
+    def _distances(self) -> Figure:
+        rows: dict[str, dict[str, Any]] = {}
+        for student in self._layout.tables["table2"]:
+            row = rows.setdefault(student.label, {})
+            named = {METHODS[name].label: self._cells["classification", student.name, name] for name in PAIRS}
+            for label, cell in {METHODS[TEACHER].label: None, **named}.items():
+                table = self._rows(cell, "pairs")
+                distance, same = table["distance"].to_numpy(), table["same"].to_numpy()
+                error = distances.equal_error(*self._curve(table))
+                row[f"{label}\nequal error {error:.1f} %"] = (distance[same], distance[~same])
+        title = f"Distances of pairs of people nobody trained on, {next(iter(self._layout.sets.values()))}"
+        return distances.histograms(rows, distances.PAIRS, title, "Squared distance", "Pairs")
+
+    def _curve(self, pairs: pa.Table) -> distances.Curve:
+        far, tpr, _ = roc(pairs["distance"].to_numpy(), pairs["same"].to_numpy())
+        return far, tpr
+
+    def _centres(self) -> dict[str, dict[str, Any]]:
+        """(own, other) distances by margin and student, then by the title of their panel."""
+        rows: dict[str, dict[str, Any]] = {}
+        for margin in self._layout.margins:
+            for student in self._layout.tables["proxyless"]:
+                row = rows[f"{MARGINS[margin]}, {student.label}"] = {}
+                for recipe in CENTRES:
+                    table = self._rows(self._cells[margin, student.name, recipe], "centres")
+                    own, other = table["own"].to_numpy(), table["other"].to_numpy()
+                    nearest = f"own centre nearest in {100 * np.mean(own < other):.0f} %"
+                    row[f"{METHODS[recipe].label}: {nearest}"] = (own, other)
+        return rows
+
+    def _confusion(self, cell: Cell | None) -> people.Confusion:
+        columns = (self._rows(cell, "confusion")[name].to_pylist() for name in ("label", "answer", "photographs"))
+        return {(label, answer): count for label, answer, count in zip(*columns, strict=True)}
+
+    def _nrmse(self) -> Figure:
+        def errors(run: str, model: str, stage: str) -> Any:
+            return self._samples.of("nrmse", run, model, stage)
+
+        teacher = (TEACHER, "", errors(TEACHER, "alignment", "evaluate_teacher"))
+        panels: dict[str, list[tuple[str, str, Any]]] = {}
+        for key, cell in self._cells.items():
+            if cell.task == "alignment":
+                panel = panels.setdefault(self._layout.labels[cell.student], [teacher])
+                panel.append((key[3], key[2], errors(cell.run, cell.name, cell.stage)))
+        return plots.nrmse_curves(panels)
+
+    @cached_property
+    def _aligned(self) -> Crops:
+        return Crops(self._root / CROPS / "alignment", "test")
+
+    def _landmarks(self, title: str) -> Figure:
+        shown = {"Teacher": self._places(TEACHER, "alignment", "evaluate_teacher")}
+        named = {("alignment", "pretrain", "none"): "undistilled", ("alignment", "distill"): "yours"}
+        for cell in self._cells.values():
+            if name := named.get(cell.path):
+                label = f"{self._layout.labels[cell.student]}\n{name}"
+                shown[label] = self._places(cell.run, cell.name, cell.stage)
+        return pictures.landmarks(shown, f"{title}, with the NRMSE")
+
+    def _places(self, run: str, model: str, stage: str) -> list[tuple[str, Found]]:
+        crops = self._aligned
+        points = predicted_landmarks(self._root / EVALUATION / run, model, crops, stage)
+        errors = self._samples.of("nrmse", run, model, stage)
+        assert errors is not None
+        order = np.argsort(errors, kind="stable")
+        places = []
+        for i, (name, share) in enumerate(PLACES):
+            # Those of one share stand side by side, and within the set.
+            beside = i - next(j for j, place in enumerate(PLACES) if place[1] == share)
+            many = sum(place[1] == share for place in PLACES)
+            row = int(order[min(len(order) - 1, round(share * max(0, len(order) - many)) + beside)])
+            places.append((name, Found(crops.image(row), crops.landmarks[row], points[row], float(errors[row]))))
+        return places
+
+    def _hardest(self, title: str) -> Figure:
+        dataset = self._layout.pairs[0]
+        crops = Crops(self._root / CROPS / dataset, "test")
+        pairs = crops.pairs
+        rows: dict[str, Sequence[Pair]] = {}
+        for label, cell in self._few():
+            distance = self._rows(cell, "pairs")["distance"].to_numpy()
+            if len(distance) != len(pairs.same):
+                raise MissingResultError(
+                    f"{EVALUATION}: rows of {len(distance)} pairs, but {crops.folder} has {len(pairs.same)}; run "
+                    f"`dvc repro -f {cell.stage if cell else 'evaluate_teacher'}`"
+                )
+            for same, kind, sign in ((True, "one person", -1), (False, "two people", 1)):
+                candidates = np.flatnonzero(pairs.same == same)
+                hardest = candidates[np.argsort(sign * distance[candidates], kind="stable")[:HARDEST]]
+                rows[f"{label}:\n{kind}"] = [
+                    Pair(crops.image(int(pairs.a[i])), crops.image(int(pairs.b[i])), float(distance[i]))
+                    for i in hardest
+                ]
+        return pictures.hardest_pairs(rows, f"{title}: far apart and yet one person, near and yet two")
+
+    def _sheet(self, title: str) -> Figure:
+        crops = Crops(self._root / CROPS / "classification", "train")
+        people, each = SHEET
+        rows = [np.flatnonzero(crops.labels == label)[:each] for label in range(min(people, len(crops.classes)))]
+        return pictures.sheet([[crops.image(int(i)) for i in row] for row in rows], title)

@@ -1,0 +1,93 @@
+"""The pictures of who is taken for whom: a confusion, and a map of embeddings. They show no photograph and no name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from facedistill.report.style import PEOPLE, WIDTH, styled
+
+MIXED = 10
+"""People in a confusion."""
+
+MARKERS = "osv^DPX*"
+PERPLEXITY = 15
+
+Confusion = Mapping[tuple[int, int], int]
+"""How many photographs of a label got an answer, by (label, answer)."""
+
+
+def mixed_up(models: Iterable[Confusion]) -> list[int]:
+    """At most MIXED labels, in rising order: those of the pairs that the models confuse most, both ways together."""
+    confused: Counter[tuple[int, int]] = Counter()
+    for model in models:
+        for (label, answer), photographs in model.items():
+            if label != answer:
+                confused[min(label, answer), max(label, answer)] += photographs
+    found: dict[int, None] = {}
+    # Of equals the lowest labels.
+    for pair in sorted(confused, key=lambda pair: (-confused[pair], pair)):
+        if len(found.keys() | set(pair)) <= MIXED:
+            found |= dict.fromkeys(pair)
+    return sorted(found)
+
+
+@styled
+def confusions(models: Mapping[str, Confusion]) -> Figure:
+    """Of the people who are mixed up most, which share of a person's photographs is taken for whom.
+
+    models: by their titles, at least one of which mixes up two people.
+    """
+    labels = mixed_up(models.values())
+    figure = Figure(figsize=(WIDTH, WIDTH / len(models) + 0.4), layout="constrained")
+    axes = figure.subplots(1, len(models), squeeze=False, sharey=True)[0]
+    for ax, (title, model) in zip(axes, models.items(), strict=True):
+        totals: Counter[int] = Counter()
+        for (label, _), photographs in model.items():
+            totals[label] += photographs
+        shares = np.array(
+            [[100 * model.get((label, to), 0) / max(1, totals[label]) for to in labels] for label in labels]
+        )
+        image = ax.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        for (row, column), share in np.ndenumerate(shares):
+            if share:
+                colour = "white" if share > 50 else "black"
+                ax.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=7, color=colour)
+        ax.set_xticks(range(len(labels)), labels, rotation=90, fontsize=7)
+        ax.set_yticks(range(len(labels)), labels, fontsize=7)
+        ax.grid(visible=False)
+        ax.set(title=title, xlabel="Taken for")
+    axes[0].set_ylabel("Person, by number")
+    figure.colorbar(image, ax=axes, label="Test photographs of the person (%)", shrink=0.7)
+    figure.suptitle("The people who are mixed up most", x=0.01, ha="left")
+    return figure
+
+
+@styled
+def embedding_map(models: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float64]]]) -> Figure:
+    """Embeddings of a few unseen people in the plane, a colour and a marker for each person.
+
+    models: by their titles, (n,) the person, from 0, and (n, d) principal components of the embedding. By t-SNE from a
+    fixed seed: neighbours are near each other, distances across the map mean nothing.
+    """
+    from sklearn.manifold import TSNE
+
+    figure = Figure(figsize=(WIDTH, WIDTH / len(models) + 0.7), layout="constrained")
+    for ax, (title, (person, components)) in zip(
+        figure.subplots(1, len(models), squeeze=False)[0], models.items(), strict=True
+    ):
+        near = min(PERPLEXITY, (len(person) - 1) / 3)
+        points = TSNE(perplexity=near, init="pca", random_state=0).fit_transform(components)
+        for i in np.unique(person):
+            drawn = {"color": PEOPLE[i], "marker": MARKERS[i], "edgecolor": "white", "linewidth": 0.4}
+            ax.scatter(*points[person == i].T, s=34, **drawn)
+        ax.set(title=title, xticks=[], yticks=[])
+    people = len(np.unique(person))
+    figure.suptitle(
+        f"Map of embeddings (t-SNE): {people} people nobody trained on, a colour for each", x=0.01, ha="left"
+    )
+    return figure

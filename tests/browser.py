@@ -1,0 +1,128 @@
+"""A headless Chromium, driven by its DevTools protocol over two pipes: no driver to install, no port to open."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from base64 import b64decode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+OPTIONS = [
+    "--headless=new",
+    "--remote-debugging-pipe",
+    "--no-sandbox",  # which a root user's Chromium demands
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--no-first-run",
+    "--hide-scrollbars",
+]
+
+
+class Browser:
+    """One page. events: every message of the browser that is no answer, in order: (method, params)."""
+
+    def __init__(self, to: int, back: int) -> None:
+        self._to, self._back, self._sent, self._session = to, os.fdopen(back, "rb"), 0, ""
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        target = self.send("Target.createTarget", url="about:blank")["targetId"]
+        self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.send(f"{domain}.enable")
+
+    def send(self, method: str, **params: Any) -> Any:
+        """The browser's answer to a command. Raises RuntimeError where it is an error."""
+        self._sent += 1
+        message = {"id": self._sent, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._to, json.dumps(message).encode() + b"\0")
+        while (answer := self._read()).get("id") != self._sent:
+            self.events.append((answer["method"], answer["params"]))
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+    def open(self, file: Path) -> None:
+        """Load a page, and wait until it and its pictures are there."""
+        self.send("Page.navigate", url=file.as_uri())
+        while ("Page.loadEventFired", {}) not in ((name, {}) for name, _ in self.events):
+            message = self._read()
+            self.events.append((message["method"], message["params"]))
+
+    def run(self, script: str) -> Any:
+        """The JSON value of an expression in the page. Raises RuntimeError where it throws."""
+        answer = self.send("Runtime.evaluate", expression=script, returnByValue=True)
+        if "exceptionDetails" in answer:
+            raise RuntimeError(answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def size(self, width: int, height: int, phone: bool = False) -> None:
+        """Of the window, in CSS pixels."""
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+
+    def prefer(self, scheme: str) -> None:
+        """The colour scheme that the user asks pages for: light or dark."""
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.send("Emulation.setEmulatedMedia", features=features)
+
+    def screenshot(self, file: Path, whole: bool = False) -> None:
+        """As PNG. whole: of all of the page, not of the window."""
+        file.write_bytes(b64decode(self.send("Page.captureScreenshot", captureBeyondViewport=whole)["data"]))
+
+    def pdf(self) -> bytes:
+        """The page as it prints."""
+        return b64decode(self.send("Page.printToPDF", preferCSSPageSize=True)["data"])
+
+    def problems(self) -> list[str]:
+        """What the page wrote to its console, threw or was denied."""
+        names = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        return [json.dumps(params)[:500] for name, params in self.events if name in names]
+
+    def requests(self) -> list[str]:
+        """Addresses that the page asked for, but for data within it."""
+        urls = [params["request"]["url"] for name, params in self.events if name == "Network.requestWillBeSent"]
+        return [url for url in urls if not url.startswith("data:")]
+
+    def _read(self) -> Any:
+        message = bytearray()
+        while (byte := self._back.read(1)) != b"\0":
+            if not byte:
+                raise RuntimeError("Chromium ended")
+            message += byte
+        return json.loads(message)
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Browser]:
+    """A Chromium with a fresh profile in that folder; there must be one on the machine."""
+    assert CHROMIUM
+    (read, to), (back, write) = os.pipe(), os.pipe()
+    # It reads commands from descriptor 3 and answers on 4.
+    command = [
+        "bash",
+        "-c",
+        f'exec "$@" 3<&{read} 4>&{write}',
+        "bash",
+        CHROMIUM,
+        *OPTIONS,
+        f"--user-data-dir={profile}",
+    ]
+    process = subprocess.Popen(
+        command, pass_fds=(read, write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ
+    )
+    os.close(read)
+    os.close(write)
+    try:
+        yield Browser(to, back)
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        os.close(to)

@@ -1,0 +1,125 @@
+"""What the pictures of the report say, where it is computed for them: fronts, errors, who is mixed up, which places."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+from report_mock import SMALL, mock, mock_plots, results
+from sklearn.metrics import roc_curve
+
+from facedistill.evaluation.pairs import roc
+from facedistill.grid import TEACHER, Layout
+from facedistill.params import read
+from facedistill.paths import EVALUATION
+from facedistill.report import pictures, style
+from facedistill.report.distances import equal_error
+from facedistill.report.drawing import HARDEST, PLACES, Drawing
+from facedistill.report.people import MIXED, confusions, mixed_up
+from facedistill.report.pictures import Found, Pair
+from facedistill.report.plots import pareto
+from facedistill.report.provenance import Provenance, write_datasets
+from facedistill.report.results import MissingResultError
+from facedistill.report.samples import model_rows
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The grid of one student, not rendered; not to be changed."""
+    root = mock(tmp_path_factory.mktemp("pictures") / "small", SMALL)
+    mock_plots(root, SMALL)
+    write_datasets(Layout.read(root / "params.yaml"), root)
+    return root
+
+
+def drawing(root: Path) -> Drawing:
+    layout = Layout.read(root / "params.yaml")
+    return Drawing(root, results(root), read(root / "params.yaml"), Provenance.read(layout, root))
+
+
+def test_a_front_holds_what_nothing_beats_at_its_cost_or_under_it() -> None:
+    points = [(1, 50, "a"), (2, 40, "b"), (2, 60, "c"), (2, 55, "d"), (4, 60, "e"), (8, 61, "f"), (1, 49, "g")]
+    assert pareto(points) == [(1, 50, "a"), (2, 60, "c"), (8, 61, "f")]
+
+
+def test_the_equal_error_is_where_rejects_and_accepts_meet() -> None:
+    rng = np.random.default_rng(0)
+    same = np.tile([True, False], 4000)
+    distance = rng.normal(2 - 2 * same, 1)
+    # Two normal distributions two deviations apart meet one deviation from each: 15.87 %.
+    far, tpr, _ = roc(distance, same)
+    assert equal_error(far, tpr) == pytest.approx(15.87, abs=0.8)
+    far, tpr, _ = roc_curve(same, -distance)
+    assert equal_error(far, tpr) == pytest.approx(equal_error(*roc(distance, same)[:2]), abs=0.1)
+    assert equal_error(np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0])) == 0
+
+
+def test_those_who_are_mixed_up_most_are_found_over_all_models_and_both_ways() -> None:
+    first = {(0, 0): 9, (1, 2): 2, (2, 1): 2, (5, 6): 3}
+    assert mixed_up([first, {(5, 6): 0, (9, 8): 4, (3, 3): 50}]) == [1, 2, 5, 6, 8, 9]
+    many = {(2 * i, 2 * i + 1): i + 1 for i in range(MIXED)}
+    assert mixed_up([many]) == list(range(MIXED, 2 * MIXED))
+
+
+def test_a_confusion_shows_shares_of_all_photographs_of_a_person() -> None:
+    """Of person 1's four one is taken for 2, and one for 7, who is mixed up less and not shown."""
+    model = {(1, 1): 2, (1, 2): 1, (1, 7): 1, (2, 2): 3} | {(i, i + 1): 5 for i in range(10, 26, 2)}
+    figure = confusions({"A": model | {(2, 1): 1}})
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert len(labels) == MIXED
+    assert texts == {"100"}
+    shown = confusions({"A": {key: n for key, n in model.items() if key[0] < 10}})
+    assert [text.get_text() for text in shown.axes[0].texts] == ["50", "25", "25", "100"]
+
+
+def test_landmarks_are_shown_from_the_best_to_the_worst_of_each_network(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[tuple[str, Found]]] = {}
+    monkeypatch.setattr(pictures, "landmarks", lambda rows, title: seen.update(rows) or Figure())
+    monkeypatch.setattr(style, "save", lambda *_, **__: None)
+    list(drawing(evaluated).photographs())
+    assert list(seen) == ["Teacher", "ResNet-50/8\nundistilled", "ResNet-50/8\nyours"]
+    for found in seen.values():
+        errors = [one.nrmse for _, one in found]
+        assert errors == sorted(errors)
+        assert [name for name, _ in found] == [name for name, _ in PLACES]
+        for _, one in found:
+            eyes = np.linalg.norm(one.true[0] - one.true[1])
+            off = np.sqrt(((one.predicted - one.true) ** 2).sum(axis=1).mean())
+            assert one.nrmse == pytest.approx(100 * off / eyes)
+
+
+def test_the_hardest_pairs_are_the_far_of_one_person_and_the_near_of_two(
+    evaluated: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, list[Pair]] = {}
+    monkeypatch.setattr(pictures, "hardest_pairs", lambda rows, title: seen.update(rows) or Figure())
+    monkeypatch.setattr(style, "save", lambda *_, **__: None)
+    list(drawing(evaluated).photographs())
+    rows = model_rows(evaluated / EVALUATION / TEACHER / "pairs.parquet", "classification", "").to_pandas()
+    one, two = (sorted(rows[rows["same"] == same]["distance"], reverse=same) for same in (True, False))
+    assert [pair.distance for pair in seen["Teacher:\none person"]] == one[:HARDEST]
+    assert [pair.distance for pair in seen["Teacher:\ntwo people"]] == two[:HARDEST]
+    assert len(seen) == 6
+
+
+def test_pairs_of_another_set_are_refused(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(style, "save", lambda *_, **__: None)
+    monkeypatch.setattr("facedistill.report.drawing.model_rows", lambda *a: model_rows(*a).slice(1))
+    with pytest.raises(MissingResultError, match=r"rows of 599 pairs, but .* has 600; run `dvc repro -f eval"):
+        drawing(evaluated)._hardest("")
+
+
+def test_a_saved_plot_is_white_and_small_and_one_of_photographs_keeps_its_colours(tmp_path: Path) -> None:
+    crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    style.save(pictures.sheet([[crop] * 4], "Crops"), tmp_path / "plot.png")
+    style.save(pictures.sheet([[crop] * 4], "Crops"), tmp_path / "photographs.png", photographs=True)
+    plot, photographs = (Image.open(tmp_path / f"{name}.png") for name in ("plot", "photographs"))
+    assert plot.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    assert len(plot.getcolors()) <= style.COLOURS < len(photographs.convert("RGB").getcolors(1 << 20))
+    assert not {"Software", "Creation Time"} & (plot.info.keys() | photographs.info.keys())

@@ -10,7 +10,11 @@ from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Timer
 from typing import Any
+
+SECONDS = 120
+"""Longest that a browser may live."""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
@@ -53,7 +57,7 @@ class Browser:
     def open(self, file: Path) -> None:
         """Load a page, and wait until it and its pictures are there."""
         self.send("Page.navigate", url=file.as_uri())
-        while ("Page.loadEventFired", {}) not in ((name, {}) for name, _ in self.events):
+        while "Page.loadEventFired" not in (name for name, _ in self.events):
             message = self._read()
             self.events.append((message["method"], message["params"]))
 
@@ -120,9 +124,13 @@ def browser(profile: Path) -> Iterator[Browser]:
     )
     os.close(read)
     os.close(write)
+    # One that hangs would let its test wait for ever.
+    limit = Timer(SECONDS, process.kill)
+    limit.start()
     try:
         yield Browser(to, back)
     finally:
+        limit.cancel()
         process.terminate()
         process.wait(timeout=20)
         os.close(to)

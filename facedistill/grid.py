@@ -31,16 +31,16 @@ RECIPES = {
 # Recipes of a margin softmax: Φ is the margin of their teacher.
 MARGIN = ("margin", "proxyless", "l2kd", "kd", "hint_margin", "attention", "rkd", "cckd")
 
-# The tables, each a section of params.yaml, and the table whose models its students need.
-NEEDS = {
-    "table2": None,
-    "table1": "table2",
-    "verification": "table2",
-    "alignment": "table2",
-    "losses": "table1",
-    "architectures": None,
-    "weighting": "architectures",
-    "proxyless": "table2",
+# The tables, each a section of params.yaml, and those of which one has to have the models that its students need.
+NEEDS: dict[str, tuple[str, ...]] = {
+    "table2": (),
+    "table1": ("table2",),
+    "verification": ("table2",),
+    "alignment": ("table2",),
+    "losses": ("table1",),
+    "architectures": (),
+    "weighting": ("losses", "architectures"),
+    "proxyless": ("table2",),
 }
 
 LABELS = {
@@ -168,8 +168,10 @@ class Layout:
 
         tables = {section: students(section) for section in NEEDS}
         for section, needs in NEEDS.items():
-            if needs and (missing := [s.name for s in tables[section] if s not in tables[needs]]):
-                raise ParamsError(f"{path}: {section}.students: {missing[0]!r} is not among {needs}.students")
+            there = {student for other in needs for student in tables[other]}
+            if needs and (missing := [s.name for s in tables[section] if s not in there]):
+                among = " or ".join(f"{other}.students" for other in needs)
+                raise ParamsError(f"{path}: {section}.students: {missing[0]!r} is not among {among}")
         rows = {student for table in tables.values() for student in table}
         if idle := [student.name for student in known.values() if student not in rows]:
             raise ParamsError(f"{path}: students: {idle[0]!r} is in no table; name it in one, or remove it")

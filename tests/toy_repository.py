@@ -23,9 +23,9 @@ def toy() -> dict[str, Any]:
     params = read(ROOT / "params.yaml")
     params["students"] = {"small": {"architecture": "resnet50", "divisor": 16}, "other": {"architecture": "shufflenet"}}
     params["teacher"]["network"]["divisor"] = 8
-    for section in params.values():
+    for name, section in params.items():
         if isinstance(section, dict) and "students" in section:
-            section["students"] = ["other" if section["students"] == ["shufflenet"] else "small"]
+            section["students"] = ["other" if name in ("architectures", "weighting") else "small"]
     params["evaluation"]["far"] = 0.1
     for rates in (params["rates"], params["teacher"]["rates"]):
         for rate in rates.values():

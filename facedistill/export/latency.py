@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 BATCHES, THREADS = (1, 32), (1, 2)
-WARM_UP, RUNS, SECONDS = 2, 15, 1.5
+WARM_UP, RUNS, SECONDS = 2, 15, 0.5
 """Untimed runs, timed ones, and the time after which no further one is begun."""
 
 Images = NDArray[np.uint8]

@@ -71,7 +71,7 @@ def weighting(results: Results, paper: Paper) -> list[str]:
             printed = ("weighting", student.architecture, recipe)
             rows.append([label, name, *_row(results, ("classification", student.name, recipe), paper, printed)])
             label = ""
-    note = "Both are hard + soft + featurenorm; without is the row of Table 7."
+    note = "Both are hard + soft + featurenorm; without is the row of Table 6 or 7."
     return [
         table(["Student", "Teacher weighting", *_columns(results)], rows, names=2),
         note,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from facedistill.data.shards import Crops
-from facedistill.evaluation.landmarks import nrmse
+from facedistill.evaluation.landmarks import nrmse, to_original
 from facedistill.evaluation.models import Evaluation
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.inference.metadata import Threshold
@@ -64,11 +64,10 @@ def recognition(answers: Answers, crops: Crops) -> dict[str, float]:
 def alignment(answers: Answers, crops: Crops, side: int) -> dict[str, float]:
     """NRMSE in percent, in the photographs' own pixels."""
     predicted = answers.outputs["landmarks"] * side + (crops.size - side) // 2
-    original = [
-        points.astype(np.float64) @ crops.to_original[:, :, :2].transpose(0, 2, 1) + crops.to_original[:, None, :, 2]
-        for points in (predicted, crops.landmarks)
-    ]
-    return {"nrmse": nrmse(*original)}
+    original, true = (
+        to_original(points.astype(np.float64), crops.to_original) for points in (predicted, crops.landmarks)
+    )
+    return {"nrmse": nrmse(original, true)}
 
 
 def threshold(answers: Answers, evaluation: Evaluation, dataset: str) -> Threshold:

@@ -12,6 +12,7 @@ from facedistill.grid import TEACHER, Cell, Layout, cells, metrics, teacher
 from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import EXPORT_METRICS, MODELS
+from facedistill.report.results import address
 
 EXPORTS = Path("exports")
 """A folder for each exported model: its ONNX files and its card."""
@@ -83,7 +84,7 @@ def _known(layout: Layout) -> Mapping[str, Chosen]:
     }
     seeds: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
     for cell in cells(layout):
-        seeds[cell.task, layout.first[cell.student].name, *cell.key[2:]].append(cell)
+        seeds[address(layout, cell)].append(cell)
     for (task, network, *_), same in seeds.items():
         for own in same:
             name = own.model.relative_to(MODELS).as_posix()

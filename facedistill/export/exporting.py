@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from facedistill.grid import EvaluationParams
 from facedistill.inference.metadata import Metadata, Precision
 from facedistill.learning import checkpoint
 from facedistill.learning.cell import TaskParams
+from facedistill.learning.networks import FaceNetwork
 from facedistill.paths import CROPS, MODELS
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -41,17 +43,19 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
     recognises = task.phi != "landmarks"
     dataset = evaluation.pairs[0] if recognises else task.dataset
     crops, judge = Crops(CROPS / dataset, "test"), Evaluation(evaluation)
-    network = Exported(checkpoint.load(model))
-    metadata = _metadata(chosen, model, task, crop)
+    trained = checkpoint.load(model)
+    metadata = _metadata(chosen, trained, model, task, crop)
 
     files = {precision: chosen.folder / f"{precision}.onnx" for precision in PRECISIONS}
-    write_float(checkpoint.load(model), side, files["float32"], torch.float32)
-    write_float(checkpoint.load(model), side, files["float16"], torch.float16)
+    # An exported network has the dtype of its file, for good.
+    write_float(deepcopy(trained), side, files["float16"], torch.float16)
+    write_float(trained, side, files["float32"], torch.float32)
     write_int8(files["float32"], files["int8"], Crops(CROPS / task.dataset, "train"), side)
 
     def measured(answers: checks.Answers) -> dict[str, float]:
         return checks.recognition(answers, crops) if recognises else checks.alignment(answers, crops, side)
 
+    network = Exported(trained)
     reference = checks.Answers.of(partial(_by_torch, network), crops, side, str(model))
     weights = model / checkpoint.WEIGHTS
     found: dict[str, Any] = {"dataset": dataset, "pairs": len(crops.pairs.same) if recognises else 0}
@@ -72,9 +76,8 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
     return found
 
 
-def _metadata(chosen: Chosen, model: Path, task: TaskParams, crop: CropParams) -> Metadata:
+def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParams, crop: CropParams) -> Metadata:
     card = checkpoint.read_card(model)
-    network = checkpoint.load(model)
     # Students of the teacher's own class centres embed into its space; any other model has one of its own.
     sharing = chosen.shared_with if card["recipe"]["classifier"] == "teacher" else None
     return Metadata(
@@ -85,9 +88,9 @@ def _metadata(chosen: Chosen, model: Path, task: TaskParams, crop: CropParams) -
         input=task.input,
         crop=crop,
         template=tuple((float(x), float(y)) for x, y in TEMPLATE),
-        width=network.trunk.width,
-        classes=network.classes,
-        landmarks=network.landmarks is not None,
+        width=trained.trunk.width,
+        classes=trained.classes,
+        landmarks=trained.landmarks is not None,
         precision="float32",
         space=checkpoint.read_card(sharing)["sha256"] if sharing else card["sha256"],
         threshold=None,

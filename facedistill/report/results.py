@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Self
 
-from facedistill.grid import TEACHER, TRANSFER, Layout, cells, metrics
+from facedistill.grid import TEACHER, TRANSFER, Cell, Layout, cells, metrics
 from facedistill.paths import METRICS
 
 
@@ -49,6 +49,11 @@ class Mean(float):
     def deviation(self) -> float | None:
         """The standard deviation of one seed; None where there is but one."""
         return stdev(self.values) if len(self.values) > 1 else None
+
+
+def address(layout: Layout, cell: Cell) -> tuple[str, ...]:
+    """Where Results has the mean of a cell and the same from other seeds: by the name of its network's first."""
+    return (cell.task, layout.first[cell.student].name, *cell.key[2:])
 
 
 class Results:
@@ -89,10 +94,9 @@ class Results:
                 numbers += (("top1",),)
             if cell.task in layout.margins:
                 numbers += shared
-            address = (cell.task, layout.first[cell.student].name, *cell.key[2:])
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
-                seeds[*address, *number].append(value)
+                seeds[*address(layout, cell), *number].append(value)
         file, stage = root / METRICS / "cost.json", "measure_cost"
         for name in dict.fromkeys([TEACHER, *(student.name for student in layout.first.values())]):
             for key in _COST:

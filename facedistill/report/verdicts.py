@@ -12,7 +12,7 @@ import numpy as np
 from facedistill.grid import TEACHER, Layout, cells
 from facedistill.params import check, params
 from facedistill.report.claims import METRICS, Address, Comparison, comparisons
-from facedistill.report.results import Mean, Results, read_json
+from facedistill.report.results import Mean, Results, address, read_json
 from facedistill.report.samples import Samples
 from facedistill.report.statistics import Verdict, judge, over_samples, over_seeds
 
@@ -91,8 +91,7 @@ def _sources(layout: Layout) -> dict[Address, dict[int | None, Source]]:
         (TEACHER, task): {None: (TEACHER, task, "evaluate_teacher")} for task in layout.tasks
     }
     for cell in cells(layout):
-        address = (cell.task, layout.first[cell.student].name, *cell.key[2:])
-        found.setdefault(address, {})[seeds[cell.student]] = (cell.run, cell.name, cell.stage)
+        found.setdefault(address(layout, cell), {})[seeds[cell.student]] = (cell.run, cell.name, cell.stage)
     return found
 
 

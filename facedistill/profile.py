@@ -24,6 +24,7 @@ DOCUMENTS = (
     "models.json",
     "plots",
     "metrics",
+    "speed",
 )
 KEPT = (PARAMS, Path("dvc.lock"), *(REPORTS / name for name in DOCUMENTS))
 
@@ -37,7 +38,8 @@ def main() -> None:
     if args.action == "use":
         shutil.copyfile(profile, PARAMS)
         # Another grid has other files: none of the last one's may stay among them.
-        shutil.rmtree(REPORTS / "metrics", ignore_errors=True)
+        for name in ("metrics", "speed"):
+            shutil.rmtree(REPORTS / name, ignore_errors=True)
     elif PARAMS.read_bytes() != profile.read_bytes():
         sys.exit(f"{PARAMS} is not {profile}: these reports are not of this profile")
     else:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
+from facedistill.files import write_json
 from facedistill.params import PARAMS_FILE, check, load
-from facedistill.paths import CHECKPOINTS
+from facedistill.paths import CHECKPOINTS, MODELS, SPEED
 
 if TYPE_CHECKING:
     from facedistill.learning.cell import Plan
@@ -87,3 +88,8 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
         "network": trained,
         "seed": seed,
     }
+
+
+def write_speed(out: Path, rounds: dict[str, Any]) -> None:
+    """What `train_cells` says of its time, as metrics of the training stage whose first output is `out`."""
+    write_json(SPEED / f"{out.relative_to(MODELS)}.json", rounds)

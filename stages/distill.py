@@ -10,7 +10,7 @@ from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import MODELS
-from stages.common import run, training_params
+from stages.common import run, training_params, write_speed
 
 
 def main() -> None:
@@ -28,13 +28,16 @@ def main() -> None:
         section = f"recipes.{name}"
         recipe = check(Recipe, {"phi": task.phi} | load(dict[str, Any], section), f"{PARAMS_FILE}: {section}")
         plans.append(Plan(models / name, recipe, models / recipe.start if recipe.start else None))
+    speed: dict[str, Any] = {}
     for together in rounds(plans):
-        train_cells(
+        speed |= train_cells(
             task=task,
             soft_teacher=teacher,
             hidden_teacher=teacher,
             **training_params(together, f"students.{args.student}"),
         )
+    # DVC tracks a margin's models as one folder.
+    write_speed(plans[0].model if args.task == "classification" else models, speed)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.params import load
 from facedistill.paths import MODELS
-from stages.common import run, training_params
+from stages.common import run, training_params, write_speed
 
 
 def main() -> None:
@@ -18,13 +19,13 @@ def main() -> None:
     parser.add_argument("--tasks", required=True, nargs="+", choices=grid.TASKS)
     args = parser.parse_args()
 
-    for name in args.tasks:
+    models = [MODELS / args.student / ("softmax" if n == "classification" else f"pretrain_{n}") for n in args.tasks]
+    speed: dict[str, Any] = {}
+    for name, model in zip(args.tasks, models, strict=True):
         task = load(TaskParams, f"tasks.{name}")
-        model = MODELS / args.student / ("softmax" if name == "classification" else f"pretrain_{name}")
-        train_cells(
-            task=task,
-            **training_params([Plan(model, Recipe(phi=task.phi))], f"students.{args.student}"),
-        )
+        plan = Plan(model, Recipe(phi=task.phi))
+        speed |= train_cells(task=task, **training_params([plan], f"students.{args.student}"))
+    write_speed(models[0], speed)
 
 
 if __name__ == "__main__":

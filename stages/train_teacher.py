@@ -8,7 +8,7 @@ from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.params import load
-from stages.common import run, training_params
+from stages.common import run, training_params, write_speed
 
 
 def main() -> None:
@@ -19,10 +19,7 @@ def main() -> None:
     task = load(TaskParams, f"tasks.{args.task}")
     start = None if args.task == "classification" else "classification"
     plan = Plan(grid.teacher(args.task), Recipe(phi=task.phi, start=start), grid.teacher(start) if start else None)
-    train_cells(
-        task=task,
-        **training_params([plan], "teacher.network", "teacher.rates"),
-    )
+    write_speed(plan.model, train_cells(task=task, **training_params([plan], "teacher.network", "teacher.rates")))
 
 
 if __name__ == "__main__":

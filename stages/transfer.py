@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from facedistill import grid
 from facedistill.grid import OWN, Weights
@@ -22,19 +23,26 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_teacher: Path) -> None:
-    """Train and save the cells STUDENT/TASK/INIT/TARGET, or the user's own/STUDENT/TASK/INIT."""
+def models(task: str, args: argparse.Namespace) -> Path:
+    """The folder of a task's cells, STUDENT/TASK, or of the user's own, own/STUDENT/TASK."""
+    student: str = args.student
+    return (MODELS / OWN if args.own else MODELS) / student / task
+
+
+def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_teacher: Path) -> dict[str, Any]:
+    """Train and save the cells INIT/TARGET of `models`, or the user's own INIT; where the time went."""
     if args.own:
-        root, targets = MODELS / OWN / args.student / task, {"": Weights(load(float, "alpha"), load(float, "beta"))}
+        targets = {"": Weights(load(float, "alpha"), load(float, "beta"))}
     else:
-        root, targets = MODELS / args.student / task, load(dict[str, Weights], "targets")
+        targets = load(dict[str, Weights], "targets")
+    root = models(task, args)
     task_params = load(TaskParams, f"tasks.{task}")
     plans = [
         Plan(root / init / target, Recipe(task_params.phi, w.alpha, w.beta, start=init), MODELS / args.student / init)
         for init in grid.inits(task).values()
         for target, w in targets.items()
     ]
-    train_cells(
+    return train_cells(
         task=task_params,
         soft_teacher=soft_teacher,
         hidden_teacher=hidden_teacher,

@@ -6,13 +6,14 @@ P_T^τ is the classification teacher's, K_T the alignment teacher's.
 from __future__ import annotations
 
 from facedistill import grid
-from stages.common import run
-from stages.transfer import parser, transfer
+from stages.common import run, write_speed
+from stages.transfer import models, parser, transfer
 
 
 def main() -> None:
     args = parser(__doc__).parse_args()
-    transfer("alignment", args, grid.teacher("classification"), grid.teacher("alignment"))
+    speed = transfer("alignment", args, grid.teacher("classification"), grid.teacher("alignment"))
+    write_speed(models("alignment", args), speed)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,19 @@ classifier beside softmax (Table 5); K_T is the verification teacher's.
 
 from __future__ import annotations
 
+from typing import Any
+
 from facedistill import grid
-from stages.common import run
-from stages.transfer import parser, transfer
+from stages.common import run, write_speed
+from stages.transfer import models, parser, transfer
 
 
 def main() -> None:
     args = parser(__doc__).parse_args()
+    speed: dict[str, Any] = {}
     for task, soft_teacher in (("triplet", "classification"), ("triplet_softmax", "triplet_softmax")):
-        transfer(task, args, grid.teacher(soft_teacher), grid.teacher(task))
+        speed |= transfer(task, args, grid.teacher(soft_teacher), grid.teacher(task))
+    write_speed(models("triplet", args), speed)
 
 
 if __name__ == "__main__":

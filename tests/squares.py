@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def run(model: str, recipe: Recipe, **changes: object) -> None:
     run_together({model: recipe}, **changes)
 
 
-def run_together(recipes: dict[str, Recipe], **changes: object) -> None:
+def run_together(recipes: dict[str, Recipe], **changes: object) -> dict[str, Any]:
     recipe = next(iter(recipes.values()))
     phi = recipe.phi if recipe.phi != "none" else "softmax"
     width = 8 if phi in MARGIN_SOFTMAX else 0
@@ -82,7 +83,7 @@ def run_together(recipes: dict[str, Recipe], **changes: object) -> None:
         "seed": 0,
     }
     plans = [Plan(MODELS / m, r, (MODELS / m).parent / r.start if r.start else None) for m, r in recipes.items()]
-    train_cells(plans, **(values | changes))  # type: ignore[arg-type]
+    return train_cells(plans, **(values | changes))  # type: ignore[arg-type]
 
 
 def weights(model: str) -> dict[str, torch.Tensor]:

@@ -34,7 +34,8 @@ def deps(stage: Any) -> set[str]:
 
 
 def outs(stage: Any) -> set[str]:
-    return {out.def_path for out in stage.outs}
+    """What a stage leaves, but for its times."""
+    return {out.def_path for out in stage.outs if not out.def_path.startswith("reports/speed/")}
 
 
 def test_every_recipe_depends_on_the_weights_that_it_starts_from_and_on_no_others(stages: dict[str, Any]) -> None:
@@ -79,6 +80,22 @@ def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]
         assert any(model == out or model.startswith(f"{out}/") for out in trained), model
         assert any(model.startswith(f"{dep}/") for dep in deps(evaluation)), model
         assert {str(cell.metrics), f"reports/evaluation/{cell.run}"} == outs(evaluation)
+
+
+def test_every_training_stage_says_where_its_time_went_in_one_file_that_nothing_depends_on(
+    stages: dict[str, Any],
+) -> None:
+    """A report that depended on times would never be the same twice; and every file more makes dvc.lock slower."""
+    found = 0
+    for name, stage in stages.items():
+        assert not [dep for dep in deps(stage) if "reports/speed".startswith(dep) or dep.startswith("reports/speed")]
+        models = [out.def_path for out in stage.outs if out.def_path.startswith("models/")]
+        speed = [out for out in stage.outs if out.def_path.startswith("reports/speed/")]
+        expected = [models[0].replace("models", "reports/speed", 1) + ".json"] if models else []
+        assert [out.def_path for out in speed] == expected, name
+        assert all(out.metric and not out.use_cache for out in speed)
+        found += len(speed)
+    assert found > 20
 
 
 def test_every_export_depends_on_its_model_and_every_artifact_is_an_export(stages: dict[str, Any]) -> None:
@@ -159,7 +176,7 @@ def test_no_file_outgrows_its_reader() -> None:
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("params", "reports/plots", "reports/metrics", "reports/toy"):
+    for name in ("params", "reports/plots", "reports/metrics", "reports/speed", "reports/toy"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("params.yaml", "params/toy.yaml", "dvc.lock", *TEXTS, "reports/plots/a.png"):
         (tmp_path / name).write_text(name)
@@ -176,10 +193,12 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 def test_a_parameter_file_is_put_in_place_and_its_reports_are_kept(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (workspace / "reports/metrics/of_another_grid.json").write_text("{}")
+    for name in ("metrics", "speed"):
+        (workspace / f"reports/{name}/of_another_grid.json").write_text("{}")
     command(monkeypatch, "use", "toy")
     assert (workspace / "params.yaml").read_text() == "params/toy.yaml"
-    (workspace / "reports/metrics").mkdir()
+    for name in ("metrics", "speed"):
+        (workspace / f"reports/{name}").mkdir()
     command(monkeypatch, "keep", "toy")
     kept = {str(file.relative_to(workspace / "reports/toy")) for file in (workspace / "reports/toy").rglob("*.*")}
     assert kept == {"params.yaml", "dvc.lock", *(Path(text).name for text in TEXTS), "plots/a.png"}

@@ -98,11 +98,12 @@ def train_cells(
     seed: int,
     soft_teacher: Path | None = None,
     hidden_teacher: Path | None = None,
-) -> None:
+) -> dict[str, Any]:
     """Train one network by each plan, on the same batches, and save each with its loss curves.
 
     `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a cell becomes does not depend on the others. A run that
-    was stopped goes on from its last snapshot in `workspace`.
+    was stopped goes on from its last snapshot in `workspace`. The result is where the time went, as JSON values by the
+    folder of the first of the networks.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list, and
     DataError where alignment has crops without landmarks.
@@ -162,10 +163,11 @@ def train_cells(
             )
             curves = logs.enter_context(Curves(plan.model / "curves", training.log_every))
             students.append(Student(str(plan.model), student, loss, optimiser, curves))
-        train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
+        timing = train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
 
     for plan, trained, record in zip(plans, students, records, strict=True):
         checkpoint.save(plan.model, trained.network, record | {"last_epoch": trained.means})
+    return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()}
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -18,6 +17,7 @@ from facedistill.learning.divergence import stop_if_diverged
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Student
 from facedistill.learning.teachers import Teachers
+from facedistill.learning.timing import Timing
 from facedistill.params import params
 
 
@@ -55,23 +55,23 @@ def train(
     device: torch.device,
     precision: Precision,
     snapshots: Snapshots,
-) -> None:
+) -> Timing:
     """Train the networks, in place, each by its own loss, and go on from the last of `snapshots` where there is one.
 
     Students of the same batches share what their teachers say of them: a student's steps are those that it would take
-    alone, bit for bit. Raises DivergedError where a term is infinite or NaN.
+    alone, bit for bit. The timing is of all steps, those before a stop too. Raises DivergedError where a term is
+    infinite or NaN.
     """
-    epoch_steps = len(loader)
-    steps, step = optimisation.epochs * epoch_steps, snapshots.restore(students)
+    epoch_steps, timing = len(loader), Timing(device)
+    steps, step = optimisation.epochs * epoch_steps, snapshots.restore(students, timing)
     bar = tqdm(total=steps * sampler.batch, initial=step * sampler.batch, unit=" crops", unit_scale=True, disable=None)
-    waited, began = 0.0, time.perf_counter()
 
     for epoch in range(step // epoch_steps, optimisation.epochs):
         sampler.epoch, sampler.skip = epoch, step % epoch_steps
-        asked = time.perf_counter()
+        timing.mark()
         for batch in loader:
             batch = batch.to(device)
-            waited += time.perf_counter() - asked
+            timing.mark()
             rate = optimisation.rate(step, steps)
             step += 1
 
@@ -90,20 +90,25 @@ def train(
                 student.count(step, terms)
                 if student.curves.wants(step):
                     student.curves.step(step, {name: term.item() for name, term in terms.items()})
+            timing.mark()
+            timing.crops += len(batch.labels)
             if snapshots.due() and step % epoch_steps:
                 stop_if_diverged(students, sampler, loader, snapshots)
-                snapshots.save(step, students)
+                snapshots.save(step, students, timing)
             bar.update(len(batch.labels))
-            asked = time.perf_counter()
+            timing.mark()
 
         stop_if_diverged(students, sampler, loader, snapshots)
         for student in students:
             student.end_epoch(epoch_steps)
             student.curves.epoch(epoch + 1, student.means | {"learning_rate": rate})
+        timing.add_up()
         if snapshots.due(epoch + 1):
-            snapshots.save(step, students)
-        share = waited / (time.perf_counter() - began)
+            snapshots.save(step, students, timing)
         losses = ", ".join(f"{student.means['loss']:.3f}" for student in students)
-        bar.set_postfix_str(f"epoch {epoch + 1}/{optimisation.epochs}, loss {losses}, waiting for data {share:.0%}")
+        bar.set_postfix_str(
+            f"epoch {epoch + 1}/{optimisation.epochs}, loss {losses}, waiting for data {timing.share:.0%}"
+        )
 
     bar.close()
+    return timing

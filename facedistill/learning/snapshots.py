@@ -19,6 +19,7 @@ from torch import Tensor
 import facedistill
 from facedistill.files import sha256, write_whole
 from facedistill.learning.student import Student
+from facedistill.learning.timing import Timing
 from facedistill.params import params
 
 KEPT = 2
@@ -51,21 +52,21 @@ class Snapshots:
             return epoch % self.params.epochs == 0
         return time.monotonic() - self._last > 60 * self.params.minutes
 
-    def save(self, step: int, students: Sequence[Student]) -> None:
+    def save(self, step: int, students: Sequence[Student], timing: Timing) -> None:
         """Keep the state after `step` steps; the oldest goes."""
         tensors = {f"random.{name}": state for name, state in _random_states().items()}
         for i, student in enumerate(students):
             tensors |= {f"{i}.{name}": tensor for name, tensor in student.tensors().items()}
-        logs = json.dumps([student.log() for student in students])
-        data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, {"logs": logs})
+        logs = {"logs": json.dumps([student.log() for student in students]), "timing": json.dumps(timing.log())}
+        data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, logs)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / f"{step:09d}-{hashlib.sha256(data).hexdigest()}.safetensors", data)
         for old in self._files()[KEPT:]:
             old.unlink()
         self._last = time.monotonic()
 
-    def restore(self, students: Sequence[Student]) -> int:
-        """Put the students, and the random state, where the last whole snapshot left them; its step, or 0 for none.
+    def restore(self, students: Sequence[Student], timing: Timing) -> int:
+        """Put students, timing and random state where the last whole snapshot left them; its step, or 0 for none.
 
         A damaged one is passed over with a warning.
         """
@@ -75,7 +76,7 @@ class Snapshots:
                 if sha256(file) != digest:
                     raise SafetensorError("its sha256 is not that of its name")
                 with safe_open(str(file), "pt") as opened:
-                    logs = json.loads(opened.metadata()["logs"])
+                    logs, times = (json.loads(opened.metadata()[name]) for name in ("logs", "timing"))
                     tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             except (OSError, SafetensorError) as error:
                 print(f"warning: {file}: damaged ({error}); going on from the one before", file=sys.stderr)
@@ -84,6 +85,7 @@ class Snapshots:
                 prefix = f"{i}."
                 own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
                 student.restore(own, log)
+            timing.restore(times)
             _set_random_states({n.removeprefix("random."): t for n, t in tensors.items() if n.startswith("random.")})
             return int(step)
         return 0

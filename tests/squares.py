@@ -25,6 +25,7 @@ from facedistill.paths import MODELS
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0)
 AUGMENTATION = AugmentationParams(flip=True, photometric=())
+TRAINING = TrainingParams(augmentation=AUGMENTATION, precision="fp32", deterministic=False, log_every=1)
 SMALL = NetworkParams(architecture="resnet50", divisor=32)
 EQUATION = replace(SUMMED, reduction="mean")
 
@@ -76,7 +77,7 @@ def run_together(recipes: dict[str, Recipe], **changes: object) -> dict[str, Any
         "network": SMALL,
         "equation": EQUATION,
         "optimisation": optimisation(learning_rate=0.01 if recipe.start else 0.05),
-        "training": TrainingParams(augmentation=AUGMENTATION, precision="fp32", log_every=1),
+        "training": TRAINING,
         "loader": LOADER,
         "snapshots": SnapshotParams(epochs=1, minutes=10),
         "workspace": Path(".checkpoints"),

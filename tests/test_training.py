@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, SMALL, draw, optimisation, run, run_together, weights
+from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, SMALL, TRAINING, draw, optimisation, run, run_together, weights
 
 from facedistill.data.problems import DataError
 from facedistill.data.shards import Crops
@@ -343,3 +345,21 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_batch_and_the_last
 
     with pytest.raises(DivergedError, match=r"epoch 1, step 2.*last good weights in \S+/000000001-\w+\.safetensors"):
         run("s/wild", recipe, optimisation=wild, snapshots=SnapshotParams(epochs=1, minutes=1e-9))
+
+
+def test_deterministic_algorithms_are_asked_of_all_training_or_of_none(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    recipe, asked = Recipe(phi="triplet_softmax"), replace(TRAINING, deterministic=True)
+    run("s/asked", recipe, training=asked)
+    with pytest.raises(RuntimeError, match="put_ does not have a deterministic implementation"):
+        torch.zeros(2).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.backends.cudnn.benchmark
+    run("s/free", recipe)
+    torch.zeros(2).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+    asked_of, free = weights("s/asked"), weights("s/free")
+    assert all(torch.equal(free[name], tensor) for name, tensor in asked_of.items())

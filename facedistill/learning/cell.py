@@ -21,7 +21,7 @@ from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
-from facedistill.learning.device import Precision, choose_device, place
+from facedistill.learning.device import Precision, be_deterministic, choose_device, place
 from facedistill.learning.loop import OptimisationParams, train
 from facedistill.learning.losses.equation5 import Equation5, EquationParams
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName, Recipe
@@ -57,10 +57,14 @@ class TaskParams:
 
 @params
 class TrainingParams:
-    """What all training shares: the augmentation, the precision, and the steps between the points of a step curve."""
+    """What all training shares: the augmentation, the precision, and the steps between the points of a step curve.
+
+    deterministic: by algorithms alone that give the same bits every time, on a GPU too.
+    """
 
     augmentation: AugmentationParams
     precision: Precision
+    deterministic: bool
     log_every: Annotated[int, Field(ge=1)]
 
 
@@ -105,9 +109,11 @@ def train_cells(
     was stopped goes on from its last snapshot in `workspace`. The result is where the time went, as JSON values by the
     folder of the first of the networks.
 
-    Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list, and
-    DataError where alignment has crops without landmarks.
+    Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list,
+    DataError where alignment has crops without landmarks, and RuntimeError where `training.deterministic` asks for what
+    an operation has not.
     """
+    be_deterministic(training.deterministic)
     device = choose_device()
     crops = Crops(CROPS / task.dataset, "train")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -14,6 +15,18 @@ Precision = Literal["auto", "fp32", "bf16"]
 def choose_device() -> torch.device:
     """The first CUDA device, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def be_deterministic(wanted: bool) -> None:
+    """Have this process compute by algorithms that give the same bits every time, or leave the choice to PyTorch.
+
+    Where they are wanted and an operation has none, it raises RuntimeError, with its name.
+    """
+    if wanted:
+        # cuBLAS is the same every time with a fixed workspace alone, and reads this when it is first called.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(wanted)
 
 
 def multiplies_bf16(device: torch.device) -> bool:

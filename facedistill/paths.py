@@ -15,4 +15,4 @@ SPEED = Path("reports/speed")
 """Where the time of every training stage went. Not below reports/metrics, which others depend on."""
 EVALUATION = Path("reports/evaluation")
 CHECKPOINTS = Path(".checkpoints")
-"""A folder for each stage that runs: its lock, and the snapshots that it goes on from."""
+"""A folder for each stage that runs: its lock, and the snapshots that it goes on from. And how long each stage took."""

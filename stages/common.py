@@ -6,7 +6,9 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ from filelock import FileLock, Timeout
 from facedistill.files import write_json
 from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import CHECKPOINTS, MODELS, SPEED
+from stages import BEGAN, progress
 
 if TYPE_CHECKING:
     from facedistill.learning.cell import Plan
@@ -24,15 +27,22 @@ if TYPE_CHECKING:
 def run(main: Callable[[], None]) -> None:
     """Run a stage; an error meant for its user is printed without a traceback, and the stage fails.
 
-    No second process of the same stage runs beside it. Its snapshots go once it has ended well.
+    No second process of the same stage runs beside it. Its snapshots go once it has ended well. On a terminal it begins
+    with where it stands among all stages.
     """
     parent, folder = os.getppid(), workspace()
+    stopped = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / "process"
     try:
         with FileLock(folder / "lock", timeout=0):
             holder.write_text(str(os.getpid()), encoding="utf-8")
+            progress.announce()
             main()
+            # What goes on from a snapshot took longer than this; and what is done does not fail for want of a time.
+            if not stopped:
+                with suppress(OSError):
+                    progress.note(time.perf_counter() - BEGAN)
             # Where dvc was killed meanwhile, it will run the stage again: then that takes seconds.
             if os.getppid() == parent:
                 shutil.rmtree(folder)

@@ -1,0 +1,87 @@
+"""Where `dvc repro` is: which stage of how many, and how long the rest takes at most, as each took when it last ran."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from facedistill.files import write_whole
+from facedistill.params import read
+from facedistill.paths import CHECKPOINTS
+
+PIPELINE = Path("dvc.yaml")
+TIMES = CHECKPOINTS / "times.json"
+"""By the name of each stage that has ended here, the seconds that it took the last time."""
+
+
+def announce() -> None:
+    """Say on a terminal how far the stage that DVC runs is; elsewhere, or without DVC, nothing."""
+    stage = os.environ.get("DVC_STAGE")
+    if stage and sys.stderr.isatty() and stage in (stages := names(read(PIPELINE), read())):
+        print(standing(stage, stages, times()), file=sys.stderr)
+
+
+def note(seconds: float) -> None:
+    """Keep how long the stage that DVC runs took."""
+    if stage := os.environ.get("DVC_STAGE"):
+        TIMES.parent.mkdir(exist_ok=True)
+        write_whole(TIMES, json.dumps(times() | {stage: round(seconds, 1)}, indent=1).encode())
+
+
+def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
+    """The stages of dvc.yaml as DVC calls them, and in the order in which it comes by them.
+
+    That is the order of the file, where every stage stands below those that it depends on.
+    """
+    found = []
+    for name, stage in pipeline["stages"].items():
+        axes = [_values(axis, params) for axis in stage.get("matrix", {}).values()]
+        found += [f"{name}@{'-'.join(map(str, values))}" if values else name for values in product(*axes)]
+    return found
+
+
+def _values(axis: Any, params: Any) -> Iterable[Any]:
+    """The items of a list; of `${a.b}` those of the list there in the parameters, or the keys of the mapping."""
+    if not isinstance(axis, str):
+        return axis  # type: ignore[no-any-return]
+    for key in axis.removeprefix("${").removesuffix("}").split("."):
+        params = params[key]
+    return params  # type: ignore[no-any-return]
+
+
+def times() -> dict[str, float]:
+    """The seconds of `TIMES`; of a file that is missing or damaged none, for the next runs make a new one."""
+    with suppress(OSError, ValueError):
+        found = json.loads(TIMES.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return {n: s for n, s in found.items() if isinstance(s, int | float) and math.isfinite(s) and s >= 0}
+    return {}
+
+
+def standing(stage: str, stages: Sequence[str], seconds: Mapping[str, float]) -> str:
+    """One line on the place of `stage` among `stages`, and on the time from its start to the end of the last.
+
+    DVC passes over stages that are up to date, and has not looked at those to come: all of them is the most it can be.
+    """
+    place = stages.index(stage)
+    known = [seconds[name] for name in stages[place:] if name in seconds]
+    text = f"stage {place + 1} of {len(stages)}"
+    if not known:
+        return f"{text}, no times of earlier runs yet"
+    text += f", at most about {_duration(sum(known))} left"
+    missing = len(stages) - place - len(known)
+    return text + (f", and {missing} without a time of an earlier run" if missing else "")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

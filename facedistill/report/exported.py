@@ -23,10 +23,14 @@ def exported(models: Iterable[Chosen], layout: Layout, root: Path = Path()) -> l
 
     Raises MissingResultError naming the stage to run.
     """
-    found = {model: read_json(root / model.metrics, f"export@{model.name}") for model in models}
-    if not found:
-        return []
-    slow = next((m["float32"][ONE] for model, m in found.items() if model.name == f"{TEACHER}/classification"), None)
+    found = {model.name: read_json(root / model.metrics, f"export@{model.name}") for model in models}
+    return ["## Table 11. Exported models", *versions(found, layout)] if found else []
+
+
+def versions(found: Mapping[str, Mapping[str, Any]], layout: Layout) -> list[str]:
+    """The table, and the text under it, of what `export` found of each model, by its name."""
+    teacher = found.get(f"{TEACHER}/classification")
+    slow = teacher["float32"][ONE] if teacher else None
     rows = []
     for model, metrics in found.items():
         sets = layout.sets.get(metrics["dataset"], metrics["dataset"])
@@ -36,11 +40,10 @@ def exported(models: Iterable[Chosen], layout: Layout, root: Path = Path()) -> l
             cosine = f"{v['cosine']:.5f}" if "cosine" in v else "–"
             times = [number(v[latency]) for latency in LATENCIES]
             faster = "–" if slow is None or version == "pytorch" else f"{slow / v[ONE]:.1f}"
-            name = f"`{model.name}`" if version == "pytorch" else ""
+            name = f"`{model}`" if version == "pytorch" else ""
             rows.append([name, label, number(v["megabytes"]), measured, cosine, *times, faster])
     header = ["Model", "Version", "MB", "Measured (%)", "Least cosine", *LATENCIES.values(), "Times as fast"]
     return [
-        "## Table 11. Exported models",
         table(header, rows, names=2),
         "Under 1, 1 and so on: milliseconds for a batch of 1 or 32 photographs, on 1 or 2 threads of this machine's "
         "CPU, the median of warm runs. Times as fast: one photograph on one thread, against the classification teacher "
@@ -50,7 +53,7 @@ def exported(models: Iterable[Chosen], layout: Layout, root: Path = Path()) -> l
     ]
 
 
-def _losses(model: Chosen, metrics: Mapping[str, Any]) -> str:
+def _losses(model: str, metrics: Mapping[str, Any]) -> str:
     """In words, what the smaller versions lose."""
     key, sign = ("accuracy", 1) if "accuracy" in metrics["pytorch"] else ("nrmse", -1)
     words = []
@@ -58,4 +61,4 @@ def _losses(model: Chosen, metrics: Mapping[str, Any]) -> str:
         lost = round(sign * (metrics["pytorch"][key] - metrics[version][key]), 2)
         verb = "loses" if lost >= 0 else "gains"
         words.append(f"{version} {verb} {abs(lost):.2f} points of {'accuracy' if sign == 1 else 'NRMSE'}")
-    return f"`{model.name}`: {', '.join(words)}."
+    return f"`{model}`: {', '.join(words)}."

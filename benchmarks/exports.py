@@ -75,7 +75,7 @@ def parity(model: Chosen, task: TaskParams, pairs: str) -> dict[str, Any]:
     dataset = pairs if recognises else task.dataset
     crops = Crops(CROPS / dataset, "test")
     faces = [Face(crops.image(row), crops.to_original[row], "a test crop", True) for row in range(len(crops))]
-    reference = predict(MODELS / model.name, crops, task.input)
+    reference = predict(checkpoint.load(MODELS / model.name), crops, task.input)
     their_points = None if reference.landmarks is None else to_original(reference.landmarks, crops.to_original)
     theirs = reference.embeddings.cpu().numpy()
 

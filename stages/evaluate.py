@@ -9,7 +9,7 @@ from facedistill import grid
 from facedistill.evaluation.models import Evaluation
 from facedistill.files import write_json
 from facedistill.grid import OWN, TEACHER, EvaluationParams, Layout, cells
-from facedistill.learning.cell import TaskParams
+from facedistill.learning.cell import trained_on
 from facedistill.params import load
 from facedistill.paths import EVALUATION
 from stages.common import run
@@ -25,13 +25,14 @@ def main() -> None:
     layout, metrics = Layout.read(), dict[str, Any]()
     params = load(EvaluationParams, "evaluation")
     evaluation = Evaluation(params)
-    tasks = {task: load(TaskParams, f"tasks.{task}") for task in layout.tasks}
     if not args.student:
         name = TEACHER
-        metrics = {task: evaluation.of(tasks[task], grid.teacher(task), task) for task in tasks}
-        if "alignment" in tasks:
-            metrics["alignment"] |= evaluation.mean_shape(tasks["alignment"])
-        metrics["negatives"] = evaluation.negatives(tasks["classification"], grid.teacher("classification"))
+        models = {task: grid.teacher(task) for task in layout.tasks}
+        metrics = {task: evaluation.of(trained_on(model), model, task) for task, model in models.items()}
+        if "alignment" in models:
+            metrics["alignment"] |= evaluation.mean_shape(trained_on(models["alignment"]))
+        first = models["classification"]
+        metrics["negatives"] = evaluation.negatives(trained_on(first), first)
         metrics |= {"far": params.far, "identified": evaluation.identified}
     else:
         name = f"{OWN}/{args.student}/{args.own}" if args.own else args.student
@@ -39,7 +40,7 @@ def main() -> None:
             if cell.run == name:
                 # A margin's students share their teacher's space.
                 teacher = grid.teacher(cell.task) if cell.task in layout.margins else None
-                found = evaluation.of(tasks[cell.task], cell.model, cell.name, teacher)
+                found = evaluation.of(trained_on(cell.model), cell.model, cell.name, teacher)
                 node = metrics
                 for part in cell.path[:-1]:
                     node = node.setdefault(part, {})

@@ -10,8 +10,9 @@ from facedistill.export.chosen import chosen
 from facedistill.export.exporting import export
 from facedistill.files import write_json
 from facedistill.grid import EvaluationParams, Layout
-from facedistill.learning.cell import TaskParams
+from facedistill.learning.cell import trained_on
 from facedistill.params import load
+from facedistill.paths import MODELS
 from stages.common import run
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", nargs="+", choices=models, default=list(models), help="all of them if left out")
     for name in parser.parse_args().model:
-        task = load(TaskParams, f"tasks.{models[name].task}")
+        task = trained_on(MODELS / name)
         crop = load(CropParams, f"datasets.{task.dataset}.crop")
         write_json(models[name].metrics, export(models[name], task, crop, load(EvaluationParams, "evaluation")))
         found = card(models[name], layout)

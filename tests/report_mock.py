@@ -159,7 +159,7 @@ def mock_plots(root: Path, params: dict[str, Any]) -> None:
     rng = np.random.default_rng(1)
     terms = (*WEIGHTING, "loss", "softmax", "arcface", "cosface", "landmarks", "triplet", "soft", *get_args(PsiName))
     for c in cells(Layout.read(root / "params.yaml")):
-        write_curve(root / c.model / "curves", terms, rng)
+        write_curves(root / c.model, terms, rng)
     distances = {TEACHER: {"classification": pairs(rng, 1.0)}}
     centres: dict[str, Any] = {}
     landmarks = {TEACHER: {"alignment": predictions(rng, 0.5)}}
@@ -201,14 +201,12 @@ def write_crops(folder: Path, rng: np.random.Generator, group: str | None = None
     write_index(folder, SIZE, [f"person {i}" for i in range(PEOPLE)], shards)
 
 
-def write_curve(run: Path, terms: tuple[str, ...], rng: np.random.Generator) -> None:
-    folder = run / "plots/metrics/step"
-    folder.mkdir(parents=True)
-    for k, term in enumerate(terms):
-        steps = np.arange(10, 810, 10)
-        values = (k + 1) * (0.2 + np.exp(-steps / 200)) * rng.uniform(0.9, 1.1, len(steps))
-        lines = [f"step\t{term}", *(f"{s}\t{v}" for s, v in zip(steps, values, strict=True))]
-        (folder / f"{term}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+def write_curves(model: Path, terms: tuple[str, ...], rng: np.random.Generator) -> None:
+    model.mkdir(parents=True, exist_ok=True)
+    steps = np.arange(10, 810, 10)
+    values = [(k + 1) * (0.2 + np.exp(-steps / 200)) * rng.uniform(0.9, 1.1, len(steps)) for k, _ in enumerate(terms)]
+    lines = ["\t".join(("step", *terms)), *("\t".join(map(str, row)) for row in zip(steps, *values, strict=True))]
+    (model / "steps.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_json(file: Path, value: Any) -> None:

@@ -76,7 +76,7 @@ def test_a_classifier_has_top1_and_the_numbers_on_unseen_people(models: Path) ->
     assert metrics.keys() == {"top1", "pairs", "tpr", "rank1", "parameters"}
     assert metrics["tpr"].keys() == {"all", "frontal", "pose", "lighting"}
     lfw = Crops(Path("data/crops/lfw"), "test")
-    embeddings = predict(models / "softmax", lfw, SIDE).embeddings
+    embeddings = predict(checkpoint.load(models / "softmax"), lfw, SIDE).embeddings
     frontal = np.arange(PEOPLE * EACH) % 2 == 0
     expected = tpr_at_far(embeddings[frontal], np.array(lfw.identities)[frontal], 0.05)
     assert metrics["tpr"]["frontal"] == expected.tpr
@@ -104,7 +104,7 @@ def test_who_is_right_about_which_photograph_is_kept(models: Path) -> None:
         }
     )
     test = Crops(Path("data/crops/faces"), "test")
-    answers = predict(models / "softmax", test, SIDE).answers
+    answers = predict(checkpoint.load(models / "softmax"), test, SIDE).answers
     assert rows[rows["model"] == "s"]["hit"].tolist() == (answers == test.labels).tolist()
     # Who is taken for whom, and nothing of models that do not classify.
     taken = pq.read_table(models / "evaluation/confusion.parquet").to_pandas()
@@ -120,7 +120,7 @@ def test_embeddings_of_a_few_unseen_people_are_kept_for_their_map(models: Path) 
     evaluation.save(models / "evaluation")
     table = pq.read_table(models / "evaluation/embeddings.parquet")
     lfw = Crops(Path("data/crops/lfw"), "test")
-    embeddings = predict(models / "softmax", lfw, SIDE).embeddings.double()
+    embeddings = predict(checkpoint.load(models / "softmax"), lfw, SIDE).embeddings.double()
     assert table["person"].to_pylist() == [int(name[1:]) for name in lfw.identities]
     # Nearly all the principal components there are, so photographs are as far apart as by their embeddings.
     components = torch.tensor(table["components"].to_pylist()).double()
@@ -151,7 +151,7 @@ def test_a_model_against_itself_as_teacher_searches_as_it_does_alone(models: Pat
     assert itself["cross"]["accuracy"] == pytest.approx(itself["pairs"]["lfw"]["accuracy"])
     student = evaluation.of(ARCFACE, models / "student", "arcface/student", models / "teacher")
     lfw = Crops(Path("data/crops/lfw"), "test")
-    probes, gallery = (predict(models / name, lfw, SIDE).embeddings for name in ("student", "teacher"))
+    probes, gallery = (predict(checkpoint.load(models / name), lfw, SIDE).embeddings for name in ("student", "teacher"))
     assert student["cross"]["rank1"] == rank1(probes, gallery, lfw.identities)
     evaluation.save(models / "evaluation")
     centres = pq.read_table(models / "evaluation/centres.parquet")

@@ -37,7 +37,9 @@ def faces(root: Path) -> list[Face]:
 @pytest.mark.parametrize("model", ALL, ids=lambda model: model.name)
 def test_the_file_answers_as_evaluation_does_in_any_batch(exported: Path, model: Chosen) -> None:
     loaded, some = FaceModel(exported / model.folder), faces(exported)
-    expected = predict(exported / "models" / model.name, Crops(exported / "data/crops/faces", "test"), SIDE)
+    expected = predict(
+        checkpoint.load(exported / "models" / model.name), Crops(exported / "data/crops/faces", "test"), SIDE
+    )
     for count in (1, 5, len(some)):
         embeddings = loaded.embed(some[:count])
         np.testing.assert_allclose(embeddings, expected.embeddings[:count].numpy(), atol=2e-4)

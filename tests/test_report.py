@@ -286,7 +286,7 @@ class TestRender:
     @pytest.mark.parametrize(
         ("file", "message"),
         [
-            (MODELS / "resnet50-8/ours/curves/plots/metrics/step/soft.tsv", "soft.tsv: no such file"),
+            (MODELS / "resnet50-8/ours/steps.tsv", "steps.tsv: no such file"),
             (EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
             (
                 EVALUATION / "own/resnet50-8/alignment/landmarks.parquet",

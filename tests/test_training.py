@@ -175,9 +175,12 @@ def test_training_is_repeatable_and_learns(workspace: Path) -> None:
     one, two = weights("s/one"), weights("s/two")
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert checkpoint.read_card(Path("models/s/one"))["last_epoch"]["loss"] < 1.3  # chance: log 6 = 1.79
-    curve = (workspace / "models/s/one/curves/plots/metrics/train/loss.tsv").read_text().splitlines()
-    assert curve[0].split("\t") == ["step", "loss"]
-    assert len(curve) == 13
+    epochs, steps = (
+        (workspace / "models/s/one" / file).read_text().splitlines() for file in ("epochs.tsv", "steps.tsv")
+    )
+    assert epochs[0].split("\t") == ["epoch", "softmax", "loss", "learning_rate"]
+    assert [row.split("\t")[0] for row in epochs[1:]] == [str(epoch) for epoch in range(1, 13)]
+    assert steps[0].split("\t") == ["step", "softmax", "loss"]
 
 
 def test_every_task_and_target_trains_from_a_start_with_teachers(workspace: Path) -> None:

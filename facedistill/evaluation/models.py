@@ -40,7 +40,8 @@ class Evaluation:
         # Once for all models: what a set has read of labels and pairs stays.
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
         # Two, the model at hand and its teacher, whom many models share.
-        self._unseen = lru_cache(2)(lambda model, side: predict(model, self._first, side).embeddings)
+        self._network = lru_cache(2)(checkpoint.load)
+        self._unseen = lru_cache(2)(lambda model, side: predict(self._network(model), self._first, side).embeddings)
 
     def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
         """The metrics of the model in a folder; percent.
@@ -51,7 +52,7 @@ class Evaluation:
         landmarks: NRMSE and NME. triplet: nearest-neighbour top-1. `name` is the model's in the tables of `save`.
         """
         test = self._open(task.dataset, "test")
-        predicted = predict(model, test, task.input)
+        predicted = predict(self._network(model), test, task.input)
         if task.phi == "landmarks":
             assert predicted.landmarks is not None
             self.rows["landmarks"].append(_landmark_table(name, test, predicted.landmarks))
@@ -119,7 +120,7 @@ class Evaluation:
         metrics: dict[str, Any] = {"pairs": {}}
         for dataset in self._sets:
             crops = self._open(dataset, "test")
-            embedded = embeddings if crops is self._first else predict(model, crops, side).embeddings
+            embedded = embeddings if crops is self._first else predict(self._network(model), crops, side).embeddings
             pairs = crops.pairs
             distances = embedding_distances(embedded.cpu(), pairs.a, pairs.b)
             result = view2(distances, pairs.same, pairs.fold)
@@ -151,9 +152,10 @@ class Evaluation:
         self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str
     ) -> dict[str, float]:
         """Means of 100 · (1 − cos) to the teacher's centre of the own class, and of the nearest other one."""
-        classifier = checkpoint.load(teacher).identity
+        classifier = self._network(teacher).identity
         assert classifier is not None
-        own, other = centre_distances(embeddings.cpu(), torch.as_tensor(labels).long(), classifier.weight.detach())
+        centres = classifier.weight.detach().cpu()
+        own, other = centre_distances(embeddings.cpu(), torch.as_tensor(labels).long(), centres)
         self.rows["centres"].append(pa.table({"model": [name] * len(own), "own": own, "other": other}))
         return {"own": 100 * float(own.mean()), "other": 100 * float(other.mean())}
 

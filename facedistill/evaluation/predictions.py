@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +10,9 @@ from numpy.typing import NDArray
 
 from facedistill.data.shards import Crops
 from facedistill.evaluation.classification import answers
-from facedistill.learning import checkpoint
 from facedistill.learning.batches import centre_batches
 from facedistill.learning.device import choose_device, place
+from facedistill.learning.networks import FaceNetwork
 
 BATCH = 128
 
@@ -33,11 +32,10 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: Path, crops: Crops, side: int) -> Predictions:
-    """Every crop of the set, its central `side` x `side` part, once through the model in that folder."""
+def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
+    """Every crop of the set, its central `side` x `side` part, once through the network, in evaluation mode after."""
     device = choose_device()
-    network = checkpoint.load(model).eval()
-    place(network, device)
+    place(network, device).eval()
     hidden, answered, points = [], [], []
     # Nothing else of an output is kept: the feature maps or the logits of a whole set would fill any memory.
     for batch in centre_batches(crops, side, BATCH):

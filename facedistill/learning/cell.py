@@ -30,7 +30,7 @@ from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.learning.snapshots import SnapshotParams, Snapshots
 from facedistill.learning.student import Student
 from facedistill.learning.teachers import Teachers, inherit_classifier
-from facedistill.params import params
+from facedistill.params import check, params
 from facedistill.paths import CROPS
 
 
@@ -53,6 +53,12 @@ class TaskParams:
     def margin_softmax(self) -> bool:
         """Whether its networks have a cosine classifier, which a margin on angles takes."""
         return self.phi in MARGIN_SOFTMAX
+
+
+def trained_on(model: Path) -> TaskParams:
+    """The task of the model in that folder, as its record says. Raises ModelError or ParamsError where it is none."""
+    task: TaskParams = check(TaskParams, checkpoint.read_card(model).get("task"), f"{model / checkpoint.CARD}: task")
+    return task
 
 
 @params
@@ -167,7 +173,7 @@ def train_cells(
             optimiser = Nesterov(
                 [*student.parameters(), *loss.parameters()], optimisation.momentum, optimisation.weight_decay
             )
-            curves = logs.enter_context(Curves(plan.model / "curves", training.log_every))
+            curves = logs.enter_context(Curves(plan.model, training.log_every))
             students.append(Student(str(plan.model), student, loss, optimiser, curves))
         timing = train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
 

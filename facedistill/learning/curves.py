@@ -1,65 +1,62 @@
-"""Loss curves, by dvclive: a folder of TSV files a training run, for `dvc plots` and the report."""
+"""Loss curves: two tables of tab-separated columns a training run, for `dvc plots` and the report."""
 
 from __future__ import annotations
 
-import sys
+import csv
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+EPOCHS, STEPS = "epochs.tsv", "steps.tsv"
+
 
 class Curves:
-    """`train/TERM` once an epoch, `step/TERM` at the first step and every `every`, in FOLDER/plots/metrics.
+    """A column a loss term, in `folder`: EPOCHS has a row an epoch, STEPS one at the first step and every `every`.
 
-    rows: all that was logged. Without dvclive installed nothing is written, and a line on stderr says so.
+    A row is in its file once it is logged. rows: all of them.
     """
 
     def __init__(self, folder: Path, every: int) -> None:
         self.folder, self.every = folder, every
-        self.live: Any = None
         self.rows: list[tuple[str, int, dict[str, float]]] = []
+        self._files, self._tables = ExitStack(), dict[str, Any]()
 
     def __enter__(self) -> Self:
-        # dvclive takes pandas where it finds it, half a second of every stage, for plots that are not drawn here.
-        unwanted = "pandas" not in sys.modules
-        if unwanted:
-            sys.modules["pandas"] = None  # type: ignore[assignment]
-        try:
-            from dvclive.live import Live
-        except ModuleNotFoundError:
-            print(f"dvclive is not installed: no curves in {self.folder}", file=sys.stderr)
-        else:
-            self.live = Live(str(self.folder), dvcyaml=None, save_dvc_exp=False, report=None)
-        finally:
-            if unwanted:
-                del sys.modules["pandas"]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.live and kind is None:
-            self.live.end()
+        self._files.close()
 
     def wants(self, step: int) -> bool:
         """Whether this step is one of those that are logged; the first always is."""
-        return self.live is not None and (step == 1 or step % self.every == 0)
+        return step == 1 or step % self.every == 0
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         self._log("step", step, values)
 
     def epoch(self, epoch: int, values: Mapping[str, float]) -> None:
-        self._log("train", epoch, values)
+        self._log("epoch", epoch, values)
 
     def replay(self, rows: Iterable[tuple[str, int, Mapping[str, float]]]) -> None:
         """Log again what a run that was stopped had logged: its `rows`."""
-        for prefix, step, values in rows:
-            self._log(prefix, step, values)
+        for unit, number, values in rows:
+            self._log(unit, number, values)
 
-    def _log(self, prefix: str, step: int, values: Mapping[str, float]) -> None:
-        self.rows.append((prefix, step, dict(values)))
-        if self.live:
-            self.live.step = step
-            for name, value in values.items():
-                self.live.log_metric(f"{prefix}/{name}", value)
+    def _log(self, unit: str, number: int, values: Mapping[str, float]) -> None:
+        self.rows.append((unit, number, dict(values)))
+        row = {unit: number, **values}
+        if unit not in self._tables:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # A line at a time: whoever looks while it trains sees all of it.
+            file = (self.folder / {"epoch": EPOCHS, "step": STEPS}[unit]).open(
+                "w", buffering=1, encoding="utf-8", newline=""
+            )
+            self._tables[unit] = csv.DictWriter(
+                self._files.enter_context(file), list(row), delimiter="\t", lineterminator="\n"
+            )
+            self._tables[unit].writeheader()
+        self._tables[unit].writerow(row)

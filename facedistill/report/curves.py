@@ -18,8 +18,8 @@ from facedistill.report.recipes import recipe
 from facedistill.report.results import MissingResultError
 from facedistill.report.tables import TASK_NAMES
 
-SERIES = Path("curves/plots/metrics/step")
-"""Where dvclive puts `step/TERM` below its folder."""
+STEPS = "steps.tsv"
+"""The table of loss terms over steps, in the folder of a model."""
 
 PHI = {
     "none": (),
@@ -68,8 +68,7 @@ def curves(layout: Layout, params: Mapping[str, Any], root: Path) -> Iterator[Cu
             alpha, beta, phi, psi = asked.alpha, asked.beta, asked.phi, asked.psi
             terms += WEIGHTING if asked.weighting else ()
         terms += [*PHI[phi], *(["soft"] if alpha else []), *([psi] if beta else [])]
-        run = root / cell.model
-        yield Curve(task, student, method, init, {term: _series(run, term) for term in terms})
+        yield Curve(task, student, method, init, _series(root / cell.model, terms))
 
 
 def figures(layout: Layout, drawn: Sequence[Curve]) -> Iterator[tuple[str, str, list[Curve]]]:
@@ -90,18 +89,22 @@ def figures(layout: Layout, drawn: Sequence[Curve]) -> Iterator[tuple[str, str, 
             yield task, MARGINS.get(task) or TASK_NAMES[task], chosen
 
 
-def _series(run: Path, term: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    file = run / SERIES / f"{term}.tsv"
+def _series(model: Path, terms: Sequence[str]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Steps and values of each term."""
+    file = model / STEPS
     try:
         with file.open(encoding="utf-8", newline="") as lines:
-            rows = [(float(row["step"]), float(row[term])) for row in csv.DictReader(lines, delimiter="\t")]
+            columns = ("step", *terms)
+            rows = [[float(row[name]) for name in columns] for row in csv.DictReader(lines, delimiter="\t")]
     except FileNotFoundError:
         raise MissingResultError(
-            f"{file}: no such file; run the stage that trains {run} again (dvc repro -f)"
+            f"{file}: no such file; run the stage that trains {model} again (dvc repro -f)"
         ) from None
     except (KeyError, TypeError, ValueError):
-        raise MissingResultError(f"{file}: expected the columns step and {term}, numbers, separated by tabs") from None
+        raise MissingResultError(
+            f"{file}: expected the columns {', '.join(columns)}, numbers, separated by tabs"
+        ) from None
     if not rows:
-        raise MissingResultError(f"{file}: no rows: fewer steps than training.log_every?")
-    steps, values = np.array(rows).T
-    return steps, values
+        raise MissingResultError(f"{file}: no rows")
+    steps, *values = np.array(rows).T
+    return {term: (steps, column) for term, column in zip(terms, values, strict=True)}

@@ -48,6 +48,8 @@ PARAMS: dict[str, Any] = {
         "ours": {"phi": "softmax", "alpha": 1, "start": "softmax"},
         "softmax_full": {"phi": "softmax", "start": "softmax"},
         "soft_full": {"phi": "softmax", "alpha": 1, "start": "soft"},
+        "strong_scratch": {"phi": "softmax", "alpha": 30, "beta": 1, "psi": "normalised"},
+        "strong": {"phi": "softmax", "alpha": 30, "beta": 1, "psi": "normalised", "start": "strong_scratch"},
         "hidden": {"phi": "softmax", "beta": 1, "psi": "hidden"},
         "logits": {"phi": "softmax", "beta": 1, "psi": "logits"},
         "hint": {"phi": "none", "beta": 1, "psi": "hint"},

@@ -87,7 +87,8 @@ class TestPoster:
         assert alone[1] == f"{r['classification', 'conv5', 'softmax', 'tpr', 'frontal']:.2f} (–)"
         rows = [row for row in text.splitlines() if "| hard + soft + featurenorm |" in row]
         assert ["(69.49)" in rows[0], "(76.00)" in rows[1]] == [True, True]
-        assert "5-layer convolution 6" in text.split("leads the undistilled students")[1]
+        lead = text.split("leads the undistilled students")[1]
+        assert f"5-layer convolution {r['classification', 'conv5', 'softmax', 'top1']:.2f}" in lead
 
     def test_weighting_stands_with_and_without(self, trained: Path) -> None:
         r, text = results(trained), section(tables(trained), "Table 8")
@@ -170,6 +171,7 @@ class TestBudget:
             ("classification", "softmax", 4, 0),
             ("classification", "softmax_full", FULL, 0),
             ("classification", "soft_full", FULL, FULL),
+            ("classification", "strong", FULL, FULL),
             ("classification", "ours", FULL, 1),
             ("classification", "fitnet", 8, 8),
             ("classification", "weighted", 4, 4),
@@ -239,9 +241,9 @@ class TestRanking:
 
     def test_says_which_recipe_is_best_and_which_lose_to_no_distillation_for_as_long(self, ranked: str) -> None:
         assert "best is “Soft target, full budget”, top-1 86.25, +5.00 against no distillation" in ranked
-        longer = re.search(r"Trained for longer than W_S0, 2 of 3 .*? \(81\.25\): (.*?)\.", ranked)
+        longer = re.search(r"Trained for longer than W_S0, 3 of 4 .*? \(81\.25\): (.*?)\.", ranked)
         assert longer
-        assert longer[1] == "Ours, soft target; FitNet, soft target"
+        assert longer[1] == "Ours, soft target; FitNet, soft target; Strong: soft × 30 + featurenorm, full budget"
         short = re.search(r"Trained for as long as W_S0, (\d+) of (\d+) .*? \(61\.25\): (.*?)\.", ranked)
         assert short
         assert (short[1], short[2]) == ("18", "19")

@@ -39,7 +39,7 @@ def teacher_sentence(teacher: float, undistilled: Mapping[str, float], metric: s
 def leads(results: Results) -> list[str]:
     """What share of the teacher's lead over the undistilled student, at equal budget, each recipe of table 2 closes."""
     layout, teacher = results.layout, results["teacher", "classification", "top1"]
-    recipes = {"soft": "Scratch", "soft_full": "Scratch, full budget", "ours": "Ours"}
+    recipes = {"soft": "Scratch", "soft_full": "Scratch, full budget", "ours": "Ours", "strong": "Strong"}
     if layout.tables["table1"]:
         recipes |= {"hidden": "Hidden", "logits": "Logits", "fitnet": "FitNet"}
     rows = []

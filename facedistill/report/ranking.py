@@ -22,6 +22,9 @@ ALONE = ("softmax", UNDISTILLED, proxyless.ALONE)
 CONTROLS = (*ALONE, "soft_full")
 """Recipes that are in no paper."""
 
+PROJECT = "strong"
+"""This project's own recipe."""
+
 PAPERS = {
     "table2": "Wang",
     "table1": "Wang",
@@ -76,14 +79,14 @@ def rank(results: Results, budget: Budget, student: Student) -> list[Row]:
         if task in TRANSFER or name != student.name:
             continue
         recipe = rest[0]
-        label = METHODS[recipe].label
+        label, paper = METHODS[recipe].label, PAPERS.get(cell.path[0], "ProxylessKD")
         if task != "classification":
             label = f"{proxyless.MARGINS[task]}: {label}"
         rows.append(
             Row(
                 cell=cell,
                 label=label,
-                paper="*control*" if recipe in CONTROLS else PAPERS.get(cell.path[0], "ProxylessKD"),
+                paper="*control*" if recipe in CONTROLS else "*this project*" if recipe == PROJECT else paper,
                 top1=results.get(*cell.key, "top1"),
                 tpr=results[*cell.key, "tpr", "all"],
                 tera=budget.multiply_adds(task, recipe, own, teacher),

@@ -9,7 +9,7 @@ from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.params import load
 from facedistill.paths import MODELS
-from stages.common import run, training_params
+from stages.common import run_training, training_params
 
 
 def main() -> None:
@@ -28,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_training(main)

@@ -7,7 +7,7 @@ classifier beside softmax (Table 5); K_T is the verification teacher's.
 from __future__ import annotations
 
 from facedistill import grid
-from stages.common import run
+from stages.common import run_training
 from stages.transfer import parser, transfer
 
 
@@ -18,4 +18,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_training(main)

@@ -12,15 +12,17 @@ from typing import Any, Self
 class Curves:
     """`train/TERM` once an epoch, `step/TERM` at the first step and every `every`, in FOLDER/plots/metrics.
 
-    rows: all that was logged. Without dvclive installed nothing is written, and a line on stderr says so.
+    rows: all that was logged. Without a folder nothing is written; nor without dvclive, and a line on stderr says so.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path | None, every: int) -> None:
         self.folder, self.every = folder, every
         self.live: Any = None
         self.rows: list[tuple[str, int, dict[str, float]]] = []
 
     def __enter__(self) -> Self:
+        if self.folder is None:
+            return self
         # dvclive takes pandas where it finds it, half a second of every stage, for plots that are not drawn here.
         unwanted = "pandas" not in sys.modules
         if unwanted:

@@ -23,7 +23,17 @@ def sha256(file: Path) -> str:
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """`data` as a file that, whatever happens meanwhile, is there whole or not at all. Its folder must be there."""
+    """`data` as a file that, whatever happens meanwhile, is there whole or not at all. Its folder must be there.
+
+    Raises OSError that names it, where the disk is full or read-only for one.
+    """
+    try:
+        _write_whole(file, data)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(file)) from None
+
+
+def _write_whole(file: Path, data: bytes) -> None:
     with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
         try:
             part.write(data)

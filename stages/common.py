@@ -58,6 +58,27 @@ def run(main: Callable[[], None]) -> None:
         raise
 
 
+def run_training(main: Callable[[], None]) -> None:
+    """Run a stage that trains, in as many processes as `processes` in params.yaml says: see `run`."""
+    from facedistill.learning.processes import LAUNCHED, ProcessParams
+
+    def start() -> None:
+        processes = load(ProcessParams, "processes")
+        if processes.count == 1:
+            main()
+        else:
+            from facedistill.learning.distributed import launch
+
+            launch(processes, workspace())
+
+    if LAUNCHED in os.environ:
+        from facedistill.learning.distributed import work
+
+        work(main)
+    else:
+        run(start)
+
+
 def workspace() -> Path:
     """The folder of this stage's lock and snapshots, by its command line."""
     words = [Path(sys.argv[0]).stem, *(argument.removeprefix("--") for argument in sys.argv[1:])]
@@ -84,6 +105,7 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
     from facedistill.learning.cell import TrainingParams
     from facedistill.learning.loop import OptimisationParams
     from facedistill.learning.losses.equation5 import EquationParams
+    from facedistill.learning.processes import ProcessParams
     from facedistill.learning.snapshots import SnapshotParams
 
     trained, seed = network_params(network)
@@ -93,6 +115,7 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
         "equation": load(EquationParams, "equation"),
         "training": load(TrainingParams, "training"),
         "loader": load(LoaderParams, "loader"),
+        "processes": load(ProcessParams, "processes"),
         "snapshots": load(SnapshotParams, "snapshots"),
         "workspace": workspace(),
         "network": trained,
@@ -101,5 +124,9 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
 
 
 def write_speed(out: Path, rounds: dict[str, Any]) -> None:
-    """What `train_cells` says of its time, as metrics of the training stage whose first output is `out`."""
-    write_json(SPEED / f"{out.relative_to(MODELS)}.json", rounds)
+    """What `train_cells` says of its time, as metrics of the training stage whose first output is `out`.
+
+    Nothing where it says nothing: of several processes one alone does.
+    """
+    if rounds:
+        write_json(SPEED / f"{out.relative_to(MODELS)}.json", rounds)

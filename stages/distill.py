@@ -10,7 +10,7 @@ from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import MODELS
-from stages.common import run, training_params, write_speed
+from stages.common import run_training, training_params, write_speed
 
 
 def main() -> None:
@@ -41,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_training(main)

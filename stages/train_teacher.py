@@ -8,7 +8,7 @@ from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.params import load
-from stages.common import run, training_params, write_speed
+from stages.common import run_training, training_params, write_speed
 
 
 def main() -> None:
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_training(main)

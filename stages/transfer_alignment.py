@@ -6,7 +6,7 @@ P_T^τ is the classification teacher's, K_T the alignment teacher's.
 from __future__ import annotations
 
 from facedistill import grid
-from stages.common import run, write_speed
+from stages.common import run_training, write_speed
 from stages.transfer import models, parser, transfer
 
 
@@ -17,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run_training(main)

@@ -19,11 +19,13 @@ from facedistill.learning.cell import Plan, TaskParams, TrainingParams, train_ce
 from facedistill.learning.loop import OptimisationParams
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.learning.networks import NetworkParams
+from facedistill.learning.processes import ProcessParams
 from facedistill.learning.snapshots import SnapshotParams
 from facedistill.paths import MODELS
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0)
+ALONE = ProcessParams(devices=1, nodes=1, endpoint=None, batch_norm="sync")
 AUGMENTATION = AugmentationParams(flip=True, photometric=())
 TRAINING = TrainingParams(augmentation=AUGMENTATION, precision="fp32", deterministic=False, log_every=1)
 SMALL = NetworkParams(architecture="resnet50", divisor=32)
@@ -79,6 +81,7 @@ def run_together(recipes: dict[str, Recipe], **changes: object) -> dict[str, Any
         "optimisation": optimisation(learning_rate=0.01 if recipe.start else 0.05),
         "training": TRAINING,
         "loader": LOADER,
+        "processes": ALONE,
         "snapshots": SnapshotParams(epochs=1, minutes=10),
         "workspace": Path(".checkpoints"),
         "seed": 0,

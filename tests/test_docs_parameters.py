@@ -26,6 +26,7 @@ from facedistill.learning.loop import OptimisationParams
 from facedistill.learning.losses.equation5 import EquationParams
 from facedistill.learning.losses.recipe import Margin, Recipe
 from facedistill.learning.networks import NetworkParams
+from facedistill.learning.processes import ProcessParams
 from facedistill.learning.snapshots import SnapshotParams
 from facedistill.params import read
 from facedistill.report.provenance import Heading
@@ -57,6 +58,7 @@ SECTIONS: dict[str, Any] = {
     "training.augmentation": AugmentationParams,
     "training.augmentation.photometric[]": TransformParams,
     "loader": LoaderParams,
+    "processes": ProcessParams,
     "snapshots": SnapshotParams,
     "rates.*": OptimisationParams,
     "teacher.network": NetworkParams,

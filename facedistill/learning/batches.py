@@ -101,6 +101,9 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, int(row)) for row in chosen.ravel()]
 
 
+BatchSampler = ShuffledBatches | IdentityBatches
+
+
 class TrainingCrops(Dataset[Batch]):
     """Whole batches, by lists of (epoch, row): a random `side` x `side` part of each crop, flipped half of the time."""
 

@@ -19,7 +19,7 @@ from facedistill.data.shards import INDEX, Crops
 from facedistill.files import sha256
 from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams
-from facedistill.learning.batches import IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
+from facedistill.learning.batches import BatchSampler, IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import Precision, be_deterministic, choose_device, place
 from facedistill.learning.loop import OptimisationParams, train
@@ -27,8 +27,9 @@ from facedistill.learning.losses.equation5 import Equation5, EquationParams
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName, Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.processes import ProcessParams, join
 from facedistill.learning.snapshots import SnapshotParams, Snapshots
-from facedistill.learning.student import Student
+from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers, inherit_classifier
 from facedistill.params import check, params
 from facedistill.paths import CROPS
@@ -103,6 +104,7 @@ def train_cells(
     optimisation: OptimisationParams,
     training: TrainingParams,
     loader: LoaderParams,
+    processes: ProcessParams,
     snapshots: SnapshotParams,
     workspace: Path,
     seed: int,
@@ -112,24 +114,26 @@ def train_cells(
     """Train one network by each plan, on the same batches, and save each with its loss curves.
 
     `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a cell becomes does not depend on the others. A run that
-    was stopped goes on from its last snapshot in `workspace`. The result is where the time went, as JSON values by the
-    folder of the first of the networks.
+    was stopped goes on from its last snapshot in `workspace`. Called in each of `processes`, it trains in all together.
+    The result is where the time went, as JSON values by the folder of the first of the networks; none where another
+    process has it.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list,
     DataError where alignment has crops without landmarks, and RuntimeError where `training.deterministic` asks for what
     an operation has not.
     """
     be_deterministic(training.deterministic)
+    process = join(processes)
     device = choose_device()
     crops = Crops(CROPS / task.dataset, "train")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
         raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb)
     if task.per_identity:
-        sampler: IdentityBatches | ShuffledBatches = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
+        sampler: BatchSampler = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:
         sampler = ShuffledBatches(len(crops), task.batch, seed)
-    batches = data.batches(sampler, loader.workers)
+    batches = data.batches(process.part(sampler), loader.workers)
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
     data_card = {
         "dataset": task.dataset,
@@ -151,7 +155,7 @@ def train_cells(
     ]
     sources = [source and checkpoint.read_card(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
     sources += [plan.start and checkpoint.read_card(plan.start)["sha256"] for plan in plans]
-    kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources], snapshots)
+    kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources], snapshots, process)
 
     with ExitStack() as logs:
         students = []
@@ -167,18 +171,22 @@ def train_cells(
                 checkpoint.warm_start(student, plan.start)
             if plan.recipe.classifier == "teacher":
                 inherit_classifier(student, soft_teacher)
-            loss = Equation5(plan.recipe, equation, student, teachers.hidden)
+            loss = Equation5(plan.recipe, equation, student, teachers.hidden, process.gather)
             place(student, device).train()
             loss.to(device).train()
             optimiser = Nesterov(
                 [*student.parameters(), *loss.parameters()], optimisation.momentum, optimisation.weight_decay
             )
-            curves = logs.enter_context(Curves(plan.model, training.log_every))
-            students.append(Student(str(plan.model), student, loss, optimiser, curves))
+            objective = process.objective(Objective(student, loss, training.precision))
+            curves = logs.enter_context(Curves(plan.model if process.writes else None, training.log_every))
+            students.append(Student(str(plan.model), student, loss, objective, optimiser, curves))
         timing = train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
 
+    if not process.writes:
+        return {}
+    several = {"processes": processes.count, "batch_norm": processes.batch_norm} if processes.count > 1 else {}
     for plan, trained, record in zip(plans, students, records, strict=True):
-        checkpoint.save(plan.model, trained.network, record | {"last_epoch": trained.means})
+        checkpoint.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
     return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()}
 
 

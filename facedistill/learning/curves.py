@@ -15,10 +15,10 @@ EPOCHS, STEPS = "epochs.tsv", "steps.tsv"
 class Curves:
     """A column a loss term, in `folder`: EPOCHS has a row an epoch, STEPS one at the first step and every `every`.
 
-    A row is in its file once it is logged. rows: all of them.
+    A row is in its file once it is logged. rows: all of them. Without a folder nothing is written.
     """
 
-    def __init__(self, folder: Path, every: int) -> None:
+    def __init__(self, folder: Path | None, every: int) -> None:
         self.folder, self.every = folder, every
         self.rows: list[tuple[str, int, dict[str, float]]] = []
         self._files, self._tables = ExitStack(), dict[str, Any]()
@@ -48,6 +48,8 @@ class Curves:
 
     def _log(self, unit: str, number: int, values: Mapping[str, float]) -> None:
         self.rows.append((unit, number, dict(values)))
+        if self.folder is None:
+            return
         row = {unit: number, **values}
         if unit not in self._tables:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
-from facedistill.learning.batches import Batch, IdentityBatches, ShuffledBatches
+from facedistill.learning.batches import Batch, BatchSampler
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Student
 
@@ -21,14 +21,17 @@ class DivergedError(RuntimeError):
 
 def stop_if_diverged(
     students: Sequence[Student],
-    sampler: ShuffledBatches | IdentityBatches,
+    sampler: BatchSampler,
     loader: DataLoader[Batch],
     snapshots: Snapshots,
 ) -> None:
     """Raises DivergedError where a step since the last call had a term that is infinite or NaN.
 
-    It names the first such step, and the files that keep its batch and the last good weights.
+    It names the first such step, and the files that keep its batch and the last good weights. Terms are the same in all
+    processes: the one that writes stops them.
     """
+    if not snapshots.process.writes:
+        return
     for student in students:
         found = student.first_bad()
         if not found:

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facedistill.learning.batches import Batch, IdentityBatches, ShuffledBatches
+from facedistill.learning.batches import Batch, BatchSampler
 from facedistill.learning.device import Precision, autocast
 from facedistill.learning.divergence import stop_if_diverged
 from facedistill.learning.snapshots import Snapshots
@@ -49,7 +49,7 @@ class OptimisationParams:
 def train(
     students: Sequence[Student],
     teachers: Teachers,
-    sampler: ShuffledBatches | IdentityBatches,
+    sampler: BatchSampler,
     loader: DataLoader[Batch],
     optimisation: OptimisationParams,
     device: torch.device,
@@ -58,13 +58,16 @@ def train(
 ) -> Timing:
     """Train the networks, in place, each by its own loss, and go on from the last of `snapshots` where there is one.
 
-    Students of the same batches share what their teachers say of them: a student's steps are those that it would take
-    alone, bit for bit. The timing is of all steps, those before a stop too. Raises DivergedError where a term is
-    infinite or NaN.
+    sampler: of whole batches; `loader` gives this process its part of each. Students of the same batches share what
+    their teachers say of them: a student's steps are those that it would take alone, bit for bit. The timing is of all
+    steps, those before a stop too.
+
+    Raises DivergedError where a term is infinite or NaN.
     """
     epoch_steps, timing = len(loader), Timing(device)
     steps, step = optimisation.epochs * epoch_steps, snapshots.restore(students, timing)
-    bar = tqdm(total=steps * sampler.batch, initial=step * sampler.batch, unit=" crops", unit_scale=True, disable=None)
+    total, done, hidden = steps * sampler.batch, step * sampler.batch, None if snapshots.process.writes else True
+    bar = tqdm(total=total, initial=done, unit=" crops", unit_scale=True, disable=hidden)
 
     for epoch in range(step // epoch_steps, optimisation.epochs):
         sampler.epoch, sampler.skip = epoch, step % epoch_steps
@@ -78,11 +81,9 @@ def train(
             with autocast(device, precision):
                 targets = teachers(batch.images)
             for student in students:
-                with autocast(device, precision):
-                    outputs = student.network(batch.images)
-                terms = student.equation(outputs, batch.labels, batch.landmarks, targets)
+                terms = student.objective(batch, targets)
                 student.optimiser.zero_grad()
-                terms["loss"].backward()
+                terms["loss"].backward()  # type: ignore[no-untyped-call]
                 if optimisation.clip_norm:
                     torch.nn.utils.clip_grad_norm_(student.optimiser.weights, optimisation.clip_norm)
                 student.optimiser.step(rate)
@@ -91,11 +92,11 @@ def train(
                 if student.curves.wants(step):
                     student.curves.step(step, {name: term.item() for name, term in terms.items()})
             timing.mark()
-            timing.crops += len(batch.labels)
+            timing.crops += sampler.batch
             if snapshots.due() and step % epoch_steps:
                 stop_if_diverged(students, sampler, loader, snapshots)
                 snapshots.save(step, students, timing)
-            bar.update(len(batch.labels))
+            bar.update(sampler.batch)
             timing.mark()
 
         stop_if_diverged(students, sampler, loader, snapshots)

@@ -12,12 +12,13 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 import facedistill
-from facedistill.files import sha256, write_whole
+from facedistill.files import write_whole
+from facedistill.learning.processes import Process
 from facedistill.learning.student import Student
 from facedistill.learning.timing import Timing
 from facedistill.params import params
@@ -38,16 +39,18 @@ class Snapshots:
     """The last states of a run, in `folder`: each a file STEP-SHA256.safetensors, which is there whole or not at all.
 
     A run is what `key` says: JSON values of all that its result depends on. The code is part of it, so a changed
-    parameter or line never goes on with what another began.
+    parameter or line never goes on with what another began. The number of processes is not: any number goes on.
     """
 
-    def __init__(self, folder: Path, key: Any, params: SnapshotParams) -> None:
+    def __init__(self, folder: Path, key: Any, params: SnapshotParams, process: Process) -> None:
         text = json.dumps([key, torch.__version__, _code()], sort_keys=True)
         self.folder, self.params = folder / hashlib.sha256(text.encode()).hexdigest()[:16], params
-        self._last = time.monotonic()
+        self.process, self._last = process, time.monotonic()
 
     def due(self, epoch: int | None = None) -> bool:
-        """Whether it is time for one: after an epoch (counted from 1), or within one."""
+        """Whether it is time for this process to save one: after an epoch (counted from 1), or within one."""
+        if not self.process.writes:
+            return False
         if epoch is not None:
             return epoch % self.params.epochs == 0
         return time.monotonic() - self._last > 60 * self.params.minutes
@@ -58,7 +61,8 @@ class Snapshots:
         for i, student in enumerate(students):
             tensors |= {f"{i}.{name}": tensor for name, tensor in student.tensors().items()}
         logs = {"logs": json.dumps([student.log() for student in students]), "timing": json.dumps(timing.log())}
-        data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, logs)
+        metadata = {"step": str(step), **logs}
+        data = save({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, metadata)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.folder / f"{step:09d}-{hashlib.sha256(data).hexdigest()}.safetensors", data)
         for old in self._files()[KEPT:]:
@@ -70,25 +74,32 @@ class Snapshots:
 
         A damaged one is passed over with a warning.
         """
-        for file in self._files():
-            step, digest = file.stem.split("-")
+        data = self.process.agree(self._last_whole())
+        if data is None:
+            return 0
+        # The library gives the metadata of files alone: eight bytes of length, then JSON.
+        metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+        tensors = load(data)
+        for i, (student, log) in enumerate(zip(students, json.loads(metadata["logs"]), strict=True)):
+            prefix = f"{i}."
+            own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+            student.restore(own, log)
+        timing.restore(json.loads(metadata["timing"]))
+        _set_random_states({n.removeprefix("random."): t for n, t in tensors.items() if n.startswith("random.")})
+        return int(metadata["step"])
+
+    def _last_whole(self) -> bytes | None:
+        """The newest that is not damaged, where this process writes them."""
+        for file in self._files() if self.process.writes else ():
             try:
-                if sha256(file) != digest:
+                data = file.read_bytes()
+                if hashlib.sha256(data).hexdigest() != file.stem.split("-")[1]:
                     raise SafetensorError("its sha256 is not that of its name")
-                with safe_open(str(file), "pt") as opened:
-                    logs, times = (json.loads(opened.metadata()[name]) for name in ("logs", "timing"))
-                    tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             except (OSError, SafetensorError) as error:
                 print(f"warning: {file}: damaged ({error}); going on from the one before", file=sys.stderr)
-                continue
-            for i, (student, log) in enumerate(zip(students, logs, strict=True)):
-                prefix = f"{i}."
-                own = {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-                student.restore(own, log)
-            timing.restore(times)
-            _set_random_states({n.removeprefix("random."): t for n, t in tensors.items() if n.startswith("random.")})
-            return int(step)
-        return 0
+            else:
+                return data
+        return None
 
     def newest(self) -> Path | None:
         """The file of the last one."""

@@ -2,26 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from facedistill.learning.batches import Batch
 from facedistill.learning.curves import Curves
-from facedistill.learning.losses.equation5 import Equation5
+from facedistill.learning.device import Precision, autocast
+from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
+
+Loss = Callable[[Batch, Targets], dict[str, Tensor]]
+"""The terms of a batch by name, and `loss`, of which the gradient is taken."""
+
+
+class Objective(nn.Module):
+    """Equation 5 of what a network makes of a batch: the terms by name, and `loss`."""
+
+    def __init__(self, network: FaceNetwork, equation: Equation5, precision: Precision) -> None:
+        super().__init__()
+        self.network, self.equation, self.precision = network, equation, precision
+
+    def forward(self, batch: Batch, targets: Targets) -> dict[str, Tensor]:
+        with autocast(batch.images.device, self.precision):
+            outputs = self.network(batch.images)
+        return self.equation(outputs, batch.labels, batch.landmarks, targets)  # type: ignore[no-any-return]
 
 
 @dataclass
 class Student:
-    """totals: (terms,) sums of its loss terms over the epoch so far. means: those of the last whole epoch."""
+    """objective: the network's loss of a batch by its equation, the same in however many processes.
+
+    totals: (terms,) sums of its loss terms over the epoch so far. means: those of the last whole epoch.
+    """
 
     name: str
     network: FaceNetwork
     equation: Equation5
+    objective: Loss
     optimiser: Nesterov
     curves: Curves
     terms: tuple[str, ...] = ()

@@ -20,8 +20,8 @@ from facedistill.report.results import read_json
 TRAINED = Path("reports/models.json")
 """What the page says of each model, which git keeps: the models themselves it does not."""
 
-IDLE = ("loader", "snapshots")
-"""Sections of the parameter file that no result depends on."""
+IDLE = ("loader", "processes", "snapshots")
+"""Sections of the parameter file that no stage depends on."""
 
 SHOWN = 12
 """Digits of a hash that the page shows."""
@@ -75,7 +75,7 @@ def origin(values: Mapping[str, Any], provenance: Provenance, root: Path) -> str
                 names=4,
             ),
             "### Parameters",
-            f"Those of `params.yaml`, without `{'` and `'.join(IDLE)}`, on which no result depends.",
+            f"Those of `params.yaml`, without `{'`, `'.join(IDLE)}`, on which no stage depends.",
             f"```yaml\n{yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True, width=100).strip()}\n```",
         ]
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, NamedTuple
 
 import torch.nn.functional as F
@@ -62,17 +63,23 @@ class Targets(NamedTuple):
 class Equation5(nn.Module):
     """The loss of one recipe. A term of weight 0 is neither computed nor asked of a teacher.
 
-    Its own parameters are the projectors of Ψ: trained with the student, thrown away after.
+    Its own parameters are the projectors of Ψ: trained with the student, thrown away after. A batch may be one of the
+    equal parts of a whole, whose rows `gather` gives for the part's: the mean of the parts' losses is the whole's.
 
     Raises ValueError where Ψ has no teacher or a margin softmax no cosine classifier, and ParamsError where Ψ cannot
     compare the two networks.
     """
 
     def __init__(
-        self, recipe: Recipe, equation: EquationParams, student: FaceNetwork, teacher: FaceNetwork | None
+        self,
+        recipe: Recipe,
+        equation: EquationParams,
+        student: FaceNetwork,
+        teacher: FaceNetwork | None,
+        gather: Callable[[Tensor], Tensor] = lambda rows: rows,
     ) -> None:
         super().__init__()
-        self.recipe, self.equation, self.scale = recipe, equation, student.scale
+        self.recipe, self.equation, self.scale, self.gather = recipe, equation, student.scale, gather
         if recipe.margin_softmax and not student.scale:
             raise ValueError(f"phi = {recipe.phi}: needs a student with a cosine classifier, of scale > 0")
         self.psi: Callable[[Outputs, Outputs], Tensor] | None = None
@@ -94,9 +101,9 @@ class Equation5(nn.Module):
                 case "attention":
                     self.psi = attention
                 case "rkd":
-                    self.psi = rkd
+                    self.psi = partial(self._relations, rkd)
                 case "cckd":
-                    self.psi = cckd
+                    self.psi = partial(self._relations, cckd)
 
     def forward(self, student: Outputs, labels: Tensor, landmarks: Tensor, targets: Targets) -> dict[str, Tensor]:
         """The terms by name, unweighted, and their weighted sum as `loss`; all scalars.
@@ -108,7 +115,8 @@ class Equation5(nn.Module):
         total = [*terms.values()]
         mu: Tensor | float = 1.0
         if self.recipe.weighting is not None:
-            mu = teacher_weighting(_logits(student), _logits(targets.soft), labels, self.recipe.weighting)
+            strength = self.recipe.weighting
+            mu = teacher_weighting(_logits(student), _logits(targets.soft), labels, strength, self.gather)
             terms |= {"mu": mu.mean(), "mu_below_1": (mu < 1).float().mean()}
         for name, weight, term in self._guidance(student, targets):
             terms[name] = term.mean()
@@ -120,7 +128,7 @@ class Equation5(nn.Module):
         """Φ, the loss of the task itself, term by term."""
         terms = {}
         if "triplet" in self.recipe.phi:
-            terms["triplet"] = triplet_loss(student.hidden, labels, self.equation.margin)
+            terms["triplet"] = triplet_loss(self.gather(student.hidden), self.gather(labels), self.equation.margin)
         if "softmax" in self.recipe.phi:
             terms["softmax"] = F.cross_entropy(_logits(student), labels)
         if self.recipe.phi == "arcface":
@@ -132,6 +140,11 @@ class Equation5(nn.Module):
             unit = self.equation.landmark_unit
             terms["landmarks"] = squared_distance(student.landmarks / unit, landmarks / unit).mean()
         return terms
+
+    def _relations(self, psi: Callable[[Outputs, Outputs], Tensor], student: Outputs, teacher: Outputs) -> Tensor:
+        """A Ψ between the K of all samples of the whole batch, a scalar."""
+        whole = (outputs._replace(hidden=self.gather(outputs.hidden)) for outputs in (student, teacher))
+        return psi(*whole)
 
     def _guidance(self, student: Outputs, targets: Targets) -> Iterator[tuple[str, float, Tensor]]:
         """What the teachers add: name, weight, and the term, (N,) or, where it is one of the whole batch, a scalar."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,13 +13,20 @@ EPSILON = 0.1
 
 
 @torch.no_grad()
-def teacher_weighting(logits: Tensor, teacher_logits: Tensor, labels: Tensor, strength: float) -> Tensor:
+def teacher_weighting(
+    logits: Tensor,
+    teacher_logits: Tensor,
+    labels: Tensor,
+    strength: float,
+    gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+) -> Tensor:
     """μ = 1 − k·w / max(w) where w = H(y, P_T) / (H(y, P_S) + ε) is over 1, else 1; (N,), from 1 − k to 1.
 
     logits, teacher_logits: (N, classes), of τ = 1 and without any margin. labels: (N,), of the teacher's classes.
-    strength: k in (0, 1]. max: over the batch. The poster's a = k/MIN defines no MIN; this keeps its direction, a
-    teacher that is surer than the student has its whole say, and the worst of a batch loses k of it. No gradient.
+    strength: k in (0, 1]. max: over the whole batch, whose w `gather` gives for the part's. The poster's a = k/MIN
+    defines no MIN; this keeps its direction, a teacher that is surer than the student has its whole say, and the worst
+    of a batch loses k of it. No gradient.
     """
     w = F.cross_entropy(teacher_logits, labels, reduction="none")
     w = w / (F.cross_entropy(logits, labels, reduction="none") + EPSILON)
-    return torch.where(w > 1, 1 - strength * (w / w.max()), 1)
+    return torch.where(w > 1, 1 - strength * (w / gather(w).max()), 1)

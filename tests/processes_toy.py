@@ -1,0 +1,93 @@
+"""A training stage of toys, in float64, in as many processes as params.yaml says; run it where the squares are.
+
+Where that is one, batch norm takes the statistics of each half of a batch by itself, as two processes do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from squares import optimisation, run_together
+from torch import Tensor
+
+from facedistill.learning.losses.equation5 import Equation5
+from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.processes import ProcessParams
+from facedistill.learning.snapshots import SnapshotParams
+from facedistill.params import load
+from stages.common import run_training
+
+ROUNDS = {
+    "softmax": {
+        "soft_hidden": Recipe("softmax", alpha=1, beta=1),
+        "weighted": Recipe("softmax", alpha=1, beta=1, psi="normalised", weighting=0.5),
+        "hint": Recipe("none", beta=1, psi="hint"),
+        "attention": Recipe("softmax", beta=1, psi="attention"),
+        "rkd": Recipe("softmax", beta=25, psi="rkd"),
+        "cckd": Recipe("softmax", beta=100, psi="cckd"),
+    },
+    "triplet": {"triplet": Recipe("triplet", beta=1), "triplet_softmax": Recipe("triplet_softmax", alpha=1)},
+    "landmarks": {"landmarks": Recipe("landmarks", alpha=1, beta=1)},
+    "arcface": {"arcface": Recipe("arcface")},
+}
+TEACHER = Path("models/teacher/classification")
+
+
+def main() -> None:
+    processes = load(ProcessParams, "processes")
+    for name in sys.argv[1:]:
+        run_together(
+            {f"s/{key}": recipe for key, recipe in ROUNDS[name].items()},
+            soft_teacher=TEACHER,
+            hidden_teacher=TEACHER,
+            processes=processes,
+            snapshots=SnapshotParams(epochs=1, minutes=1e-9 if "FAIL" in os.environ else 10),
+            optimisation=optimisation(epochs=1),
+        )
+    Path(f"modules{os.environ.get('RANK', '')}").write_text("\n".join(sys.modules))
+
+
+def _halves(whole: Any) -> Any:
+    def batch_norm(x: Tensor, mean: Tensor, var: Tensor, *others: Any) -> Tensor:
+        training = others[2]
+        if not training:
+            return whole(x, mean, var, *others)  # type: ignore[no-any-return]
+        statistics = [(mean.clone(), var.clone()) for _ in range(2)]
+        parts = [whole(part, *own, *others) for part, own in zip(x.chunk(2), statistics, strict=True)]
+        for found, *halves in zip((mean, var), *statistics, strict=True):
+            found.copy_(sum(halves) / 2)
+        return torch.cat(parts)
+
+    return batch_norm
+
+
+def _fail(forward: Any) -> Any:
+    """Equation 5's `forward`, which fails at call FAIL in the process of rank FAIL_IN, as FAIL_BY says."""
+    left = int(os.environ["FAIL"])
+
+    def failing(*arguments: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left == 0 and os.environ.get("RANK", "") == os.environ["FAIL_IN"]:
+            if os.environ["FAIL_BY"] == "raise":
+                raise LookupError("what this process alone found")
+            os.kill(os.getpid(), signal.SIGKILL)
+        return forward(*arguments)
+
+    return failing
+
+
+if __name__ == "__main__":
+    torch.set_default_dtype(torch.float64)
+    torch.Tensor.float = torch.Tensor.double  # type: ignore[assignment, method-assign]
+    if "RANK" not in os.environ:
+        F.batch_norm = _halves(F.batch_norm)
+    if "FAIL" in os.environ:
+        Equation5.forward = _fail(Equation5.forward)  # type: ignore[method-assign]
+    run_training(main)

@@ -1,0 +1,263 @@
+"""Several processes train what one does, and go on from where another number of them was stopped."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+from processes_toy import ROUNDS, TEACHER
+from squares import SIDE, draw, run
+from torch import nn
+
+from facedistill.data.shards import Crops
+from facedistill.learning import checkpoint, distributed
+from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches
+from facedistill.learning.distributed import Part
+from facedistill.learning.losses.equation5 import Targets
+from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
+from facedistill.learning.processes import ProcessParams
+from facedistill.learning.student import Objective
+from facedistill.params import ParamsError, check
+
+ROOT = Path(__file__).parents[1]
+TOY = Path(__file__).with_name("processes_toy.py")
+CELLS = [name for recipes in ROUNDS.values() for name in recipes]
+
+
+def parameters(folder: Path, devices: int, nodes: int = 1, endpoint: str = "null", batch_norm: str = "local") -> None:
+    values = f"devices: {devices}, nodes: {nodes}, endpoint: {endpoint}, batch_norm: {batch_norm}"
+    (folder / "params.yaml").write_text(f"processes: {{{values}}}\n")
+
+
+def begin(folder: Path, *rounds: str, fail: tuple[int, str, str] | None = None) -> subprocess.Popen[str]:
+    """Start the toy. fail: at which call of a loss, in which rank (empty: the only process), and how."""
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
+    if fail:
+        environment |= {"FAIL": str(fail[0]), "FAIL_IN": fail[1], "FAIL_BY": fail[2]}
+    command = [sys.executable, str(TOY), *rounds]
+    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def end(process: subprocess.Popen[str]) -> str:
+    """What it said, and that it ended well."""
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    return said
+
+
+def failure(folder: Path, *rounds: str, fail: tuple[int, str, str] | None = None) -> str:
+    process = begin(folder, *rounds, fail=fail)
+    said = process.communicate(timeout=300)[1]
+    assert process.returncode != 0
+    return said
+
+
+def curves(folder: Path, cell: str) -> dict[str, list[float]]:
+    """Every curve of a cell, each value as it was logged."""
+    found = {}
+    top = folder / "models/s" / cell / "curves/plots/metrics"
+    for file in sorted(top.rglob("*.tsv")):
+        with file.open(newline="") as rows:
+            found[str(file.relative_to(top))] = [float(row[file.stem]) for row in csv.DictReader(rows, delimiter="\t")]
+    return found
+
+
+def assert_alike(one: Path, other: Path, cell: str) -> None:
+    """Loss curves and weights of a cell, far closer than 1e-5: what is left is the order of sums in float64."""
+    expected, found = curves(one, cell), curves(other, cell)
+    assert {"train/loss.tsv", "step/loss.tsv"} <= expected.keys() == found.keys()
+    assert len(expected["step/loss.tsv"]) == 3
+    for name, values in expected.items():
+        assert found[name] == pytest.approx(values, rel=1e-9, abs=1e-12), name
+    ours, theirs = (checkpoint.load_state(folder / "models/s" / cell) for folder in (one, other))
+    for name, tensor in ours.items():
+        assert torch.allclose(tensor, theirs[name], rtol=1e-9, atol=1e-9), name
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Squares to train on, and a teacher."""
+    folder = tmp_path_factory.mktemp("start")
+    (folder / "data/crops/faces").mkdir(parents=True)
+    draw(folder / "data/crops/faces")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run("teacher/classification", Recipe("softmax"), network=NetworkParams("resnet50", divisor=16))
+    assert (folder / TEACHER).is_dir()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def one(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(start, tmp_path_factory.mktemp("runs") / "one"))
+    parameters(folder, 1)
+    end(begin(folder, *ROUNDS))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def two(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(start, tmp_path_factory.mktemp("runs") / "two"))
+    parameters(folder, 2)
+    assert end(begin(folder, *ROUNDS)) == ""
+    return folder
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_processes_with_half_the_batch_each_train_as_one(one: Path, two: Path, cell: str) -> None:
+    assert_alike(one, two, cell)
+    assert checkpoint.read_card(two / "models/s" / cell)["processes"] == 2
+
+
+def test_what_they_trained_is_measured_exactly_alike(one: Path, two: Path) -> None:
+    images = next(iter(centre_batches(Crops(one / "data/crops/faces", "test"), SIDE, 64))).images
+    for cell in CELLS:
+        first, second = (checkpoint.load(folder / "models/s" / cell).eval()(images) for folder in (one, two))
+        if first.logits is not None:
+            assert second.logits is not None
+            assert torch.equal(first.logits.argmax(1), second.logits.argmax(1))
+        nearest = [
+            torch.cdist(found.hidden, found.hidden).fill_diagonal_(torch.inf).argmin(1) for found in (first, second)
+        ]
+        assert torch.equal(*nearest)
+
+
+def test_weights_without_a_gradient_stay_where_they_began(two: Path) -> None:
+    torch.manual_seed(0)
+    hint = checkpoint.load_state(two / "models/s/hint")
+    # The last stage is behind the hint: its first random weights, in float64 as the toy draws them.
+    torch.set_default_dtype(torch.float64)
+    try:
+        fresh = FaceNetwork(NetworkParams("resnet50", divisor=32)).state_dict()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(hint["trunk.layer4.0.conv1.weight"], fresh["trunk.layer4.0.conv1.weight"])
+    assert not torch.equal(hint["trunk.layer1.0.conv1.weight"], fresh["trunk.layer1.0.conv1.weight"])
+
+
+def test_one_process_imports_nothing_of_it(one: Path, two: Path) -> None:
+    elastic, ours = "torch.distributed.elastic", "facedistill.learning.distributed"
+    assert not {elastic, ours} & set((one / "modules").read_text().split())
+    assert ours in (two / "modules1").read_text().split()
+
+
+def test_a_stopped_run_goes_on_in_another_number_of_processes_and_each_end_is_told(
+    start: Path, one: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(start, tmp_path / "stopped"))
+    parameters(folder, 1)
+    assert "what this process alone found" in failure(folder, "triplet", fail=(3, "", "raise"))
+    parameters(folder, 2)
+    said = failure(folder, "triplet", fail=(3, "1", "raise"))
+    assert said.startswith("process 1 of 2: Traceback")
+    assert said.endswith("LookupError: what this process alone found\n\n")
+    assert "gloo" not in said
+    # From the first snapshot it took a step more: from the beginning it would have taken one.
+    assert list(folder.glob(".checkpoints/*/000000002-*.safetensors"))
+    said = failure(folder, "triplet", fail=(1, "1", "kill"))
+    assert said.startswith("process 1 of 2: killed by SIGKILL")
+    parameters(folder, 1)
+    end(begin(folder, "triplet"))
+    for cell in ROUNDS["triplet"]:
+        assert_alike(one, folder, cell)
+
+
+def test_two_machines_meet_and_each_has_the_models(start: Path, one: Path, tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    machines = [Path(shutil.copytree(start, tmp_path / name)) for name in ("first", "second")]
+    for machine in machines:
+        parameters(machine, 1, nodes=2, endpoint=f"'localhost:{port}'")
+    for process in [begin(machine, "arcface") for machine in machines]:
+        end(process)
+    for machine in machines:
+        assert_alike(one, machine, "arcface")
+
+
+def test_parts_are_the_whole_batch_in_its_order() -> None:
+    whole = ShuffledBatches(50, 12, seed=0)
+    parts = [Part(whole, rank, 3) for rank in range(3)]
+    assert [[key for part in batch for key in part] for batch in zip(*parts, strict=True)] == list(whole)
+    assert [len(part) for part in parts] == [4, 4, 4]
+    whole.skip = 3
+    assert len(list(parts[0])) == 1
+
+
+@pytest.mark.parametrize("count", [5, 12, 24])
+def test_a_batch_without_equal_parts_is_refused(count: int) -> None:
+    with pytest.raises(ParamsError, match=f"batch of 12 crops has no {count} equal parts of two or more"):
+        Part(ShuffledBatches(50, 12, seed=0), 0, count)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has synchronised batch norm")
+def test_synchronised_batch_norm_without_a_gpu_is_refused(start: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(start, tmp_path / "refused"))
+    parameters(folder, 2, batch_norm="sync")
+    said = failure(folder, "arcface")
+    assert said.startswith("ParamsError: params.yaml: processes.batch_norm: sync, of PyTorch, is for GPUs only")
+
+
+class OfHidden(nn.Module):
+    """In place of Equation 5: half of K, drawn at random, squared."""
+
+    def forward(self, outputs: Outputs, *_others: object) -> dict[str, torch.Tensor]:
+        return {"loss": nn.functional.dropout(outputs.hidden, 0.5).square().mean()}
+
+
+@pytest.fixture
+def alone_in_a_group() -> Iterator[None]:
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("architecture", ["resnet50", "inception_resnet"])
+def test_synchronised_batch_norm_takes_the_place_of_every_other(
+    alone_in_a_group: None, monkeypatch: pytest.MonkeyPatch, architecture: str
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    # The real one refuses it where there is no GPU.
+    monkeypatch.setattr(distributed, "DistributedDataParallel", lambda module, **_: module)
+    network = FaceNetwork(check(NetworkParams, {"architecture": architecture}, "p"))
+    keys, weights = list(network.state_dict()), list(network.parameters())
+    activations = [type(module) for module in network.modules() if isinstance(module, nn.ReLU)]
+    member = distributed.Member(ProcessParams(devices=1, nodes=1, endpoint=None, batch_norm="sync"))
+    member.objective(Objective(network, OfHidden(), "fp32"))  # type: ignore[arg-type]
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
+    assert list(network.state_dict()) == keys
+    assert all(ours is theirs for ours, theirs in zip(network.parameters(), weights, strict=True))
+    assert activations == [type(module) for module in network.modules() if isinstance(module, nn.ReLU)]
+
+
+def test_dropout_differs_by_process_and_leaves_one_random_state(alone_in_a_group: None) -> None:
+    network = FaceNetwork(NetworkParams("resnet50", divisor=32))
+    images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
+    batch = as_batch(images.permute(0, 2, 3, 1).numpy(), [0] * 4, torch.zeros(4, 5, 2), [0] * 4)
+    losses, states = [], []
+    for rank in (0, 0, 1):
+        whole = distributed._Whole(Objective(network, OfHidden(), "fp32"), rank, 1)  # type: ignore[arg-type]
+        torch.manual_seed(5)
+        losses.append(whole(batch, Targets(None, None))["loss"].item())
+        states.append(torch.get_rng_state())
+    assert losses[0] == losses[1] != losses[2]
+    assert torch.equal(states[0], states[2])
+
+
+def test_several_machines_need_a_place_to_meet() -> None:
+    values = {"devices": 1, "nodes": 2, "endpoint": None, "batch_norm": "sync"}
+    with pytest.raises(ParamsError, match="nodes: 2 with endpoint: None"):
+        check(ProcessParams, values, "p")
+    with pytest.raises(ParamsError, match="endpoint"):
+        check(ProcessParams, values | {"endpoint": "no port"}, "p")

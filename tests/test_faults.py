@@ -1,0 +1,86 @@
+"""A disk that is full or read-only, a loader's worker that dies: what is said, and the run goes on without damage."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from squares import run, weights
+
+from facedistill.files import write_whole
+from facedistill.learning.batches import LoaderParams
+from facedistill.learning.losses.equation5 import Equation5
+from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.networks import NetworkParams
+from facedistill.learning.snapshots import SnapshotParams
+
+DISK = Path(".checkpoints")
+WIDER = {"network": NetworkParams("resnet50", divisor=8)}
+"""Its snapshot, weights and momenta, takes 3 MB."""
+
+
+def mount(*options: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(["mount", *options, str(DISK)], capture_output=True)
+
+
+@pytest.fixture
+def disk(workspace: Path) -> Iterator[None]:
+    """A disk of 1 MB where snapshots lie."""
+    DISK.mkdir()
+    if mount("-t", "tmpfs", "-o", "size=1m", "tmpfs").returncode:
+        pytest.skip("mounting a small disk takes root")
+    yield
+    subprocess.run(["umount", str(workspace / DISK)], check=True)
+
+
+@pytest.mark.parametrize(("fault", "number"), [("size=1m", errno.ENOSPC), ("ro", errno.EROFS)])
+def test_a_run_that_cannot_save_names_the_file_and_goes_on_when_it_can(disk: None, fault: str, number: int) -> None:
+    recipe = Recipe("softmax")
+    assert not mount("-o", f"remount,{fault}").returncode
+    with pytest.raises(OSError, match=r"\.checkpoints/\w+") as error:
+        run("s/one", recipe, **WIDER)
+    assert error.value.errno == number
+    assert not [file for file in DISK.rglob("*") if file.is_file()]
+    assert not Path("models/s/one/model.safetensors").exists()
+    assert not mount("-o", "remount,rw,size=64m").returncode
+    run("s/one", recipe, **WIDER)
+    run("s/two", recipe, **WIDER, workspace=Path("elsewhere"))
+    one, two = weights("s/one"), weights("s/two")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_a_full_disk_leaves_the_file_that_was_there(disk: None) -> None:
+    file = DISK / "state"
+    write_whole(file, b"before")
+    with pytest.raises(OSError, match=r"No space left on device: '\.checkpoints/state'"):
+        write_whole(file, bytes(2**21))
+    assert [found.name for found in DISK.iterdir()] == ["state"]
+    assert file.read_bytes() == b"before"
+
+
+def test_a_killed_worker_of_the_loader_is_told_and_the_run_goes_on(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, forward = Recipe("softmax"), Equation5.forward
+    asked = {"loader": LoaderParams(cache_mb=0, workers=1), "snapshots": SnapshotParams(epochs=1, minutes=1e-9)}
+
+    def killing(self: Equation5, *arguments: Any) -> Any:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        return forward(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Equation5, "forward", killing)
+        with pytest.raises(RuntimeError, match=r"DataLoader worker .*(killed by signal|exited unexpectedly)"):
+            run("s/one", recipe, **asked)
+    assert not Path("models/s/one/model.safetensors").exists()
+    run("s/one", recipe, **asked)
+    run("s/two", recipe, workspace=Path("elsewhere"))
+    one, two = weights("s/one"), weights("s/two")
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -1,4 +1,4 @@
-"""A disk that is full or read-only, a loader's worker that dies: what is said, and the run goes on without damage."""
+"""A disk that is full or read-only, a worker that dies, crops that vanish: what is said, and that no damage is done."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 import torch
 from squares import run, weights
 
+from facedistill.data.problems import DataError
 from facedistill.files import write_whole
 from facedistill.learning.batches import LoaderParams
 from facedistill.learning.losses.equation5 import Equation5
@@ -84,3 +85,20 @@ def test_a_killed_worker_of_the_loader_is_told_and_the_run_goes_on(
     run("s/two", recipe, workspace=Path("elsewhere"))
     one, two = weights("s/one"), weights("s/two")
     assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_crops_that_vanish_during_a_run_are_read_to_its_end(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe, forward, folder = Recipe("softmax"), Equation5.forward, Path("data/crops/faces")
+    run("s/one", recipe, loader=LoaderParams(cache_mb=0, workers=0))
+
+    def removing(self: Equation5, *arguments: Any) -> Any:
+        for shard in folder.glob("*.arrow"):
+            shard.unlink()
+        return forward(self, *arguments)
+
+    monkeypatch.setattr(Equation5, "forward", removing)
+    run("s/two", recipe, loader=LoaderParams(cache_mb=0, workers=0), workspace=Path("elsewhere"))
+    one, two = weights("s/one"), weights("s/two")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    with pytest.raises(DataError, match=r"data/crops/faces/train-00000\.arrow: not a shard.*run align_crop again"):
+        run("s/three", recipe)

@@ -1,0 +1,67 @@
+"""A file is there whole or not at all, also where the disk takes no more."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from squares import run_together, weights
+
+from facedistill.files import write_whole
+from facedistill.learning.losses.equation5 import Equation5
+from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.snapshots import SnapshotParams
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[Callable[[], None]]:
+    """What it gives makes every write beyond `size` bytes fail, as on a full disk, until its end."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was_and_nothing_beside_it(tmp_path: Path) -> None:
+    file = tmp_path / "state"
+    write_whole(file, b"before")
+    with no_file_above(1000) as begin:
+        begin()
+        with pytest.raises(OSError, match="File too large"):
+            write_whole(file, bytes(2000))
+    assert file.read_bytes() == b"before"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_full_disk_ends_a_run_and_costs_no_snapshot_that_was_whole(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, every_step = {"s/softmax": Recipe(phi="softmax")}, SnapshotParams(epochs=1, minutes=1e-9)
+    run_together(recipe, snapshots=SnapshotParams(epochs=9, minutes=10))
+    undisturbed = weights("s/softmax")
+    steps, forward = list[str](), Equation5.forward
+
+    with no_file_above(2000) as begin:
+
+        def counting(self: Equation5, *arguments: Any) -> Any:
+            steps.append("begun")
+            if len(steps) == 4:
+                begin()
+            return forward(self, *arguments)
+
+        monkeypatch.setattr(Equation5, "__call__", counting)
+        with pytest.raises(OSError, match="File too large"):
+            run_together(recipe, snapshots=every_step)
+    # Two steps, then the whole epoch of three; the fourth could not be written.
+    kept = sorted((workspace / ".checkpoints").glob("*/*"))
+    assert [int(file.name.split("-")[0]) for file in kept] == [2, 3]
+    steps.clear()
+    run_together(recipe, snapshots=every_step)
+    assert len(steps) == 3
+    assert all(torch.equal(tensor, undisturbed[name]) for name, tensor in weights("s/softmax").items())

@@ -26,6 +26,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
+from facedistill.files import sha256
 from tests.toy_repository import build, toy
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -34,8 +35,16 @@ LONGEST = 25.0
 """Seconds between two kills, at most."""
 
 LOG = "repro.log"
-TIMED = ("reports/metrics/networks/cost.json", "reports/speed/", "reports/tables.md", "reports/plots")
-"""What milliseconds stand in."""
+TIMED = (
+    "reports/metrics/networks/cost.json",
+    "reports/metrics/exports/",
+    "reports/speed/",
+    "exports/",
+    "reports/tables.md",
+    "reports/index.html",
+    "reports/plots",
+)
+"""What milliseconds stand in, by how its path begins."""
 
 
 def main() -> None:
@@ -137,10 +146,11 @@ def _stage(group: int) -> tuple[int, str] | None:
 
 
 def _outputs(repository: Path) -> dict[str, str]:
-    """The md5 of every output by its path, as dvc.lock has them."""
+    """A digest of every output by its path: the md5 of dvc.lock, and of an export the sha256 of its ONNX files."""
     lock: dict[str, Any] = yaml.safe_load((repository / "dvc.lock").read_text())
     outs = (out for stage in lock["stages"].values() for out in stage.get("outs", []))
-    return {out["path"]: out["md5"] for out in outs if not out["path"].startswith(TIMED)}
+    exports = {str(file.relative_to(repository)): sha256(file) for file in (repository / "exports").rglob("*.onnx")}
+    return exports | {out["path"]: out["md5"] for out in outs if not out["path"].startswith(TIMED)}
 
 
 def _forget(repository: Path) -> None:

@@ -172,6 +172,19 @@ class TestNearestNeighbour:
         embeddings = torch.tensor([[0.0, 0.0], [0.0, 0.0], [5.0, 5.0]])
         assert nearest_neighbour_top1(embeddings, torch.tensor([1, 1, 2])) == pytest.approx(200 / 3)
 
+    def test_where_float32_overflows_float64_decides(self) -> None:
+        embeddings = 1e25 * torch.tensor([[0.0, 1.0], [3.0, 1.0], [3.5, 1.0], [0.0, 1.2]])
+        assert nearest_neighbour_top1(embeddings, torch.tensor([1, 2, 2, 1])) == 100
+
+    def test_float32_decides_where_it_can_and_float64_where_it_cannot(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second is farther by less than a float32 tells: the scan alone takes the wrong one."""
+        far = 4096.0
+        line = torch.tensor([[0.0], [far], [-far + 2**-20], [3 * far], [-3 * far]], dtype=torch.float64)
+        labels = torch.tensor([1, 2, 1, 3, 3])
+        assert nearest_neighbour_top1(line, labels) == 20 * 2
+        monkeypatch.setattr(retrieval, "ROUNDING", -1.0)
+        assert nearest_neighbour_top1(line, labels) != 20 * 2
+
     def test_of_equal_distances_the_lowest_row_wins(self) -> None:
         line = torch.tensor([[-1.0], [0.0], [1.0]])
         assert nearest_neighbour_top1(line, torch.tensor([3, 3, 8])) == pytest.approx(200 / 3)

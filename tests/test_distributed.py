@@ -21,6 +21,7 @@ from torch import nn
 from facedistill.data.shards import Crops
 from facedistill.learning import checkpoint, distributed
 from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches
+from facedistill.learning.curves import EPOCHS, STEPS
 from facedistill.learning.distributed import Part
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.losses.recipe import Recipe
@@ -63,20 +64,21 @@ def failure(folder: Path, *rounds: str, fail: tuple[int, str, str] | None = None
 
 
 def curves(folder: Path, cell: str) -> dict[str, list[float]]:
-    """Every curve of a cell, each value as it was logged."""
-    found = {}
-    top = folder / "models/s" / cell / "curves/plots/metrics"
-    for file in sorted(top.rglob("*.tsv")):
-        with file.open(newline="") as rows:
-            found[str(file.relative_to(top))] = [float(row[file.stem]) for row in csv.DictReader(rows, delimiter="\t")]
+    """Every curve of a cell by table and column, each value as it was logged."""
+    found: dict[str, list[float]] = {}
+    for table in (EPOCHS, STEPS):
+        with (folder / "models/s" / cell / table).open(newline="") as rows:
+            for row in csv.DictReader(rows, delimiter="\t"):
+                for name, value in row.items():
+                    found.setdefault(f"{table} {name}", []).append(float(value))
     return found
 
 
 def assert_alike(one: Path, other: Path, cell: str) -> None:
     """Loss curves and weights of a cell, far closer than 1e-5: what is left is the order of sums in float64."""
     expected, found = curves(one, cell), curves(other, cell)
-    assert {"train/loss.tsv", "step/loss.tsv"} <= expected.keys() == found.keys()
-    assert len(expected["step/loss.tsv"]) == 3
+    assert {f"{EPOCHS} loss", f"{STEPS} loss"} <= expected.keys() == found.keys()
+    assert len(expected[f"{STEPS} loss"]) == 3
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, rel=1e-9, abs=1e-12), name
     ours, theirs = (checkpoint.load_state(folder / "models/s" / cell) for folder in (one, other))

@@ -1,10 +1,11 @@
-"""A disk that is full or read-only, a worker that dies, crops that vanish: what is said, and that no damage is done."""
+"""A disk that is full or read-only, a worker that dies, crops that vanish, a clock that jumps: what is said, and no damage."""
 
 from __future__ import annotations
 
 import errno
 import multiprocessing
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ import torch
 from squares import run, weights
 
 from facedistill.data.problems import DataError
-from facedistill.files import write_whole
 from facedistill.learning.batches import LoaderParams
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
@@ -56,15 +56,6 @@ def test_a_run_that_cannot_save_names_the_file_and_goes_on_when_it_can(disk: Non
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_a_full_disk_leaves_the_file_that_was_there(disk: None) -> None:
-    file = DISK / "state"
-    write_whole(file, b"before")
-    with pytest.raises(OSError, match=r"No space left on device: '\.checkpoints/state'"):
-        write_whole(file, bytes(2**21))
-    assert [found.name for found in DISK.iterdir()] == ["state"]
-    assert file.read_bytes() == b"before"
-
-
 def test_a_killed_worker_of_the_loader_is_told_and_the_run_goes_on(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,3 +93,18 @@ def test_crops_that_vanish_during_a_run_are_read_to_its_end(workspace: Path, mon
     assert all(torch.equal(one[name], two[name]) for name in one)
     with pytest.raises(DataError, match=r"data/crops/faces/train-00000\.arrow: not a shard.*run align_crop again"):
         run("s/three", recipe)
+
+
+def test_a_clock_that_jumps_neither_hurries_nor_stops_snapshots(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the wall clock this run ends a day before it begins; its last snapshot is by a clock that only goes on."""
+    recipe, asked = Recipe("softmax"), {"snapshots": SnapshotParams(epochs=1, minutes=1e-9)}
+    run("s/one", recipe, **asked)
+    undisturbed = sorted(file.name.split("-")[0] for file in Path(".checkpoints").glob("*/*"))
+    shown = iter(range(10**9, 0, -86400))
+    monkeypatch.setattr(time, "time", lambda: float(next(shown)))
+    run("s/two", recipe, workspace=Path("elsewhere"), **asked)
+    assert sorted(file.name.split("-")[0] for file in Path("elsewhere").glob("*/*")) == undisturbed
+    one, two = weights("s/one"), weights("s/two")
+    assert all(torch.equal(one[name], two[name]) for name in one)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import torch
 from squares import SIDE, optimisation, run_together, weights
 
 from facedistill.learning import checkpoint
+from facedistill.learning.batches import Batch
 from facedistill.learning.cell import TaskParams
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import NetworkParams
 from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.student import Objective
 
 EVERY_STEP = SnapshotParams(epochs=1, minutes=1e-9)
 FOLDER = Path(".checkpoints")
@@ -92,19 +95,29 @@ def test_a_run_that_was_done_is_taken_as_it_is(workspace: Path, stop: Any) -> No
     assert files("s") == before
 
 
-def test_dropout_goes_on_with_the_random_numbers_that_it_left(workspace: Path, stop: Any) -> None:
-    network = NetworkParams("squeezenet")
-    recipe = {"s/softmax": Recipe(phi="softmax")}
-    run_together(recipe, network=network)
+def test_dropout_goes_on_with_the_random_numbers_that_it_left(
+    workspace: Path, stop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, forward = {"s/softmax": Recipe(phi="softmax")}, Objective.forward
+    run_together(recipe)
+    without = files("s")
+    shutil.rmtree(FOLDER)
+
+    def dropping(self: Objective, batch: Batch, targets: Any) -> Any:
+        return forward(self, batch._replace(images=torch.dropout(batch.images.float(), 0.2, True)), targets)
+
+    monkeypatch.setattr(Objective, "forward", dropping)
+    run_together(recipe)
     undisturbed = files("s")
+    assert undisturbed != without
     for left in snapshots():
         left.unlink()
     stop(3)
     with pytest.raises(Stopped):
-        run_together(recipe, network=network, snapshots=EVERY_STEP)
+        run_together(recipe, snapshots=EVERY_STEP)
     torch.rand(5)
     stop(None)
-    run_together(recipe, network=network, snapshots=EVERY_STEP)
+    run_together(recipe, snapshots=EVERY_STEP)
     assert files("s") == undisturbed
 
 

@@ -1,4 +1,4 @@
-"""A disk that is full or read-only, a worker that dies, crops that vanish, a clock that jumps: what is said, and no damage."""
+"""A full or read-only disk, a worker that dies, crops that vanish, a clock that jumps: what is said, and no damage."""
 
 from __future__ import annotations
 

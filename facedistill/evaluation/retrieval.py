@@ -67,22 +67,51 @@ def nearest_neighbour_hits(embeddings: Tensor, labels: Tensor, gallery: Tensor |
     # Of |y|² − 2·x·y in float32, with what was lost at the centring: d + 8 roundings, each of (|x| + |y|)² at most.
     reach = torch.linalg.vector_norm(queries, dim=1) + norms.max()
     doubt = 2 * (d + 8) * ROUNDING * reach.square()
-    squares, labels = norms.square(), labels.to(points.device)
-    hits = []
-    for start in range(0, n, step):
-        block = torch.arange(start, min(start + step, n), device=points.device)
-        rows = block - start
-        # |x|² is the same along a row, so it does not move the minimum.
-        distances = torch.addmm(squares, queries[start : start + step], points.T, alpha=-2)
-        distances[rows, block] = torch.inf
-        first, nearest = distances.min(dim=1)
-        distances[rows, nearest] = torch.inf
-        unsure = torch.nonzero(~(distances.amin(dim=1) - first > doubt[block])).squeeze(1)  # NaN: it overflowed
-        distances[rows, nearest] = first
+    first, second, nearest = _two_nearest(queries, points, norms.square(), step)
+    unsure = torch.nonzero(~(second - first > doubt)).squeeze(1)  # NaN: it overflowed
+    for start in range(0, len(unsure), step):
+        block = unsure[start : start + step]
+        distances = torch.addmm(norms.square(), queries[block], points.T, alpha=-2)
+        distances[torch.arange(len(block), device=block.device), block] = torch.inf
         # In rising order, for then argmin's first minimum is the lowest row.
-        candidates = distances[unsure].topk(k, dim=1, largest=False).indices.sort(dim=1).values
-        exact = (gallery[candidates].double() - embeddings[block[unsure], None].double()).square_().sum(dim=2)
-        nearest[unsure] = candidates.gather(1, exact.argmin(dim=1, keepdim=True)).squeeze(1)
-        hits.append((labels[nearest] == labels[block]).cpu())
-    found: NDArray[np.bool_] = torch.cat(hits).numpy()
+        candidates = distances.topk(k, dim=1, largest=False).indices.sort(dim=1).values
+        exact = (gallery[candidates].double() - embeddings[block, None].double()).square_().sum(dim=2)
+        nearest[block] = candidates.gather(1, exact.argmin(dim=1, keepdim=True)).squeeze(1)
+    labels = labels.to(points.device)
+    found: NDArray[np.bool_] = (labels[nearest] == labels).cpu().numpy()
     return found
+
+
+def _two_nearest(queries: Tensor, points: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of every query, the smallest and the second |y|² − 2·x·y to the other points, and the row of the smallest.
+
+    Where queries and points are one, each product serves both of its rows.
+    """
+    import torch
+
+    n, one = len(points), queries is points
+    first, second = (torch.full((n,), torch.inf, device=points.device) for _ in range(2))
+    nearest = torch.zeros(n, dtype=torch.long, device=points.device)
+
+    def take(where: slice, distances: Tensor, dim: int, offset: int) -> None:
+        smallest, place = distances.min(dim=dim)
+        index = place.unsqueeze(dim)
+        kept = distances.gather(dim, index)
+        other = distances.scatter_(dim, index, torch.inf).amin(dim=dim)
+        distances.scatter_(dim, index, kept)
+        best = first[where]
+        second[where] = torch.minimum(torch.maximum(best, smallest), torch.minimum(second[where], other))
+        nearest[where] = torch.where(smallest < best, place + offset, nearest[where])
+        first[where] = torch.minimum(best, smallest)
+
+    for start in range(0, n, step):
+        end, begin = min(start + step, n), start if one else 0
+        distances = torch.addmm(squares[begin:], queries[start:end], points[begin:].T, alpha=-2)
+        rows = torch.arange(end - start, device=points.device)
+        distances[rows, rows + start - begin] = torch.inf
+        take(slice(start, end), distances, 1, begin)
+        if one and end < n:
+            # |y|² goes and |x|² comes: the same products, as the later rows see them.
+            turned = distances[:, end - start :].sub_(squares[end:]).add_(squares[start:end, None])
+            take(slice(end, n), turned, 0, start)
+    return first, second, nearest

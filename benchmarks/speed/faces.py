@@ -1,0 +1,109 @@
+"""Drawn faces in shards, a teacher of them with random weights, and what distils it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from facedistill.data.crops import align_crop
+from facedistill.data.dataset import CropParams, DatasetParams, SplitParams
+from facedistill.data.prepare import prepare
+from facedistill.data.shards import Crops
+from facedistill.data.synthetic.source import SyntheticParams
+from facedistill.learning import checkpoint
+from facedistill.learning.augment import AugmentationParams
+from facedistill.learning.batches import ShuffledBatches, TrainingCrops
+from facedistill.learning.device import place
+from facedistill.learning.loop import OptimisationParams, train
+from facedistill.learning.losses.equation5 import Equation5, EquationParams
+from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.nesterov import Nesterov
+from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.snapshots import SnapshotParams, Snapshots
+from facedistill.learning.student import Student
+from facedistill.learning.teachers import Teachers
+from facedistill.params import load
+
+SOFT = Recipe(phi="softmax", alpha=1)
+HARD = Recipe(phi="softmax")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """people, photographs of each. size: of a stored crop. side: of the input. batch. workers: that may decode."""
+
+    people: int
+    photographs: int
+    size: int
+    side: int
+    batch: int
+    workers: int
+
+
+SETTINGS = {
+    "cpu": Setting(people=40, photographs=12, size=54, side=48, batch=64, workers=2),
+    "cuda": Setting(people=80, photographs=40, size=256, side=224, batch=256, workers=12),
+}
+
+
+class Silent:
+    """In place of dvclive's curves."""
+
+    rows: tuple[()] = ()
+
+    def wants(self, step: int) -> bool:
+        return False
+
+    def epoch(self, epoch: int, values: Any) -> None: ...
+
+
+class Faces:
+    """Below `folder`."""
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        self.folder, self.device, self.setting = folder, device, SETTINGS[device.type]
+        source = SyntheticParams("synthetic", people=self.setting.people, photographs=self.setting.photographs)
+        dataset = DatasetParams(source, SplitParams("image", 0.2), CropParams("landmarks", self.setting.size))
+        prepare(dataset, 0, folder / "manifest")
+        align_crop(dataset, folder / "manifest", folder / "crops")
+        self.crops = Crops(folder / "crops", "train")
+        self.teacher = folder / "teacher"
+        checkpoint.save(self.teacher, self.network(1), {})
+        rate = load(OptimisationParams, "rates.scratch")
+        self.optimisation = replace(rate, epochs=1, warmup_steps=0, learning_rate=1e-4)
+
+    def network(self, divisor: int) -> FaceNetwork:
+        torch.manual_seed(0)
+        return FaceNetwork(NetworkParams("resnet50", divisor), classes=self.setting.people)
+
+    def epoch(
+        self, divisor: int, recipe: Recipe = SOFT, decode: bool = False, resident: bool = False
+    ) -> Callable[[], int]:
+        """A function that trains for an epoch and says on how many crops.
+
+        decode: every crop is decoded anew, by workers. resident: one batch again and again, already on the device.
+        """
+        workers = self.setting.workers if decode else 0
+        augmentation = AugmentationParams(flip=True, photometric=())
+        data = TrainingCrops(self.crops, self.setting.side, 0, augmentation, cache_mb=0 if decode else 1024)
+        sampler = ShuffledBatches(len(self.crops), self.setting.batch, 0)
+        loader: Any = data.batches(sampler, 0 if resident else workers)
+        if resident:
+            loader = [next(iter(loader)).to(self.device)] * len(sampler)
+        teachers = Teachers([recipe], self.teacher, None, self.device)
+        network = self.network(divisor)
+        place(network, self.device).train()
+        loss = Equation5(recipe, load(EquationParams, "equation"), network, None)
+        optimiser = Nesterov(network.parameters(), 0.9, 1e-4)
+        student = Student("student", network, loss, optimiser, Silent())  # type: ignore[arg-type]
+        snapshots = Snapshots(self.folder / "snapshots", divisor, SnapshotParams(epochs=2, minutes=1e6))
+
+        def run() -> int:
+            timing = train([student], teachers, sampler, loader, self.optimisation, self.device, "auto", snapshots)
+            return timing.crops
+
+        return run

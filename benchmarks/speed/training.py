@@ -1,0 +1,106 @@
+"""Distillation from shards, against the same step on a resident batch, and against a loop as public code has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from benchmarks.speed.faces import Faces
+from benchmarks.speed.measure import Row, compare, rates
+from facedistill.learning.device import multiplies_bf16
+
+RESIDENT = "the same step on a batch that is on the device"
+UNIT = "crops/s"
+PLAIN_GOAL = 1.5
+"""Where the hardware multiplies in bf16."""
+
+
+def distillation(faces: Faces) -> Iterator[Row]:
+    """Each width with decoded crops in memory; and the narrowest, which waits most for data, without."""
+    plain = PlainLoop(faces)
+    goal = PLAIN_GOAL if multiplies_bf16(faces.device) else None
+    for divisor in (1, 2, 4, 8):
+        what = f"distil ResNet-50/{divisor} from shards, teacher online"
+        functions = (faces.epoch(divisor), faces.epoch(divisor, resident=True), plain.epoch(divisor))
+        ours, resident, theirs = rates(*functions, rounds=3)
+        yield Row(what, RESIDENT, UNIT, ours, resident, ours / resident, 0.95)
+        yield Row(what, "a plain PyTorch loop over JPEG files", UNIT, ours, theirs, ours / theirs, goal)
+    what = f"distil ResNet-50/8, crops decoded by {faces.setting.workers} workers"
+    yield compare(what, RESIDENT, UNIT, faces.epoch(8, decode=True), faces.epoch(8, resident=True), goal=None)
+
+
+class Files(Dataset[tuple[Any, int]]):
+    """Crops as JPEG files, read by PIL and torchvision."""
+
+    def __init__(self, faces: Faces) -> None:
+        from PIL import Image
+        from torchvision import transforms
+
+        folder = faces.folder / "files"
+        folder.mkdir()
+        self.files = [folder / f"{i}.jpg" for i in range(len(faces.crops))]
+        self.labels = faces.crops.labels.tolist()
+        for i, file in enumerate(self.files):
+            Image.fromarray(faces.crops.image(i)).save(file, quality=95)
+        self.transform = transforms.Compose(
+            [
+                transforms.RandomCrop(faces.setting.side),
+                transforms.RandomHorizontalFlip(),
+                transforms.ToTensor(),
+                transforms.Normalize([0.5] * 3, [0.5] * 3),
+            ]
+        )
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> tuple[Any, int]:
+        from PIL import Image
+
+        with Image.open(self.files[i]) as image:
+            return self.transform(image.convert("RGB")), self.labels[i]
+
+
+class PlainLoop:
+    """The same networks and batch in float32 and the default memory format, by torch.optim."""
+
+    def __init__(self, faces: Faces) -> None:
+        self.faces = faces
+        self.loader = DataLoader(
+            Files(faces),
+            faces.setting.batch,
+            shuffle=True,
+            drop_last=True,
+            num_workers=faces.setting.workers,
+            persistent_workers=True,
+            pin_memory=faces.device.type == "cuda",
+            multiprocessing_context="spawn",  # a forked worker would hang on OpenCV's threads
+        )
+
+    def epoch(self, divisor: int) -> Callable[[], int]:
+        """A function that trains for an epoch and says on how many crops."""
+        device = self.faces.device
+        student, teacher = self.faces.network(divisor).to(device).train(), self.faces.network(1).to(device).eval()
+        optimiser = torch.optim.SGD(student.parameters(), lr=1e-4, momentum=0.9, nesterov=True, weight_decay=1e-4)
+
+        def run() -> int:
+            done = 0
+            for images, labels in self.loader:
+                x, y = images.to(device), labels.to(device)
+                with torch.no_grad():
+                    target = torch.softmax(teacher(x).logits / 3, 1)
+                logits = student(x).logits
+                soft = -(target * torch.log_softmax(logits / 3, 1)).sum(1).mean()
+                loss = torch.nn.functional.cross_entropy(logits, y) + soft
+                optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(student.parameters(), 5)
+                optimiser.step()
+                loss.item()
+                done += len(labels)
+            return done
+
+        return run

@@ -1,0 +1,16 @@
+"""How much of a whole `dvc repro` is training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from benchmarks.speed.measure import Row
+from facedistill.paths import SPEED
+
+
+def share_of_training(seconds: float) -> Iterator[Row]:
+    """seconds: those that the `dvc repro` took that left reports/speed; every stage has to have run in it."""
+    rounds = [value for file in SPEED.rglob("*.json") for value in json.loads(file.read_text()).values()]
+    steps = sum(found["compute_seconds"] for found in rounds)
+    yield Row("training steps of `dvc repro`", "the whole of it", "s", steps, seconds, steps / seconds, 0.75)

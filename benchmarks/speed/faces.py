@@ -17,14 +17,16 @@ from facedistill.data.synthetic.source import SyntheticParams
 from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops
+from facedistill.learning.curves import Curves
 from facedistill.learning.device import place
 from facedistill.learning.loop import OptimisationParams, train
 from facedistill.learning.losses.equation5 import Equation5, EquationParams
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.processes import Process
 from facedistill.learning.snapshots import SnapshotParams, Snapshots
-from facedistill.learning.student import Student
+from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers
 from facedistill.params import load
 
@@ -48,17 +50,6 @@ SETTINGS = {
     "cpu": Setting(people=40, photographs=12, size=54, side=48, batch=64, workers=2),
     "cuda": Setting(people=80, photographs=40, size=256, side=224, batch=256, workers=12),
 }
-
-
-class Silent:
-    """In place of dvclive's curves."""
-
-    rows: tuple[()] = ()
-
-    def wants(self, step: int) -> bool:
-        return False
-
-    def epoch(self, epoch: int, values: Any) -> None: ...
 
 
 class Faces:
@@ -99,8 +90,9 @@ class Faces:
         place(network, self.device).train()
         loss = Equation5(recipe, load(EquationParams, "equation"), network, None)
         optimiser = Nesterov(network.parameters(), 0.9, 1e-4)
-        student = Student("student", network, loss, optimiser, Silent())  # type: ignore[arg-type]
-        snapshots = Snapshots(self.folder / "snapshots", divisor, SnapshotParams(epochs=2, minutes=1e6))
+        objective = Objective(network, loss, "auto")
+        student = Student("student", network, loss, objective, optimiser, Curves(None, every=10**9))
+        snapshots = Snapshots(self.folder / "snapshots", divisor, SnapshotParams(epochs=2, minutes=1e6), Process())
 
         def run() -> int:
             timing = train([student], teachers, sampler, loader, self.optimisation, self.device, "auto", snapshots)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -348,6 +350,16 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_batch_and_the_last
 
     with pytest.raises(DivergedError, match=r"epoch 1, step 2.*last good weights in \S+/000000001-\w+\.safetensors"):
         run("s/wild", recipe, optimisation=wild, snapshots=SnapshotParams(epochs=1, minutes=1e-9))
+
+
+def test_training_does_not_import_the_compiler(workspace: Path) -> None:
+    """It would take each of some forty stages as long to start as torch and all else."""
+    script = (
+        "import sys; from squares import Recipe, run; run('s/softmax', Recipe(phi='softmax'));"
+        "assert 'torch._dynamo' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, cwd=workspace, check=True)
 
 
 def test_deterministic_algorithms_are_asked_of_all_training_or_of_none(

@@ -26,7 +26,9 @@ def be_deterministic(wanted: bool) -> None:
         # cuBLAS is the same every time with a fixed workspace alone, and reads this when it is first called.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(wanted)
+    # The call imports PyTorch's compiler, which takes every stage as long as all the rest of torch.
+    if wanted != torch.are_deterministic_algorithms_enabled():
+        torch.use_deterministic_algorithms(wanted)
 
 
 def multiplies_bf16(device: torch.device) -> bool:

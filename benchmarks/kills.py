@@ -1,6 +1,6 @@
 """The toy pipeline, killed at random moments until it is done, again and again: what is lost?
 
-    python -m benchmarks.kills [KILLS [SEED]]        # prints JSON; some twelve seconds a kill
+    python -m benchmarks.kills [KILLS [SEED]]        # prints JSON; some nine seconds a kill
 
 Each round begins with nothing, kills `dvc repro` after a random time by SIGKILL, SIGTERM or SIGINT, sent to the stage's
 process, to dvc, or to both and all their children, and starts it anew until it ends well. Then every output that DVC
@@ -31,7 +31,7 @@ from tests.toy_repository import build, toy
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("stage", "dvc", "group")
-LONGEST = 25.0
+LONGEST = 15.0
 """Seconds between two kills, at most."""
 
 LOG = "repro.log"

@@ -243,7 +243,7 @@ class TestRanking:
         assert "best is “Soft target, full budget”, top-1 86.25, +5.00 against no distillation" in ranked
         longer = re.search(r"Trained for longer than W_S0, 3 of 4 .*? \(81\.25\): (.*?)\.", ranked)
         assert longer
-        assert longer[1] == "Ours, soft target; FitNet, soft target; Strong: soft × 30 + featurenorm, full budget"
+        assert longer[1] == "Ours, soft target; FitNet, soft target; Strong, full budget"
         short = re.search(r"Trained for as long as W_S0, (\d+) of (\d+) .*? \(61\.25\): (.*?)\.", ranked)
         assert short
         assert (short[1], short[2]) == ("18", "19")

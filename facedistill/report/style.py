@@ -61,7 +61,7 @@ METHODS = {
     "logits": Method("Logits target", "#CC79A7", marker="X"),
     "soft": Method("Soft target", "#56B4E9", marker="v"),
     "soft_full": Method("Soft target, full budget", "#0072B2", "--", "^"),
-    "strong": Method("Strong: soft × 30 + featurenorm, full budget", "#882255", marker="h"),
+    "strong": Method("Strong, full budget", "#882255", marker="h"),
     "fitnet": Method("FitNet, soft target", "#E69F00", marker="p"),
     "ours": Method("Ours, soft target", "#D55E00"),
     "feature": Method("Feature alone", "#CC79A7", marker="<"),

@@ -18,7 +18,7 @@ ROWS = {
     "softmax": "*W_S0: softmax alone (Eq. 3)*",
     "softmax_full": "*softmax alone, full budget*",
     "soft_full": "*Scratch, full budget*",
-    "strong": "*Strong: this project's own, full budget*",
+    "strong": "*Strong (this project's), full budget*",
 }
 
 

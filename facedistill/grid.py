@@ -281,7 +281,7 @@ class Cell:
     @property
     def stage(self) -> str:
         """The DVC stage that evaluates it."""
-        return f"evaluate_own_{section(self.task)}@{self.student}" if self.key[-1] == OWN else f"evaluate@{self.run}"
+        return f"own_{section(self.task)}@{self.student}" if self.key[-1] == OWN else f"evaluate@{self.run}"
 
     @property
     def metrics(self) -> Path:

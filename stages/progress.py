@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from facedistill.files import write_whole
-from facedistill.params import read
+from facedistill.params import check, read
 from facedistill.paths import CHECKPOINTS
 
 PIPELINE = Path("dvc.yaml")
 TIMES = CHECKPOINTS / "times.json"
-"""By the name of each stage that has ended here, the seconds that it took the last time."""
+"""By the name of each stage that has ended here, and by script, the seconds that it took the last time."""
 
 
 def announce() -> None:
@@ -31,8 +31,10 @@ def announce() -> None:
 def note(seconds: float) -> None:
     """Keep how long the stage that DVC runs took."""
     if stage := os.environ.get("DVC_STAGE"):
+        found, script = _kept(), Path(sys.argv[0]).stem
+        found[stage] = found.get(stage, {}) | {script: round(seconds, 1)}
         TIMES.parent.mkdir(exist_ok=True)
-        write_whole(TIMES, json.dumps(times() | {stage: round(seconds, 1)}, indent=1).encode())
+        write_whole(TIMES, json.dumps(found, indent=1).encode())
 
 
 def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
@@ -57,11 +59,17 @@ def _values(axis: Any, params: Any) -> Iterable[Any]:
 
 
 def times() -> dict[str, float]:
-    """The seconds of `TIMES`; of a file that is missing or damaged none, for the next runs make a new one."""
+    """The seconds of each stage in `TIMES`; of a missing or damaged file none, for the next runs make a new one."""
+    return {stage: sum(scripts.values()) for stage, scripts in _kept().items()}
+
+
+def _kept() -> dict[str, dict[str, float]]:
     with suppress(OSError, ValueError):
-        found = json.loads(TIMES.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return {n: s for n, s in found.items() if isinstance(s, int | float) and math.isfinite(s) and s >= 0}
+        return {
+            stage: scripts
+            for stage, scripts in check(dict[str, dict[str, float]], json.loads(TIMES.read_bytes()), str(TIMES)).items()
+            if all(math.isfinite(seconds) and seconds >= 0 for seconds in scripts.values())
+        }
     return {}
 
 

@@ -52,9 +52,7 @@ def test_nothing_but_what_belongs_to_git_is_left_for_git(repository: Path) -> No
 
 def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository: Path) -> None:
     output = dvc(repository, "exp", "run", "-S", "alpha=0", "-S", "beta=1")
-    expected = {"own_alignment@small", "own_verification@small"}
-    expected |= {"evaluate_own_alignment@small", "evaluate_own_verification@small", "report"}
-    assert stages_run(output) == expected
+    assert stages_run(output) == {"own_alignment@small", "own_verification@small", "report"}
     own = json.loads((repository / "reports/metrics/own/small/alignment.json").read_text())["alignment"]
     hidden = json.loads((repository / "reports/metrics/networks/small.json").read_text())["alignment"]
     assert own["distill"] == hidden["distill"]["hidden"]
@@ -71,8 +69,9 @@ def test_a_changed_parameter_touches_the_stages_that_read_it(repository: Path) -
         file.write_text(before.replace("margin: 0.4", "margin: 0.5"))
         touched = {stage.split("@")[0] for stage in changed("equation")}
         assert not touched & {"prepare", "align_crop", "evaluate", "measure_cost"}
+        assert "train_teacher" in touched
         # Its page prints all parameters.
-        assert {"train_teacher", "report"} <= touched
+        assert "report" in changed("params.yaml")
         file.write_text(before.replace("divisor: 16", "divisor: 32"))
         assert "train_teacher" not in changed("students.small")
         assert "init_student@small" in changed("students.small")

@@ -55,7 +55,9 @@ def test_what_a_stage_says_of_itself_and_those_below_it(stage: str, seconds: dic
     assert progress.standing(stage, STAGES, seconds) == expected
 
 
-@pytest.mark.parametrize("text", ["", "[1", "[1, 2]", "null", '{"first": "long", "last": NaN, "grid": -1}', "\xff"])
+@pytest.mark.parametrize(
+    "text", ["", "[1", "[1, 2]", "null", '{"first": "long"}', '{"last": {"x": NaN}, "grid": {"x": -1}}', "\xff"]
+)
 def test_a_damaged_file_of_times_has_none_and_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
@@ -65,8 +67,12 @@ def test_a_damaged_file_of_times_has_none_and_is_made_anew(
     progress.TIMES.write_text(text, encoding="latin-1")
     assert progress.times() == {}
     progress.note(1.25)
-    assert json.loads(progress.TIMES.read_text()) == {"first": 1.2}
     assert progress.times() == {"first": 1.2}
+    # A stage of two commands takes as long as both, and each anew.
+    for script, seconds in (("b.py", 2.0), ("b.py", 3.0)):
+        monkeypatch.setattr("sys.argv", [script])
+        progress.note(seconds)
+    assert progress.times() == {"first": pytest.approx(4.2)}
 
 
 SCRIPT = """
@@ -135,7 +141,7 @@ def test_a_run_on_a_terminal_says_where_it_is_and_knows_its_times_the_next_time(
     assert repro() == (0, [f"stage {i} of 4, no times of earlier runs yet" for i in (3, 4)])
     assert progress.times().keys() == {"first", "grid@a-x", "last"}
 
-    progress.TIMES.write_text(json.dumps(dict.fromkeys(STAGES, 600)))
+    progress.TIMES.write_text(json.dumps({stage: {"stage": 600} for stage in STAGES}))
     (repository / "source").write_text("2")
     code, said = repro()
     assert code == 0

@@ -58,7 +58,7 @@ class TestResults:
         [
             ("teacher.json", "evaluate_teacher"),
             ("resnet50-2.json", "evaluate@resnet50-2"),
-            ("../own/resnet50-8/alignment.json", "evaluate_own_alignment@resnet50-8"),
+            ("../own/resnet50-8/alignment.json", "own_alignment@resnet50-8"),
             ("cost.json", "measure_cost"),
         ],
     )
@@ -296,7 +296,7 @@ class TestRender:
             (EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
             (
                 EVALUATION / "own/resnet50-8/alignment/landmarks.parquet",
-                "`dvc repro evaluate_own_alignment@resnet50-8`",
+                "`dvc repro own_alignment@resnet50-8`",
             ),
             (EVALUATION / "resnet50-8/centres.parquet", "run `dvc repro evaluate@resnet50-8`"),
         ],

@@ -81,7 +81,6 @@ def test_landmarks_are_shown_from_the_best_to_the_worst_of_each_network(
 ) -> None:
     seen: dict[str, list[tuple[str, Found]]] = {}
     monkeypatch.setattr(pictures, "landmarks", lambda rows, title: seen.update(rows) or Figure())
-    monkeypatch.setattr(style, "save", lambda *_, **__: None)
     list(drawing(evaluated).photographs())
     assert list(seen) == ["Teacher", "ResNet-50/8\nundistilled", "ResNet-50/8\nyours"]
     for found in seen.values():
@@ -99,7 +98,6 @@ def test_the_hardest_pairs_are_the_far_of_one_person_and_the_near_of_two(
 ) -> None:
     seen: dict[str, list[Pair]] = {}
     monkeypatch.setattr(pictures, "hardest_pairs", lambda rows, title: seen.update(rows) or Figure())
-    monkeypatch.setattr(style, "save", lambda *_, **__: None)
     list(drawing(evaluated).photographs())
     rows = model_rows(evaluated / EVALUATION / TEACHER / "pairs.parquet", "classification", "").to_pandas()
     one, two = (sorted(rows[rows["same"] == same]["distance"], reverse=same) for same in (True, False))
@@ -109,7 +107,6 @@ def test_the_hardest_pairs_are_the_far_of_one_person_and_the_near_of_two(
 
 
 def test_pairs_of_another_set_are_refused(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(style, "save", lambda *_, **__: None)
     monkeypatch.setattr("facedistill.report.drawing.model_rows", lambda *a: model_rows(*a).slice(1))
     with pytest.raises(MissingResultError, match=r"rows of 599 pairs, but .* has 600; run `dvc repro -f eval"):
         drawing(evaluated)._hardest("")

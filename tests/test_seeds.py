@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import statistics
 from copy import deepcopy
 from pathlib import Path
@@ -74,6 +75,11 @@ def test_numbers_show_a_deviation_where_there_is_one() -> None:
     assert number(Mean([2])) == number(2.0) == "2.00"
     assert spread(Mean([1, 3]), 0.5) == "2.00 ± 1.41"
     assert spread(Mean([2]), 0.5) == "2.00 ± 0.50"
+
+
+def test_a_mean_comes_to_another_process_with_its_values() -> None:
+    mean = pickle.loads(pickle.dumps(Mean([1, 3])))
+    assert (mean, mean.values, mean.deviation) == (2, (1, 3), pytest.approx(2**0.5))
 
 
 def test_the_same_network_with_the_same_seed_is_refused(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from facedistill.data.shards import Crops
 from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Cell, first_cells
 from facedistill.paths import CROPS, EVALUATION
-from facedistill.report import distances, people, pictures, plots, style
+from facedistill.report import distances, people, pictures, plots
 from facedistill.report.curves import curves, figures
 from facedistill.report.pictures import Found, Pair
 from facedistill.report.provenance import Provenance
@@ -42,8 +42,17 @@ SHEET = (6, 10)
 """People in the sheet of crops, and photographs of each."""
 
 
+class Picture(NamedTuple):
+    """A figure, the file that it is for, whether it shows photographs, and the Markdown that shows or names it."""
+
+    figure: Figure
+    file: Path
+    photographs: bool
+    shown: str
+
+
 class Drawing:
-    """The pictures of a repository; each is saved and told in Markdown. root: its top. params: its parameter file."""
+    """The pictures of a repository. root: its top. params: its parameter file."""
 
     def __init__(self, root: Path, results: Results, params: Mapping[str, Any], provenance: Provenance) -> None:
         self._root, self._results, self._params, self._provenance = root, results, params, provenance
@@ -51,36 +60,36 @@ class Drawing:
         self._cells = {cell.key: cell for cell in first_cells(self._layout)}
         self._samples = Samples(self._layout, root)
 
-    def numbers(self) -> Iterator[str]:
-        """Save the plots of numbers; the Markdown that shows each.
+    def numbers(self) -> Iterator[Picture]:
+        """The plots of numbers.
 
         Raises MissingResultError for rows that training or evaluation should have left.
         """
-        yield self._save(plots.accuracy_by_cost(self._results), "accuracy", "Accuracy against cost")
-        yield self._save(self._roc(), "roc", "ROC and DET on people nobody trained on")
-        yield self._save(self._distances(), "distances", "Distances of genuine and impostor pairs")
+        yield self._plot(plots.accuracy_by_cost(self._results), "accuracy", "Accuracy against cost")
+        yield self._plot(self._roc(), "roc", "ROC and DET on people nobody trained on")
+        yield self._plot(self._distances(), "distances", "Distances of genuine and impostor pairs")
         if rows := self._centres():
             title = "Test photographs among their teacher's class centres"
             figure = distances.histograms(rows, distances.CENTRES, title, "Distance, 1 − cos", "Photographs")
-            yield self._save(figure, "centres", "Distances to the teacher's class centres")
+            yield self._plot(figure, "centres", "Distances to the teacher's class centres")
         models = {title: self._confusion(cell) for title, cell in self._few()}
         if any(label != answer for model in models.values() for label, answer in model):
-            yield self._save(people.confusions(models), "confusion", "The people who are mixed up most")
+            yield self._plot(people.confusions(models), "confusion", "The people who are mixed up most")
         if self._results.identified:
             mapped = {title: self._rows(cell, "embeddings") for title, cell in self._few()}
             points = {
                 title: (table["person"].to_numpy(), np.array(table["components"].to_pylist()))
                 for title, table in mapped.items()
             }
-            yield self._save(people.embedding_map(points), "embeddings", "Map of embeddings")
+            yield self._plot(people.embedding_map(points), "embeddings", "Map of embeddings")
         if self._layout.transfer("alignment"):
-            yield self._save(self._nrmse(), "nrmse", "Share of photographs under an NRMSE")
+            yield self._plot(self._nrmse(), "nrmse", "Share of photographs under an NRMSE")
         for name, group, drawn in figures(self._layout, list(curves(self._layout, self._params, self._root))):
             title = f"Learning curves, {group}"
-            yield self._save(plots.learning_curves(drawn, self._layout.labels, title), f"curves_{name}", title)
+            yield self._plot(plots.learning_curves(drawn, self._layout.labels, title), f"curves_{name}", title)
 
-    def photographs(self) -> Iterator[str]:
-        """Save the pictures of photographs: drawn ones in PLOTS, others in PRIVATE; the Markdown that shows them.
+    def photographs(self) -> Iterator[Picture]:
+        """The pictures of photographs: drawn ones for PLOTS, others for PRIVATE.
 
         Raises as `numbers` does, and DataError for crops that are not what `align_crop` wrote.
         """
@@ -94,18 +103,17 @@ class Drawing:
         for dataset, name, draw, title in drawn:
             kept = self._provenance.datasets[dataset]
             if kept.kind == "synthetic":
-                yield self._save(draw(title), name, title, photographs=True)
+                yield self._plot(draw(title), name, title, photographs=True)
             else:
                 (self._root / PLOTS / f"{name}.png").unlink(missing_ok=True)
-                style.save(draw(title), self._root / PRIVATE / f"{name}.png", photographs=True)
-                yield (
+                shown = (
                     f"{title}: [private/{name}.png](private/{name}.png), which git does not keep: these are "
                     f"{kept.what}."
                 )
+                yield Picture(draw(title), self._root / PRIVATE / f"{name}.png", True, shown)
 
-    def _save(self, figure: Figure, name: str, title: str, photographs: bool = False) -> str:
-        style.save(figure, self._root / PLOTS / f"{name}.png", photographs)
-        return f"![{title}](plots/{name}.png)"
+    def _plot(self, figure: Figure, name: str, title: str, photographs: bool = False) -> Picture:
+        return Picture(figure, self._root / PLOTS / f"{name}.png", photographs, f"![{title}](plots/{name}.png)")
 
     def _rows(self, cell: Cell | None, name: str) -> pa.Table:
         """The rows of a cell, or of the classification teacher, in a table of its evaluation."""

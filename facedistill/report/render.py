@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ProcessPoolExecutor
+from itertools import chain
+from multiprocessing import get_context
 from pathlib import Path
 
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, read
+from facedistill.report import style
 from facedistill.report.document import documents
 from facedistill.report.drawing import Drawing
 from facedistill.report.origin import write_trained
@@ -27,6 +31,13 @@ def render(root: Path = Path()) -> None:
     provenance = Provenance.read(layout, root)
     save(findings(results, provenance.corpus, root), root / CLAIMS)
     drawing = Drawing(root, results, read(root / PARAMS_FILE), provenance)
-    shown = [*drawing.numbers(), *drawing.photographs()]
+    shown, saving = [], []
+    # Rendering a figure takes most of a second: a process a core.
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for picture in chain(drawing.numbers(), drawing.photographs()):
+            saving.append(pool.submit(style.save, picture.figure, picture.file, picture.photographs))
+            shown.append(picture.shown)
+    for saved in saving:
+        saved.result()
     for name, text in documents(root, shown).items():
         (root / "reports" / name).write_text(text, encoding="utf-8")

@@ -50,6 +50,10 @@ class Mean(float):
         """The standard deviation of one seed; None where there is but one."""
         return stdev(self.values) if len(self.values) > 1 else None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What another process makes it from again."""
+        return Mean, (self.values,)
+
 
 def address(layout: Layout, cell: Cell) -> tuple[str, ...]:
     """Where Results has the mean of a cell and the same from other seeds: by the name of its network's first."""

@@ -57,15 +57,15 @@ def main() -> None:
         undisturbed, seconds = _outputs(repository), time.perf_counter() - began
         done: Counter[str] = Counter()
         stages: Counter[str] = Counter()
-        rounds, orphans, bar = 0, 0, tqdm(total=kills, unit=" kills", disable=None)
+        mended: Counter[str] = Counter()
+        rounds, bar = 0, tqdm(total=kills, unit=" kills", disable=None)
         while done.total() < kills:
             _forget(repository)
             rounds += 1
-            while (found := _round(repository, rng)) is not None:
-                kind, stage, orphan = found
+            while (found := _round(repository, rng, mended)) is not None:
+                kind, stage = found
                 done[kind] += 1
                 stages[stage] += 1
-                orphans += orphan
                 bar.update()
             if different := {out for out, md5 in _outputs(repository).items() if undisturbed.get(out) != md5}:
                 sys.exit(f"after {done.total()} kills, round {rounds}: other than undisturbed: {sorted(different)}")
@@ -74,7 +74,8 @@ def main() -> None:
         "kills": done.total(),
         "by_signal_and_target": dict(sorted(done.items())),
         "by_stage": dict(stages.most_common()),
-        "orphans_waited_for": orphans,
+        "orphans_waited_for": mended["orphan"],
+        "torn_lock_files_of_dvc_removed": mended["torn"],
         "rounds": rounds,
         "undisturbed_seconds": round(seconds),
         "outputs_that_differ": 0,
@@ -82,12 +83,12 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-def _round(repository: Path, rng: random.Random) -> tuple[str, str, bool] | None:
-    """Start `dvc repro` and kill it: signal and target, the stage that ran, and whether one had to be waited for.
+def _round(repository: Path, rng: random.Random, mended: Counter[str]) -> tuple[str, str] | None:
+    """Start `dvc repro` and kill it: signal and target, and the stage that ran.
 
-    None where it ended well before. Any other end is an error, but for the orphan of an earlier kill: that is awaited.
+    None where it ended well before. Any other end is an error, but for what an earlier kill has left, which is counted:
+    an orphan, which is awaited, and a lock that DVC was writing when it was killed, which it asks to remove.
     """
-    waited = False
     while True:
         process = _repro(repository)
         try:
@@ -97,10 +98,14 @@ def _round(repository: Path, rng: random.Random) -> tuple[str, str, bool] | None
         if process.returncode == 0:
             return None
         output = (repository / LOG).read_text()
+        if "Unable to read RWLock-file" in output:
+            (repository / ".dvc/tmp/rwlock").unlink()
+            mended["torn"] += 1
+            continue
         orphan = re.search(r"runs already, as process (\d+)", output)
         if not orphan:
             sys.exit(f"dvc repro failed by itself:\n{output}")
-        waited = True
+        mended["orphan"] += 1
         while Path(f"/proc/{orphan[1]}").exists():
             time.sleep(0.2)
     stage = _stage(process.pid)
@@ -122,7 +127,7 @@ def _round(repository: Path, rng: random.Random) -> tuple[str, str, bool] | None
         os.killpg(process.pid, signal.SIGINT)
         process.wait(timeout=120)
         target = "dvc, then the group"
-    return f"{number.name} to {target}", stage[1] if stage else "between stages", waited
+    return f"{number.name} to {target}", stage[1] if stage else "between stages"
 
 
 def _repro(repository: Path) -> subprocess.Popen[str]:

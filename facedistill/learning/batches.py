@@ -146,6 +146,8 @@ class TrainingCrops(Dataset[Batch]):
             # A forked worker would inherit OpenCV's and OpenMP's threads as locks that nobody opens.
             multiprocessing_context="spawn" if workers else None,
             collate_fn=_as_is,  # type: ignore[arg-type] # __getitems__ gives whole batches
+            # For what it draws at every epoch's begin, and at a resumed one's: the random state is the network's alone.
+            generator=torch.Generator(),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0,
             worker_init_fn=_one_thread,

@@ -11,6 +11,7 @@ from unittest.mock import patch
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from benchmarks.speed.measure import Row
 from facedistill.data.codec import encode
@@ -37,6 +38,7 @@ def once(folder: Path) -> Iterator[Row]:
     columns = {"a": a.astype(np.int32), "b": b.astype(np.int32), "same": same}
     fold = np.repeat(np.arange(FOLDS, dtype=np.int32), OF_A_FOLD)
     pq.write_table(pa.table(columns | {"fold": fold}), folder / CROPS / "lfw" / PAIRS)
+    torch.manual_seed(0)
     checkpoint.save(folder / "model", FaceNetwork(NetworkParams("resnet50", 8), classes=1), {})
     seen, forward = 0, FaceNetwork.forward
 

@@ -26,7 +26,7 @@ from facedistill.report.results import MissingResultError
 from facedistill.report.verdicts import CLAIMS, findings, save
 from stages import check_metrics
 
-TITLE, PICTURES = SMALL["report"]["title"], ["![Crops](plots/crops.png)"]
+TITLE, PICTURES = SMALL["report"]["title"], ["![Crops](plots/crops.jpg)"]
 HELD = "t3_teacher/pretrain"
 
 
@@ -39,7 +39,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_trained(Layout.read(root / PARAMS_FILE), root)
     save(findings(results(root), "casia", root), root / CLAIMS)
     (root / "reports/plots").mkdir()
-    (root / "reports/plots/crops.png").write_bytes(b"a picture")
+    (root / "reports/plots/crops.jpg").write_bytes(b"a picture")
     for name, text in documents(root, PICTURES).items():
         (root / "reports" / name).write_text(text, encoding="utf-8")
     # What git does not have.

@@ -115,8 +115,8 @@ def test_pairs_of_another_set_are_refused(evaluated: Path, monkeypatch: pytest.M
 def test_a_saved_plot_is_white_and_small_and_one_of_photographs_keeps_its_colours(tmp_path: Path) -> None:
     crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     style.save(pictures.sheet([[crop] * 4], "Crops"), tmp_path / "plot.png")
-    style.save(pictures.sheet([[crop] * 4], "Crops"), tmp_path / "photographs.png", photographs=True)
-    plot, photographs = (Image.open(tmp_path / f"{name}.png") for name in ("plot", "photographs"))
+    style.save(pictures.sheet([[crop] * 4], "Crops"), tmp_path / "photographs.jpg")
+    plot, photographs = (Image.open(tmp_path / name) for name in ("plot.png", "photographs.jpg"))
     assert plot.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert len(plot.getcolors()) <= style.COLOURS < len(photographs.convert("RGB").getcolors(1 << 20))
     assert not {"Software", "Creation Time"} & (plot.info.keys() | photographs.info.keys())

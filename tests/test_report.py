@@ -274,15 +274,15 @@ class TestRender:
         (root / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
         render(root)
         text = (root / "reports/tables.md").read_text(encoding="utf-8")
-        assert re.search(r"\(private/crops.png\), which git does not keep: these are .* CASIA-WebFace", text)
-        assert re.search(r"\(private/landmarks.png\), which git does not keep: these are .* CelebA", text)
+        assert re.search(r"\(private/crops.jpg\), which git does not keep: these are .* CASIA-WebFace", text)
+        assert re.search(r"\(private/landmarks.jpg\), which git does not keep: these are .* CelebA", text)
         again, private, before, none = (
             {file.name: file.read_bytes() for file in (top / "reports" / folder).iterdir()}
             for top in (root, rendered)
             for folder in ("plots", "private")
         )
         # Faces of the pairs are still drawn ones.
-        assert before.keys() - again.keys() == private.keys() == {"crops.png", "landmarks.png"}
+        assert before.keys() - again.keys() == private.keys() == {"crops.jpg", "landmarks.jpg"}
         assert all(again[name] == before[name] for name in again)
         assert not none
         page = (root / "reports/index.html").read_text(encoding="utf-8")

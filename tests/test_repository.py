@@ -145,8 +145,8 @@ def test_the_report_keeps_all_for_git_but_photographs_of_people(stages: dict[str
     cached = {out.def_path for out in stages["report"].outs if out.use_cache}
     assert cached == {str(PRIVATE)}
     assert {name for name in outs(stages["report"]) if "." in name} == set(TEXTS)
-    ignored = subprocess.run(["git", "check-ignore", f"{PRIVATE}/crops.png"], cwd=ROOT, capture_output=True, text=True)
-    assert ignored.stdout.strip() == f"{PRIVATE}/crops.png"
+    ignored = subprocess.run(["git", "check-ignore", f"{PRIVATE}/crops.jpg"], cwd=ROOT, capture_output=True, text=True)
+    assert ignored.stdout.strip() == f"{PRIVATE}/crops.jpg"
 
 
 def test_nothing_that_data_can_reach_runs_code() -> None:

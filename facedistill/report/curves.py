@@ -12,14 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facedistill.grid import RECIPES, TRANSFER, Layout, first_cells
+from facedistill.learning.curves import STEPS
 from facedistill.report.poster import LOSSES
 from facedistill.report.proxyless import MARGINS
 from facedistill.report.recipes import recipe
 from facedistill.report.results import MissingResultError
 from facedistill.report.tables import TASK_NAMES
-
-STEPS = "steps.tsv"
-"""The table of loss terms over steps, in the folder of a model."""
 
 PHI = {
     "none": (),

@@ -43,11 +43,10 @@ SHEET = (6, 10)
 
 
 class Picture(NamedTuple):
-    """A figure, the file that it is for, whether it shows photographs, and the Markdown that shows or names it."""
+    """A figure, the file that it is for, a JPEG where it shows photographs, and the Markdown that shows or names it."""
 
     figure: Figure
     file: Path
-    photographs: bool
     shown: str
 
 
@@ -65,28 +64,28 @@ class Drawing:
 
         Raises MissingResultError for rows that training or evaluation should have left.
         """
-        yield self._plot(plots.accuracy_by_cost(self._results), "accuracy", "Accuracy against cost")
-        yield self._plot(self._roc(), "roc", "ROC and DET on people nobody trained on")
-        yield self._plot(self._distances(), "distances", "Distances of genuine and impostor pairs")
+        yield self._plot(plots.accuracy_by_cost(self._results), "accuracy.png", "Accuracy against cost")
+        yield self._plot(self._roc(), "roc.png", "ROC and DET on people nobody trained on")
+        yield self._plot(self._distances(), "distances.png", "Distances of genuine and impostor pairs")
         if rows := self._centres():
             title = "Test photographs among their teacher's class centres"
             figure = distances.histograms(rows, distances.CENTRES, title, "Distance, 1 − cos", "Photographs")
-            yield self._plot(figure, "centres", "Distances to the teacher's class centres")
+            yield self._plot(figure, "centres.png", "Distances to the teacher's class centres")
         models = {title: self._confusion(cell) for title, cell in self._few()}
         if any(label != answer for model in models.values() for label, answer in model):
-            yield self._plot(people.confusions(models), "confusion", "The people who are mixed up most")
+            yield self._plot(people.confusions(models), "confusion.png", "The people who are mixed up most")
         if self._results.identified:
             mapped = {title: self._rows(cell, "embeddings") for title, cell in self._few()}
             points = {
                 title: (table["person"].to_numpy(), np.array(table["components"].to_pylist()))
                 for title, table in mapped.items()
             }
-            yield self._plot(people.embedding_map(points), "embeddings", "Map of embeddings")
+            yield self._plot(people.embedding_map(points), "embeddings.png", "Map of embeddings")
         if self._layout.transfer("alignment"):
-            yield self._plot(self._nrmse(), "nrmse", "Share of photographs under an NRMSE")
+            yield self._plot(self._nrmse(), "nrmse.png", "Share of photographs under an NRMSE")
         for name, group, drawn in figures(self._layout, list(curves(self._layout, self._params, self._root))):
             title = f"Learning curves, {group}"
-            yield self._plot(plots.learning_curves(drawn, self._layout.labels, title), f"curves_{name}", title)
+            yield self._plot(plots.learning_curves(drawn, self._layout.labels, title), f"curves_{name}.png", title)
 
     def photographs(self) -> Iterator[Picture]:
         """The pictures of photographs: drawn ones for PLOTS, others for PRIVATE.
@@ -102,18 +101,16 @@ class Drawing:
             drawn.insert(0, ("alignment", "landmarks", self._landmarks, "Landmarks on test photographs, best to worst"))
         for dataset, name, draw, title in drawn:
             kept = self._provenance.datasets[dataset]
+            file = f"{name}.jpg"
             if kept.kind == "synthetic":
-                yield self._plot(draw(title), name, title, photographs=True)
+                yield self._plot(draw(title), file, title)
             else:
-                (self._root / PLOTS / f"{name}.png").unlink(missing_ok=True)
-                shown = (
-                    f"{title}: [private/{name}.png](private/{name}.png), which git does not keep: these are "
-                    f"{kept.what}."
-                )
-                yield Picture(draw(title), self._root / PRIVATE / f"{name}.png", True, shown)
+                (self._root / PLOTS / file).unlink(missing_ok=True)
+                shown = f"{title}: [private/{file}](private/{file}), which git does not keep: these are {kept.what}."
+                yield Picture(draw(title), self._root / PRIVATE / file, shown)
 
-    def _plot(self, figure: Figure, name: str, title: str, photographs: bool = False) -> Picture:
-        return Picture(figure, self._root / PLOTS / f"{name}.png", photographs, f"![{title}](plots/{name}.png)")
+    def _plot(self, figure: Figure, file: str, title: str) -> Picture:
+        return Picture(figure, self._root / PLOTS / file, f"![{title}](plots/{file})")
 
     def _rows(self, cell: Cell | None, name: str) -> pa.Table:
         """The rows of a cell, or of the classification teacher, in a table of its evaluation."""

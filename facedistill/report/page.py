@@ -21,8 +21,9 @@ from facedistill.report.statistics import Verdict
 PLOTS = "plots"
 """The id of the section of pictures: all else follows from what Markdown says."""
 
-PICTURE = re.compile(r"plots/\w+\.png")
+PICTURE = re.compile(r"plots/\w+\.(png|jpg)")
 """What a picture of a report is called; no other file gets into the page."""
+MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 
 LINKS = {"claims.md": "#claims", "tables.md": "#top"}
 """Where in the page the documents stand that they name."""
@@ -137,10 +138,10 @@ def _markdown(folder: Path) -> MarkdownIt:
 
     def image(self: RendererHTML, tokens: Sequence[Token], i: int, options: Any, env: Any) -> str:
         source, title = str(tokens[i].attrs["src"]), escape(tokens[i].content)
-        if not PICTURE.fullmatch(source):
+        if not (picture := PICTURE.fullmatch(source)):
             return title
         data = b64encode((folder / source).read_bytes()).decode()
-        return f'<img alt="{title}" src="data:image/png;base64,{data}">'
+        return f'<img alt="{title}" src="data:{MEDIA_TYPES[picture[1]]};base64,{data}">'
 
     def link_open(self: RendererHTML, tokens: Sequence[Token], i: int, options: Any, env: Any) -> str:
         target = str(tokens[i].attrs["href"])

@@ -35,7 +35,7 @@ def render(root: Path = Path()) -> None:
     # Rendering a figure takes most of a second: a process a core.
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         for picture in chain(drawing.numbers(), drawing.photographs()):
-            saving.append(pool.submit(style.save, picture.figure, picture.file, picture.photographs))
+            saving.append(pool.submit(style.save, picture.figure, picture.file))
             shown.append(picture.shown)
     for saved in saving:
         saved.result()

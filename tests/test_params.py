@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 import yaml
@@ -112,7 +112,8 @@ def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
     for rates in ("rates", "teacher.rates"):
         assert load(dict[str, OptimisationParams], rates, file).keys() == {"scratch", "initialised"}
     load(NetworkParams, "teacher.network", file)
-    load(dict[str, NetworkParams], "students", file)
+    for name, network in load(dict[str, dict[str, Any]], "students", file).items():
+        check(NetworkParams, {key: value for key, value in network.items() if key != "seed"}, f"students.{name}")
     for name, section in (recipes := read(file)["recipes"]).items():
         recipe = check(Recipe, {"phi": "arcface" if name in grid.MARGIN else "missing"} | section, name)
         assert recipe.start is None or recipe.start in recipes

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from itertools import chain
-from multiprocessing import get_context
 from pathlib import Path
 
+from facedistill.data.parallel import pool
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, read
 from facedistill.report import style
@@ -33,9 +32,9 @@ def render(root: Path = Path()) -> None:
     drawing = Drawing(root, results, read(root / PARAMS_FILE), provenance)
     shown, saving = [], []
     # Rendering a figure takes most of a second: a process a core.
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with pool() as processes:
         for picture in chain(drawing.numbers(), drawing.photographs()):
-            saving.append(pool.submit(style.save, picture.figure, picture.file))
+            saving.append(processes.submit(style.save, picture.figure, picture.file))
             shown.append(picture.shown)
     for saved in saving:
         saved.result()

@@ -34,6 +34,9 @@ TARGETS = ("stage", "dvc", "group")
 LONGEST = 15.0
 """Seconds between two kills, at most."""
 
+TORN = {".dvc/tmp/rwlock": "Unable to read RWLock-file", "dvc.lock": "'./dvc.lock'"}
+"""Files that DVC writes in place, and what it says of one that it was killed over."""
+
 LOG = "repro.log"
 TIMED = (
     "reports/metrics/networks/cost.json",
@@ -75,7 +78,7 @@ def main() -> None:
         "by_signal_and_target": dict(sorted(done.items())),
         "by_stage": dict(stages.most_common()),
         "orphans_waited_for": mended["orphan"],
-        "torn_lock_files_of_dvc_removed": mended["torn"],
+        "torn_files_of_dvc_removed": {name: mended[name] for name in TORN},
         "rounds": rounds,
         "undisturbed_seconds": round(seconds),
         "outputs_that_differ": 0,
@@ -87,7 +90,7 @@ def _round(repository: Path, rng: random.Random, mended: Counter[str]) -> tuple[
     """Start `dvc repro` and kill it: signal and target, and the stage that ran.
 
     None where it ended well before. Any other end is an error, but for what an earlier kill has left, which is counted:
-    an orphan, which is awaited, and a lock that DVC was writing when it was killed, which it asks to remove.
+    an orphan, which is awaited, and a file that DVC was writing when it was killed, which is removed.
     """
     while True:
         process = _repro(repository)
@@ -98,9 +101,9 @@ def _round(repository: Path, rng: random.Random, mended: Counter[str]) -> tuple[
         if process.returncode == 0:
             return None
         output = (repository / LOG).read_text()
-        if "Unable to read RWLock-file" in output:
-            (repository / ".dvc/tmp/rwlock").unlink()
-            mended["torn"] += 1
+        if torn := [name for name, said in TORN.items() if said in output]:
+            (repository / torn[0]).unlink()
+            mended[torn[0]] += 1
             continue
         orphan = re.search(r"runs already, as process (\d+)", output)
         if not orphan:

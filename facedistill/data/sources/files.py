@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TextIO
 
 import numpy as np
@@ -30,6 +31,8 @@ class Folder:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._last: tuple[str | None, Path] = None, root
+        """The folder of the last file, by its name and where it leads."""
 
     @cached_property
     def _resolved(self) -> Path:
@@ -43,17 +46,29 @@ class Folder:
         Raises PermissionError where the name is absolute, climbs by `..` or is a link that leaves the root, and
         FileNotFoundError where there is no such file.
         """
-        relative = PurePosixPath(name)
-        if relative.is_absolute() or ".." in relative.parts or "\\" in name or "\0" in name:
+        if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
             raise PermissionError(f"not a path inside {self.root}")
+        folder, _, file = name.rpartition("/")
+        # Neighbours in a list lie in one folder: it is followed once, and a file that is no link not at all.
+        if folder != self._last[0]:
+            self._last = folder, self._inside(self._resolved / folder)
+        path = self._last[1] / file
         try:
-            path = (self._resolved / relative).resolve(strict=True)
+            plain = stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            raise FileNotFoundError(f"no such file in {self.root}") from None
+        if not plain and not (path := self._inside(path)).is_file():
+            raise FileNotFoundError(f"not a file in {self.root}")
+        return path
+
+    def _inside(self, path: Path) -> Path:
+        """Where a path leads. Raises as `path` does."""
+        try:
+            path = path.resolve(strict=True)
         except (OSError, RuntimeError):  # RuntimeError: links in a circle
             raise FileNotFoundError(f"no such file in {self.root}") from None
         if not path.is_relative_to(self._resolved):
             raise PermissionError(f"a link that leaves {self.root}")
-        if not path.is_file():
-            raise FileNotFoundError(f"not a file in {self.root}")
         return path
 
     def read(self, name: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F
 from squares import optimisation, run_together
 from torch import Tensor
 
+from facedistill.learning import checkpoint
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.processes import ProcessParams
@@ -32,6 +34,7 @@ ROUNDS = {
         "rkd": Recipe("softmax", beta=25, psi="rkd"),
         "cckd": Recipe("softmax", beta=100, psi="cckd"),
     },
+    "next": {"after": Recipe("softmax", alpha=1, start="soft_hidden")},
     "triplet": {"triplet": Recipe("triplet", beta=1), "triplet_softmax": Recipe("triplet_softmax", alpha=1)},
     "landmarks": {"landmarks": Recipe("landmarks", alpha=1, beta=1)},
     "arcface": {"arcface": Recipe("arcface")},
@@ -83,7 +86,18 @@ def _fail(forward: Any) -> Any:
     return failing
 
 
+def _slow(save: Any) -> Any:
+    """`checkpoint.save` on a slow disk: the other processes are long where the file is read, if nothing holds them."""
+
+    def slow(model: Path, *arguments: Any) -> None:
+        time.sleep(2 if model.name == "soft_hidden" else 0)
+        save(model, *arguments)
+
+    return slow
+
+
 if __name__ == "__main__":
+    checkpoint.save = _slow(checkpoint.save)
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[assignment, method-assign]
     if "RANK" not in os.environ:

@@ -182,12 +182,13 @@ def train_cells(
             students.append(Student(str(plan.model), student, loss, objective, optimiser, curves))
         timing = train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
 
-    if not process.writes:
-        return {}
     several = {"processes": processes.count, "batch_norm": processes.batch_norm} if processes.count > 1 else {}
     for plan, trained, record in zip(plans, students, records, strict=True):
-        checkpoint.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
-    return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()}
+        if process.writes:
+            checkpoint.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
+    # The next cells may start from these.
+    process.wait()
+    return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.writes else {}
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:

@@ -163,6 +163,9 @@ class Member(Process):
         dist.broadcast(content, 0)
         return content.numpy().tobytes()
 
+    def wait(self) -> None:
+        dist.all_reduce(torch.zeros(1))
+
 
 class Part(Sampler[list[tuple[int, int]]]):
     """The rows of one process: each batch cut into as many equal parts, in its order.

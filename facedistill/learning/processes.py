@@ -63,6 +63,9 @@ class Process:
         """What the first process has."""
         return data
 
+    def wait(self) -> None:
+        """Until all are here."""
+
 
 def join(params: ProcessParams) -> Process:
     """This process, among those that train with it."""

@@ -13,7 +13,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 
 
 def choose_device() -> torch.device:
-    """The first CUDA device, else the CPU."""
+    """The first CUDA device, else the CPU; float32 is float32 there."""
+    # Else convolutions take TF32, of ten bits.
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

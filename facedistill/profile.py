@@ -48,6 +48,8 @@ def main() -> None:
 
 def keep(folder: Path) -> None:
     """Copy the reports of the last `dvc repro`, and what made them, into `folder`."""
+    if missing := [str(path) for path in KEPT if not path.exists()]:
+        sys.exit(f"{', '.join(missing)}: not there, so nothing is kept; run `dvc repro` to its end first")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in KEPT:

@@ -8,7 +8,7 @@ from typing import Any
 from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
-from facedistill.params import PARAMS_FILE, check, load
+from facedistill.params import PARAMS_FILE, ParamsError, check, load
 from facedistill.paths import MODELS
 from stages.common import run_training, training_params, write_speed
 
@@ -18,6 +18,7 @@ def main() -> None:
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
     parser.add_argument("--task", default="classification", choices=["classification", *MARGIN_SOFTMAX])
     parser.add_argument("--recipes", required=True, nargs="+", help="keys of `recipes` in params.yaml, in this order")
+    parser.add_argument("--given", nargs="*", default=[], help="those of earlier stages, that these may start from")
     args = parser.parse_args()
 
     task = load(TaskParams, f"tasks.{args.task}")
@@ -27,6 +28,12 @@ def main() -> None:
     for name in args.recipes:
         section = f"recipes.{name}"
         recipe = check(Recipe, {"phi": task.phi} | load(dict[str, Any], section), f"{PARAMS_FILE}: {section}")
+        starts = [*args.given, *args.recipes]
+        if recipe.start not in (None, *starts):
+            raise ParamsError(
+                f"{PARAMS_FILE}: {section}.start: {recipe.start!r} is not there before this stage, which starts from "
+                f"random weights or from one of {', '.join(starts)}; for others see its command in dvc.yaml"
+            )
         plans.append(Plan(models / name, recipe, models / recipe.start if recipe.start else None))
     speed: dict[str, Any] = {}
     for together in rounds(plans):

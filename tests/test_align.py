@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facedistill.data.align import TEMPLATE, crop_matrix, flip, invert, similarity, transform, warp
+from facedistill.data.align import TEMPLATE, crop_matrix, invert, similarity, transform, warp
 from facedistill.data.codec import decode, encode
 from facedistill.data.crop import CropParams
 from facedistill.data.photograph import LANDMARKS
+from facedistill.learning.augment import flip
 
 WIDTH, HEIGHT = 178, 218
 FACE = np.array([[66.3, 100.8], [109.2, 96.1], [91.7, 121.4], [75.5, 146.9], [108.8, 143.2]], np.float32)

@@ -46,15 +46,18 @@ def test_every_recipe_depends_on_the_weights_that_it_starts_from_and_on_no_other
     params, seen = read(ROOT / "params.yaml"), {"softmax"}
     for name, stage in stages.items():
         if not (
-            match := re.search(r"stages\.distill --student (\S+) (?:--task (\S+) )?--recipes (.+)", commands(stage))
+            match := re.search(
+                r"stages\.distill --student (\S+) (?:--task (\S+) )?(?:--given (\S+) )?--recipes (.+)", commands(stage)
+            )
         ):
             continue
-        student, task, recipes = match[1], match[2] or "classification", match[3].split()
+        student, task, recipes = match[1], match[2] or "classification", match[4].split()
         models = f"models/{student}" if task == "classification" else f"models/{student}/{task}"
         made, expected = set(), {f"models/teacher/{task}"}
         for recipe in recipes:
             start = params["recipes"][recipe].get("start")
             if start and f"{models}/{start}" not in made:
+                assert start == match[3]
                 expected.add(f"{models}/{start}")
             made.add(f"{models}/{recipe}")
         assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
@@ -204,6 +207,9 @@ def test_a_parameter_file_is_put_in_place_and_its_reports_are_kept(
         (workspace / f"reports/{name}/of_another_grid.json").write_text("{}")
     command(monkeypatch, "use", "toy")
     assert (workspace / "params.yaml").read_text() == "params/toy.yaml"
+    with pytest.raises(SystemExit, match=r"reports/metrics, reports/speed: not there, so nothing is kept"):
+        command(monkeypatch, "keep", "toy")
+    assert (workspace / "reports/toy/stale.md").exists()
     for name in ("metrics", "speed"):
         (workspace / f"reports/{name}").mkdir()
     command(monkeypatch, "keep", "toy")

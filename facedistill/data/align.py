@@ -7,7 +7,7 @@ maps x, y of the first space to the second.
 
 from __future__ import annotations
 
-from math import ceil, hypot
+from math import ceil, hypot, inf
 from typing import TYPE_CHECKING
 
 import cv2
@@ -28,9 +28,6 @@ TEMPLATE = np.array(
 
 LARGEST = 2**15 - 1
 """Side of an image that OpenCV can warp."""
-
-FLIP_ORDER = [1, 0, 2, 4, 3]
-"""Which point each becomes in a mirrored image: left and right are the image's."""
 
 
 def crop_matrix(
@@ -120,11 +117,6 @@ def invert(matrix: Matrix) -> Matrix:
     return back
 
 
-def flip(points: Points, width: int) -> Points:
-    """(…, 5, 2) landmarks of a mirrored image of this width: x reversed, eyes and mouth corners swapped."""
-    return np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1)[..., FLIP_ORDER, :]
-
-
 def warp(image: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.uint8]:
     """The (size, size, 3) crop of an image; black where the photograph has no pixels.
 
@@ -132,9 +124,11 @@ def warp(image: NDArray[np.uint8], matrix: Matrix, size: int) -> NDArray[np.uint
     and noise from aliasing. Raises ValueError where that would be too large to draw.
     """
     (a, b, _), (c, d, _) = matrix.tolist()
+    if not 0 < (area := abs(a * d - b * c)) < inf:
+        raise ValueError("a face too large or too small to cut")
     # Of a 2×2 matrix the singular values are σ, the larger, and |det| / σ.
     turned, mirrored = hypot(a + d, b - c), hypot(a - d, b + c)
-    k = max(1, ceil((turned + mirrored) / 2 / abs(a * d - b * c) - 1e-6))
+    k = max(1, ceil((turned + mirrored) / 2 / area - 1e-6))
     if k * size > LARGEST:
         raise ValueError(f"{k} times as fine as its crop, more than a warp can bear")
     fine = k * matrix + [[0, 0, (k - 1) / 2]]

@@ -1,4 +1,4 @@
-"""Photometric augmentation by albumentations, as params.yaml names it; the geometry (crop and flip) is the loader's."""
+"""Augmentation: photometric by albumentations, as params.yaml names it, and the mirror of landmarks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from facedistill.params import ParamsError, params
+
+FLIP_ORDER = [1, 0, 2, 4, 3]
+"""Which landmark each becomes in a mirrored image: left and right are the image's."""
 
 
 @params
@@ -54,3 +57,8 @@ class Photometric:
         """(H, W, 3) uint8 RGB to the same."""
         self.compose.set_random_seed(int(rng.integers(2**31)))
         return self.compose(image=np.ascontiguousarray(image))["image"]  # type: ignore[no-any-return]
+
+
+def flip(points: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """(…, 5, 2) landmarks of a mirrored image of this width: x reversed, eyes and mouth corners swapped."""
+    return np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1)[..., FLIP_ORDER, :]

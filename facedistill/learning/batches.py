@@ -15,9 +15,8 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from facedistill.data.align import flip
 from facedistill.data.shards import Crops
-from facedistill.learning.augment import AugmentationParams, Photometric
+from facedistill.learning.augment import AugmentationParams, Photometric, flip
 from facedistill.params import params
 
 

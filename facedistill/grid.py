@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from facedistill.learning.losses.recipe import Margin
-from facedistill.params import PARAMS_FILE, ParamsError, check, load, params, read
+from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import METRICS, MODELS, OWN_METRICS
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
@@ -60,6 +60,8 @@ LABELS = {
 SETS = {"lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30"}
 """How the tables call the sets of verification pairs that the field knows by these keys of `datasets`."""
 
+NonNegative = Annotated[float, Field(ge=0)]
+
 PAIRED = ("lfw", "bin")
 """Kinds of source that always have verification pairs."""
 
@@ -83,8 +85,13 @@ class EvaluationParams:
 class Weights:
     """alpha: of the soft target, H. beta: of the hidden layer, Ψ."""
 
-    alpha: Annotated[float, Field(ge=0)]
-    beta: Annotated[float, Field(ge=0)]
+    alpha: NonNegative
+    beta: NonNegative
+
+    @classmethod
+    def own(cls, path: Path = PARAMS_FILE) -> Weights:
+        """The user's own, at the top of the parameter file."""
+        return cls(*(load(NonNegative, key, path) for key in ("alpha", "beta")))
 
     def __str__(self) -> str:
         return f"α = {self.alpha:g}, β = {self.beta:g}"
@@ -151,17 +158,16 @@ class Layout:
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> Layout:
         """From a parameter file. Raises ParamsError, also where a table lacks what it needs, and at what none needs."""
-        values = read(path)
         seed = load(int, "seed", path)
         known = {
-            name: Student(name, network["architecture"], network.get("divisor", 1), network.get("seed", seed))
-            for name, network in check(dict[str, dict[str, Any]], values["students"], f"{path}: students").items()
+            name: Student(name, _architecture(name, path), network.get("divisor", 1), network.get("seed", seed))
+            for name, network in load(dict[str, dict[str, Any]], "students", path).items()
         }
         if taken := known.keys() & {TEACHER, OWN}:
             raise ParamsError(f"{path}: students: {taken.pop()!r} is the name of a folder of other models")
 
         def students(section: str) -> tuple[Student, ...]:
-            names = check(tuple[str, ...], values[section]["students"], f"{path}: {section}.students")
+            names = load(tuple[str, ...], f"{section}.students", path)
             if unknown := [name for name in names if name not in known]:
                 raise ParamsError(f"{path}: {section}.students: {unknown[0]!r} is not a key of `students`")
             return tuple(known[name] for name in names)
@@ -177,22 +183,24 @@ class Layout:
             raise ParamsError(f"{path}: students: {idle[0]!r} is in no table; name it in one, or remove it")
         if both := set(tables["architectures"]) & set(tables["table2"]):
             raise ParamsError(f"{path}: {both.pop().name!r} is both in architectures.students and in table2.students")
-        targets = check(dict[str, Weights], values["targets"], f"{path}: targets")
-        margins = check(tuple[Margin, ...], values["proxyless"]["margins"], f"{path}: proxyless.margins")
+        margins = load(tuple[Margin, ...], "proxyless.margins", path)
         tasks = ("classification", *_transfer_tasks(tables, path), *margins)
         pairs = load(EvaluationParams, "evaluation", path).pairs
         _check_datasets(tasks, pairs, path)
-        own = check(Weights, {key: values[key] for key in ("alpha", "beta")}, str(path))
         layout = cls(
             students=tuple(known.values()),
             members=tables,
             margins=margins,
             tasks=tasks,
             pairs=pairs,
-            weights={name: targets[name] for name in TARGETS} | {OWN: own},
+            weights={name: load(Weights, f"targets.{name}", path) for name in TARGETS} | {OWN: Weights.own(path)},
         )
         _check_seeds(layout, path)
         return layout
+
+
+def _architecture(student: str, path: Path) -> str:
+    return load(str, f"students.{student}.architecture", path)
 
 
 def _check_seeds(layout: Layout, path: Path) -> None:
@@ -236,6 +244,13 @@ def _check_datasets(tasks: Sequence[str], pairs: Sequence[str], path: Path) -> N
     for where, name in [*used.items(), *(("evaluation.pairs", name) for name in pairs)]:
         if name not in datasets:
             raise ParamsError(f"{path}: {where}: {name!r} is not a key of `datasets`: {', '.join(datasets)}")
+    # What the teacher of classification says of a crop, and what dvc.yaml depends on.
+    for task in tasks:
+        if task != "alignment" and (other := used[f"tasks.{task}.dataset"]) != used["tasks.classification.dataset"]:
+            raise ParamsError(
+                f"{path}: tasks.{task}.dataset: {other!r}; every task but alignment is trained on the people of "
+                f"classification, {used['tasks.classification.dataset']!r}"
+            )
     for name in pairs:
         kind = load(str, f"datasets.{name}.source.kind", path)
         if kind not in PAIRED and not datasets[name]["source"].get("pairs_per_fold"):

@@ -79,7 +79,11 @@ def check(kind: Any, value: Any, where: str) -> Any:
     """`value` (plain YAML data) as a `kind`; `where` opens every message of the ParamsError that a bad value raises."""
     try:
         # Strict JSON is what YAML data is: objects become dataclasses and arrays tuples, and nothing else is coerced.
-        return TypeAdapter(kind).validate_json(json.dumps(value), strict=True)
+        data = json.dumps(value)
+    except TypeError:  # YAML knows dates
+        raise ParamsError(f"{where}: a date, or another value that JSON has not; put it in quotes") from None
+    try:
+        return TypeAdapter(kind).validate_json(data, strict=True)
     except ValidationError as error:
         lines = [f"{where}{_dotted(e['loc'])}: {_explain(kind, e)}" for e in error.errors(include_url=False)]
         raise ParamsError("\n".join(lines)) from None

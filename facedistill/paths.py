@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+LEAVE_OUT = Path("data/leave_out")
 MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 MODELS = Path("models")

@@ -8,6 +8,7 @@ from facedistill import grid
 from facedistill.learning.cell import Plan, TaskParams, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.params import load
+from facedistill.schema import check_file
 from stages.common import run_training, training_params, write_speed
 
 
@@ -15,6 +16,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True, help="a key of `tasks` in params.yaml")
     args = parser.parse_args()
+    # What later stages read too: a slip is told before the teacher has trained, and not after.
+    check_file()
 
     task = load(TaskParams, f"tasks.{args.task}")
     start = None if args.task == "classification" else "classification"

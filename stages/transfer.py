@@ -31,10 +31,7 @@ def models(task: str, args: argparse.Namespace) -> Path:
 
 def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_teacher: Path) -> dict[str, Any]:
     """Train and save the cells INIT/TARGET of `models`, or the user's own INIT; where the time went."""
-    if args.own:
-        targets = {"": Weights(load(float, "alpha"), load(float, "beta"))}
-    else:
-        targets = load(dict[str, Weights], "targets")
+    targets = {"": Weights.own()} if args.own else load(dict[str, Weights], "targets")
     root = models(task, args)
     task_params = load(TaskParams, f"tasks.{task}")
     plans = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pytest
 import yaml
@@ -11,12 +11,9 @@ from pydantic import Field
 
 from facedistill import grid
 from facedistill.data.dataset import DatasetParams
-from facedistill.learning.cell import TaskParams, TrainingParams
-from facedistill.learning.loop import OptimisationParams
-from facedistill.learning.losses.equation5 import EquationParams
-from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.networks import NetworkParams
+from facedistill.learning.cell import TaskParams
 from facedistill.params import ParamsError, check, load, params, read
+from facedistill.schema import check_file
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))]
@@ -107,17 +104,45 @@ def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
         assert datasets[name].crop.size >= tasks["classification"].input
     for name in layout.tasks:
         assert datasets[tasks[name].dataset].crop.size >= tasks[name].input
-    load(EquationParams, "equation", file)
-    load(TrainingParams, "training", file)
-    for rates in ("rates", "teacher.rates"):
-        assert load(dict[str, OptimisationParams], rates, file).keys() == {"scratch", "initialised"}
-    load(NetworkParams, "teacher.network", file)
-    for name, network in load(dict[str, dict[str, Any]], "students", file).items():
-        check(NetworkParams, {key: value for key, value in network.items() if key != "seed"}, f"students.{name}")
-    for name, section in (recipes := read(file)["recipes"]).items():
-        recipe = check(Recipe, {"phi": "arcface" if name in grid.MARGIN else "missing"} | section, name)
-        assert recipe.start is None or recipe.start in recipes
+    check_file(file)
+    recipes = read(file)["recipes"]
+    assert {recipe["start"] for recipe in recipes.values() if "start" in recipe} <= recipes.keys()
     assert {cell.key[2] for cell in grid.cells(layout) if cell.task not in grid.TRANSFER} <= recipes.keys()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("equation.temprature: 2", r"equation\.temprature: unknown key; allowed: temperature, "),
+        ("rates.initialised.epochs: 0", r"rates\.initialised\.epochs: .*greater than or equal to 1, found 0"),
+        ("teacher.rates.scratch.schedule: linear", r"teacher\.rates\.scratch\.schedule: .*'constant' or 'cosine'"),
+        ("training.precision: fp16", r"training\.precision: .*'fp32' or 'bf16', found 'fp16'"),
+        ("recipes.logits.psi: logit", r"recipes\.logits\.psi: .*found 'logit'"),
+        ("students.resnet50-8.architecture: resnet51", r"students\.resnet50-8\.architecture: .*found 'resnet51'"),
+        ("students.resnet50-8.divisr: 8", r"students\.resnet50-8\.divisr: unknown key; allowed: architecture, divisor"),
+        ("students.resnet50-8.seed: one", r"seeds of students\.resnet50-8: .*integer, found 'one'"),
+        ("targets.hiden: {alpha: 1, beta: 0}", r"targets\.hiden.*'none', 'hidden' or 'soft'"),
+        ("loader.cache_mb: 2024-01-01", r"loader: a date, .* put it in quotes"),
+        ("table1.student: []", r"table1\.student: unknown key; allowed: students"),
+        ("alhpa: 1", r"unknown key 'alhpa'; allowed: seed, alpha, beta, "),
+        ("alpha: -1", r"alpha: .*greater than or equal to 0, found -1"),
+        ("students.new: {}", r"students\.new\.architecture: missing"),
+        ("table1: null", r"table1: .*found None"),
+        ("tasks.triplet.dataset: lfw", r"tasks\.triplet\.dataset: 'lfw'; every task but alignment is trained on"),
+    ],
+)
+def test_a_slip_anywhere_is_told_before_anything_trains(line: str, message: str, tmp_path: Path) -> None:
+    values = yaml.safe_load(FILES[0].read_text(encoding="utf-8"))
+    ((names, value),) = yaml.safe_load(line).items()
+    *path, key = names.split(".")
+    node = values
+    for name in path:
+        node = node[name]
+    node[key] = value
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(ParamsError, match=message):
+        check_file(file)
 
 
 BIN = {"source": {"kind": "bin", "file": "data/raw/cfp_fp.bin"}}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from facedistill.data.align import transform
 from facedistill.data.codec import encode
@@ -240,3 +241,25 @@ def test_an_unknown_data_set_is_an_error_without_a_traceback(stage: str, tmp_pat
     assert done.returncode == 1
     assert "no key 'datasets.facs'; datasets has: faces" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_list_of_withdrawn_people_lies_where_dvc_sees_it_change(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    values["datasets"]["lfw"]["leave_out"] = "data/raw/withdrawn.txt"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-m", "stages.prepare", "--dataset", "lfw"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "datasets.lfw.leave_out: data/raw/withdrawn.txt; put the list into data/leave_out" in done.stderr
+
+
+def test_a_recipe_starts_from_what_its_stage_has(tmp_path: Path) -> None:
+    root = Path(__file__).parents[1]
+    values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
+    values["recipes"]["hidden"]["start"] = "softmax"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    command = [sys.executable, "-m", "stages.distill", "--student", "resnet50-8", "--recipes", "logits", "hidden"]
+    done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "recipes.hidden.start: 'softmax' is not there before this stage, which starts from" in done.stderr

@@ -107,8 +107,17 @@ def test_missing_and_cut_files_are_named(folder: Path, tmp_path: Path) -> None:
         Crops(tmp_path, "train")
     shard = folder / "train-00000.arrow"
     shard.write_bytes(shard.read_bytes()[:100])
-    with pytest.raises(DataError, match=r"train-00000.arrow: not a shard"):
+    with pytest.raises(DataError, match=r"train-00000.arrow: damaged"):
         Crops(folder, "train")
+    with pytest.raises(DataError, match=r"train-00000.arrow: not a shard"):
+        Crops(folder, "train", verify=False)
     shard.unlink()
     with pytest.raises(DataError, match=r"train-00000.arrow: not a shard"):
+        Crops(folder, "train")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"size": 8, "classes": []}'])
+def test_a_damaged_index_is_named(folder: Path, text: str) -> None:
+    (folder / "crops.json").write_text(text)
+    with pytest.raises(DataError, match=r"crops.json: damaged; remove the folder .* `dvc pull` or `dvc repro`"):
         Crops(folder, "train")

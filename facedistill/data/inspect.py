@@ -120,7 +120,7 @@ def _paste(block: Block, found: Survey) -> list[str]:
     comments = []
     sides = sorted(min(size) for size in found.sizes.elements())
     size = min(max(sides[len(sides) // 2], 8), 256) if sides else 112
-    if block["kind"] in ALIGNED and len(found.sizes) == 1 and len({*next(iter(found.sizes))}) == 1:
+    if block["kind"] in ALIGNED and len(found.sizes) == 1 and found.sizes.keys() <= {(size, size)}:
         method = "none"
     elif found.landmarks:
         method = "landmarks"

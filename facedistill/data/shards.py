@@ -26,6 +26,7 @@ SHARD_BYTES = 32 * 2**20
 INDEX = "crops.json"
 PAIRS = "pairs.parquet"
 ATTRIBUTE = "attr_"
+RESTORE = "remove the folder {} and its copy in the DVC cache, then `dvc pull` or `dvc repro`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,9 @@ class Crops:
         index = _index(folder)
         self.size: int = index["size"]
         self.classes: list[str] = index["classes"]
-        self._batches = [_open(folder / shard["file"], shard["rows"]) for shard in index[side]]
-        for shard in index[side] if verify else ():
-            if sha256(folder / shard["file"]) != shard["sha256"]:
-                raise DataError(
-                    f"{folder / shard['file']}: damaged: its sha256 is not that of {INDEX}; remove the folder "
-                    f"{folder} and its copy in the DVC cache, then `dvc pull` or `dvc repro`"
-                )
+        self._batches = [
+            _open(folder / shard["file"], shard["rows"], shard["sha256"] if verify else None) for shard in index[side]
+        ]
         self._starts = list(accumulate((len(batch) for batch in self._batches), initial=0))
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -203,17 +200,25 @@ def write_index(folder: Path, size: int, classes: Sequence[str], shards: Mapping
 def _index(folder: Path) -> dict[str, Any]:
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+        missing = {"size", "classes", *SIDES} - index.keys()
     except FileNotFoundError:
         raise DataError(f"{folder / INDEX}: no such file; run the stage align_crop first") from None
+    except (ValueError, AttributeError):
+        missing = {"JSON"}
+    if missing:
+        raise DataError(f"{folder / INDEX}: damaged; {RESTORE.format(folder)}")
     return index
 
 
-def _open(file: Path, rows: int) -> pa.RecordBatch:
+def _open(file: Path, rows: int, digest: str | None) -> pa.RecordBatch:
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(file)))
-        batch = reader.get_batch(0)
-    except (OSError, pa.ArrowInvalid) as error:
+        # First of all: Arrow says of a flipped bit what nobody understands.
+        damaged = digest is not None and sha256(file) != digest
+        batch = None if damaged else pa.ipc.open_file(pa.memory_map(str(file))).get_batch(0)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{file}: not a shard: {error}; run align_crop again") from None
+    if batch is None:
+        raise DataError(f"{file}: damaged: its sha256 is not that of {INDEX}; {RESTORE.format(file.parent)}")
     if len(batch) != rows:
         raise DataError(f"{file}: {len(batch)} crops, but {INDEX} says {rows}; run align_crop again")
     return batch

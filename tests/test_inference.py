@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -339,3 +340,25 @@ def test_a_table_gives_people_and_landmarks_in_pixels_as_stored(
     expected = loaded.embed([loaded.face(data, photograph.landmarks) for data, photograph in drawn[:2]])
     np.testing.assert_allclose(kept.embeddings, expected, atol=1e-3)
     assert command("embed", tmp_path, "--table", "lost.csv", "--out", out, "--model", model) == 2
+
+
+def test_what_goes_wrong_in_no_foreseen_way_is_no_answer(people: Path) -> None:
+    """Python's own exit code would say: two people."""
+    a = str(people / "0/0.png")
+    command = [sys.executable, "-m", "facedistill", "verify", a, a, "--model", str(OURS.folder), "--json"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 70
+    assert b"No space left" in done.stderr
+    letters = {"PYTHONIOENCODING": "ascii"}
+    (people / "Łukasz.png").write_bytes(Path(a).read_bytes())
+    command[4:6] = [a, str(people / "Łukasz.png")]
+    done = subprocess.run(command[:-1], env=os.environ | {"PYTHONPATH": str(ROOT)} | letters, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\u0141ukasz.png" in done.stdout
+
+
+def test_a_box_of_no_sensible_size_is_refused(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, model = people / "0/0.png", ("--model", OURS.folder)
+    assert command("verify", a, a, "--box", 0, 0, 1e170, 1e170, "--box", 0, 0, 8, 8, *model) == 3
+    assert "a face too large or too small to cut" in capsys.readouterr().err

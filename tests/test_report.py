@@ -263,7 +263,8 @@ class TestRender:
         shown = re.findall(r"\]\((plots/.*?)\)", text)
         assert len(shown) == 18
         assert {f"plots/{file.name}" for file in (rendered / "reports/plots").iterdir()} == set(shown)
-        assert all((rendered / "reports" / name).read_bytes().startswith(b"\x89PNG") for name in shown)
+        magic = {".png": b"\x89PNG", ".jpg": b"\xff\xd8\xff"}
+        assert all((rendered / "reports" / name).read_bytes().startswith(magic[Path(name).suffix]) for name in shown)
 
     def test_photographs_of_people_are_never_drawn_and_the_same_input_gives_the_same_bytes(
         self, rendered: Path, tmp_path: Path

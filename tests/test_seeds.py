@@ -73,7 +73,7 @@ def test_one_seed_is_said_to_be_one(trained: Path) -> None:
 def test_numbers_show_a_deviation_where_there_is_one() -> None:
     assert number(Mean([1, 3])) == "2.00 ± 1.41"
     assert number(Mean([2])) == number(2.0) == "2.00"
-    assert spread(Mean([1, 3]), 0.5) == "2.00 ± 1.41"
+    assert spread(Mean([1, 3]), 0.5) == "2.00 ± 1.41 (seeds)"
     assert spread(Mean([2]), 0.5) == "2.00 ± 0.50"
 
 

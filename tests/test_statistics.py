@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from facedistill.report.statistics import FEW, LEAST, Interval, judge, over_samples, over_seeds
+from facedistill.report.statistics import FEW, LEAST, Interval, judge, over_samples, students_t
 
 
 def test_seeds_are_a_paired_t() -> None:
     """Mean 2, deviation 1, t = 2√3 with two degrees of freedom, of which 4.303 is the 97.5 % point."""
-    found = over_seeds(np.array([1.0, 2.0, 3.0]))
+    found = students_t(np.array([1.0, 2.0, 3.0]))
     assert found is not None
     assert (found.low, found.high) == pytest.approx((2 - 4.30265 / 3**0.5, 2 + 4.30265 / 3**0.5), abs=1e-4)
     assert found.p == pytest.approx(0.0742, abs=1e-4)
     a, b = np.array([70.0, 71, 73, 70.5]), np.array([69.0, 71.5, 70, 69])
-    found = over_seeds(a - b)
+    found = students_t(a - b)
     assert found is not None
     assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
 @pytest.mark.parametrize("gaps", [[1.0], [2.0, 2.0, 2.0], [0.0, 0.0]])
 def test_seeds_without_a_spread_say_nothing(gaps: list[float]) -> None:
-    assert over_seeds(np.array(gaps)) is None
+    assert students_t(np.array(gaps)) is None
 
 
 @pytest.mark.parametrize("kind", ["hits", "errors", "folds"])

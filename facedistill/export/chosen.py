@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from facedistill.grid import TEACHER, Cell, Layout, cells, metrics, teacher
+from facedistill.grid import OWN, TEACHER, Cell, Layout, cells, metrics, teacher
 from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import EXPORT_METRICS, MODELS
@@ -88,7 +88,8 @@ def _known(layout: Layout) -> Mapping[str, Chosen]:
     for (task, network, *_), same in seeds.items():
         for own in same:
             name = own.model.relative_to(MODELS).as_posix()
-            first = [own, *(cell for cell in same if cell is not own)]
+            # The user's own is measured by the stage that trains it, the other seeds' by others.
+            first = [own, *(cell for cell in same if cell is not own and OWN not in cell.key)]
             measured = tuple(Measured(cell.metrics, cell.path, cell.stage) for cell in first)
             found[name] = Chosen(name, task, network, measured)
     return found

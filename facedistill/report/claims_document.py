@@ -17,15 +17,16 @@ from facedistill.report.selection import TIE
 from facedistill.report.statistics import LEAST, Verdict
 from facedistill.report.style import METHODS
 from facedistill.report.tables import INITS, TASK_NAMES
-from facedistill.report.verdicts import CLAIMS, Finding, asked
+from facedistill.report.verdicts import CLAIMS, Finding, asked, over
 
 VERDICTS = get_args(Verdict)
 
 LEGEND = (
     "A claim is compared cell by cell, and the difference is positive where it is as claimed: in points of percent, of "
     "NRMSE too. In square brackets its 95 % confidence interval, and what that is taken over: pairs of seeds, by "
-    "Student's t, where both networks have several; else, within one seed, the test photographs or LFW's folds, by a "
-    "bootstrap of the paired differences. That says how far the test bears the gap out, and nothing of what another "
+    "Student's t, where both networks have several; else, within one seed, LFW's folds, by the same, or the test "
+    "photographs, by a bootstrap of the paired differences. Under Ours stand the seeds that both networks have. Within "
+    "a seed that says how far the test bears the gap out, and nothing of what another "
     "seed would make of it; photographs of one person are taken for independent, but "
     "those of one group (the frames of a video) are drawn together. Teachers are of one seed.\n\n"
     "A claim **holds** where the interval lies above 0, and **fails** where it lies below. Under "
@@ -51,7 +52,7 @@ def claims_document(results: Results, paper: Paper, provenance: Provenance, foun
     Raises MissingResultError where `found` is of another grid.
     """
     everything = list(comparisons(results.layout))
-    numbers = {c.name: pair for c in everything if (pair := asked(c, results, provenance.corpus))}
+    numbers = {c.name: over(pairs) for c in everything if (pairs := asked(c, results, provenance.corpus))}
     if wrong := sorted(numbers.keys() ^ found.keys()):
         raise MissingResultError(
             f"{CLAIMS}: {wrong[0]} is in one of it and the grid, not in both; run `dvc repro -f report`"

@@ -125,7 +125,7 @@ def _seeds(layout: Layout) -> str:
     if not several:
         return "One seed: no gap has a spread."
     return (
-        f"Trained several times: {'; '.join(several)}. Where a number of these has a ±, it is the mean over seeds, ± "
-        "their standard deviation. The teacher and all else is of one seed, whose gaps have no spread; plots show each "
-        "network's first seed."
+        f"Trained several times: {'; '.join(several)}. A mean over these has ± their standard deviation, and says "
+        "(seeds) in columns where others have a ± of another kind. The teacher and all else is of one seed, whose gaps "
+        "have no spread. Accuracy is plotted against cost as the mean; all other plots show each network's first seed."
     )

@@ -139,7 +139,7 @@ class Drawing:
             for name, cell in models.items():
                 address = cell.key if cell else (TEACHER, "classification")
                 drawn[name] = self._curve(self._rows(cell, "pairs"))
-                points[name] = self._results[*address, "tpr", "all"] / 100
+                points[name] = self._results[*address, "tpr", "all"].values[0] / 100
         return distances.roc_and_det(curves, operating, self._results.far)
 
     def _distances(self) -> Figure:

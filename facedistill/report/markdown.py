@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from facedistill.report.results import Mean
 
+SEEDS = "or, where it says (seeds), the standard deviation over these"
+"""What ± is, in a table that has other ones."""
+
 
 def number(value: float | None) -> str:
     """A number of ours, as every table prints it, ± its standard deviation where it has seeds; – for None."""
@@ -21,9 +24,9 @@ def cell(value: float | None, printed: float | None) -> str:
 
 
 def spread(value: float, deviation: float) -> str:
-    """A mean and its deviation or error; over seeds, theirs."""
+    """A mean and its deviation or error; over seeds theirs, which it says: see SEEDS."""
     seeds = isinstance(value, Mean) and value.deviation is not None
-    return number(value) if seeds else f"{value:.2f} ± {deviation:.2f}"
+    return f"{number(value)} (seeds)" if seeds else f"{value:.2f} ± {deviation:.2f}"
 
 
 def percent(share: float | None) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from facedistill.grid import SETS
 from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import cell, number, spread, table
+from facedistill.report.markdown import SEEDS, cell, number, spread, table
 from facedistill.report.results import Paper, Results
 
 LOSSES = {
@@ -113,7 +113,7 @@ def operating_point(results: Results, subsets: Sequence[str] = ("all",)) -> str:
 
 def _columns_in_words(results: Results) -> str:
     sets = ", ".join(results.layout.sets.values())
-    return f"{sets} ± the deviation between folds. {operating_point(results, _subsets(results))}"
+    return f"{sets} ± the deviation between folds, {SEEDS}. {operating_point(results, _subsets(results))}"
 
 
 def _subsets(results: Results) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from facedistill.grid import MARGIN
-from facedistill.report.markdown import number, spread, table
+from facedistill.report.markdown import SEEDS, number, spread, table
 from facedistill.report.poster import operating_point
 from facedistill.report.results import Results
 from facedistill.report.style import METHODS
@@ -41,7 +41,7 @@ def _notes(results: Results) -> list[str]:
     )
     across = (
         "Across models: of each pair one photograph by the teacher, the other by the student; the teacher's row is "
-        f"teacher against teacher. {', '.join(results.layout.sets.values())} ± the deviation between folds."
+        f"teacher against teacher. {', '.join(results.layout.sets.values())} ± the deviation between folds, {SEEDS}."
     )
     return [*([rank1] if results.identified else []), across, operating_point(results)]
 

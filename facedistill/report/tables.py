@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from facedistill.grid import OWN, Student
 from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import cell, number, spread, table
+from facedistill.report.markdown import SEEDS, cell, number, spread, table
 from facedistill.report.results import METRIC, Paper, Results
 from facedistill.report.selection import TIE, agrees, choices, verdict
 
@@ -73,7 +73,7 @@ def table2(results: Results, paper: Paper, corpus: str) -> list[str]:
             ours = (entry(metric, ("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
             rows.append([label, teacher, *ours])
         blocks.append(table([title, "Teacher, ResNet-50", *(s.label for s in students)], rows))
-    blocks.append("± is the standard error over the folds.")
+    blocks.append(f"± is the standard error over the folds, {SEEDS}.")
     blocks.append(_lead(results, students))
     return blocks
 

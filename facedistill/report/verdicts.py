@@ -14,7 +14,7 @@ from facedistill.params import check, params
 from facedistill.report.claims import METRICS, Address, Comparison, comparisons
 from facedistill.report.results import Mean, Results, address, read_json
 from facedistill.report.samples import Samples
-from facedistill.report.statistics import Verdict, judge, over_samples, over_seeds
+from facedistill.report.statistics import Verdict, judge, over_samples, students_t
 
 Source = tuple[str, str, str]
 """Of a model's rows: the evaluation that left them, the model's name in there, and the stage."""
@@ -40,12 +40,25 @@ class Finding:
     basis: str | None = None
 
 
-def asked(comparison: Comparison, results: Results, corpus: str) -> tuple[Mean, Mean] | None:
-    """The two numbers that a claim compares; None where the grid does not have them, or it is about another set."""
-    place = METRICS[comparison.metric].place
-    better, worse = (results.get(*cell, *place) for cell in (comparison.better, comparison.worse))
-    if better is None or worse is None or comparison.corpus not in (None, corpus):
-        return None
+def asked(comparison: Comparison, results: Results, corpus: str) -> list[tuple[Side, Side]] | None:
+    """What a claim compares, a pair of numbers for each seed that both cells have.
+
+    A teacher, of one seed, is there with each; of cells that share none it is the first of both. None where the grid
+    does not have the numbers, or the claim is about another set.
+    """
+    place, sources = METRICS[comparison.metric].place, _sources(results.layout)
+    sides = []
+    for cell in (comparison.better, comparison.worse):
+        if (mean := results.get(*cell, *place)) is None or comparison.corpus not in (None, corpus):
+            return None
+        seeds = zip(mean.values, sources[cell].items(), strict=True)
+        sides.append({seed: (value, source) for value, (seed, source) in seeds})
+    return _paired(*sides)
+
+
+def over(pairs: Sequence[tuple[Side, Side]]) -> tuple[Mean, Mean]:
+    """The two numbers that are compared, over the seeds that are."""
+    better, worse = (Mean([*{source: value for value, source in side}.values()]) for side in zip(*pairs, strict=True))
     return better, worse
 
 
@@ -53,20 +66,15 @@ def findings(results: Results, corpus: str, root: Path) -> dict[str, Finding]:
     """By the name of each comparison that the grid has the cells of. corpus: the kind of the classification set.
 
     Over several seeds that both cells have, by pairs of these; within one, over the photographs or folds that both were
-    tested on. A teacher is of one seed, and is compared with each of its students'.
+    tested on.
     Raises MissingResultError for rows that evaluation should have left.
     """
-    sources, samples = _sources(results.layout), Samples(results.layout, root)
-    found = {}
-    for comparison in comparisons(results.layout):
-        if not (numbers := asked(comparison, results, corpus)):
-            continue
-        better, worse = (
-            {seed: (value, source) for value, (seed, source) in zip(mean.values, sources[cell].items(), strict=True)}
-            for cell, mean in zip((comparison.better, comparison.worse), numbers, strict=True)
-        )
-        found[comparison.name] = _finding(comparison, _paired(better, worse), samples)
-    return found
+    samples = Samples(results.layout, root)
+    return {
+        comparison.name: _finding(comparison, pairs, samples)
+        for comparison in comparisons(results.layout)
+        if (pairs := asked(comparison, results, corpus))
+    }
 
 
 def save(found: Mapping[str, Finding], file: Path) -> None:
@@ -96,7 +104,7 @@ def _sources(layout: Layout) -> dict[Address, dict[int | None, Source]]:
 
 
 def _paired(better: Mapping[int | None, Side], worse: Mapping[int | None, Side]) -> list[tuple[Side, Side]]:
-    """Pairs of one seed, a teacher with each; of cells that share no seed, the first of both."""
+    """As `asked` gives them, from the sides by seed."""
     if None in better:
         better = dict.fromkeys(worse, better[None])
     if None in worse:
@@ -108,15 +116,17 @@ def _paired(better: Mapping[int | None, Side], worse: Mapping[int | None, Side])
 def _finding(comparison: Comparison, pairs: Sequence[tuple[Side, Side]], samples: Samples) -> Finding:
     sign = METRICS[comparison.metric].sign
     gaps = np.array([sign * (better - worse) for (better, _), (worse, _) in pairs])
-    seeds, interval, basis = len(gaps), over_seeds(gaps), f"{len(gaps)} seeds"
+    seeds, interval, basis = len(gaps), students_t(gaps), f"{len(gaps)} seeds"
     if seeds == 1:
         one, other = (samples.of(comparison.metric, *source) for _, source in pairs[0])
         # Of two tasks that are tested on different photographs nothing is paired.
         if one is not None and other is not None and one.shape == other.shape:
             gaps = sign * (one - other)
             groups = samples.groups(comparison.metric)
-            interval = over_samples(gaps, groups)
-            basis = f"{len(one):,} {'folds' if comparison.metric == 'lfw' else 'photographs'}"
+            if comparison.metric == "lfw":
+                interval, basis = students_t(gaps), f"{len(gaps)} folds"
+            else:
+                interval, basis = over_samples(gaps, groups), f"{len(gaps):,} photographs"
             if groups is not None:
                 basis += f" in {groups.max() + 1:,} groups"
     difference = float(gaps.mean())

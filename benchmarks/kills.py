@@ -135,7 +135,8 @@ def _round(repository: Path, rng: random.Random, mended: Counter[str]) -> tuple[
     try:
         process.wait(timeout=120)
     except subprocess.TimeoutExpired:
-        sys.exit(f"{number.name} to {target}, {name}: still there after two minutes, as process group {process.pid}")
+        log = (repository / LOG).read_text()
+        sys.exit(f"{number.name} to {target}, {name}: still there after two minutes; dvc repro said:\n{log}")
     return f"{number.name} to {target}", name
 
 

@@ -12,7 +12,7 @@ from facedistill.learning.batches import LoaderParams
 from facedistill.learning.cell import TaskParams, TrainingParams
 from facedistill.learning.loop import OptimisationParams
 from facedistill.learning.losses.equation5 import EquationParams
-from facedistill.learning.losses.recipe import Margin, Recipe
+from facedistill.learning.losses.recipe import Margin, PhiName, Recipe
 from facedistill.learning.networks import NetworkParams
 from facedistill.learning.processes import ProcessParams
 from facedistill.learning.snapshots import SnapshotParams
@@ -36,6 +36,20 @@ class TeacherParams:
 
     network: NetworkParams
     rates: Rates
+
+
+@params
+class StudentParams(NetworkParams):
+    """seed: its own, where it is another of the same network. Where it is left out it is that of all."""
+
+    seed: int = 0
+
+
+@params
+class RecipeParams(Recipe):
+    """phi: where it is left out it is that of its task."""
+
+    phi: PhiName = "softmax"
 
 
 @params
@@ -74,8 +88,8 @@ SECTIONS: dict[str, Any] = {
     "processes": ProcessParams,
     "rates": Rates,
     "teacher": TeacherParams,
-    "students": dict[str, NetworkParams],
-    "recipes": dict[str, Recipe],
+    "students": dict[str, StudentParams],
+    "recipes": dict[str, RecipeParams],
     "targets": dict[Literal["none", "hidden", "soft"], Weights],
     **{name: TransferTable if name in TEACHERS else MarginTable if name == "proxyless" else Table for name in NEEDS},
     "export": ExportParams,
@@ -88,17 +102,7 @@ def check_file(path: Path = PARAMS_FILE) -> None:
     for name, kind in SECTIONS.items():
         if name not in values:
             raise ParamsError(f"{path}: no key {name!r}")
-        value = values[name]
-        # A student may have a seed of its own, and Φ of a recipe is its task's where it is left out.
-        if name == "students":
-            seeds = check(dict[str, dict[str, Any]], value, f"{path}: {name}")
-            check(dict[str, int], {k: v["seed"] for k, v in seeds.items() if "seed" in v}, f"{path}: seeds of {name}")
-            value = {k: {key: v[key] for key in v if key != "seed"} for k, v in seeds.items()}
-        if name == "recipes":
-            value = {
-                k: {"phi": "softmax"} | v for k, v in check(dict[str, dict[str, Any]], value, f"{path}: {name}").items()
-            }
-        check(kind, value, f"{path}: {name}")
+        check(kind, values[name], f"{path}: {name}")
     if unknown := [key for key in values if key not in SECTIONS]:
         raise ParamsError(f"{path}: unknown key {unknown[0]!r}; allowed: {', '.join(SECTIONS)}")
     chosen(Layout.read(path), path)

@@ -15,7 +15,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
 import time
-from collections.abc import Callable
 from pathlib import Path
 from facedistill.data.parallel import pool
 

@@ -120,7 +120,7 @@ def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
         ("recipes.logits.psi: logit", r"recipes\.logits\.psi: .*found 'logit'"),
         ("students.resnet50-8.architecture: resnet51", r"students\.resnet50-8\.architecture: .*found 'resnet51'"),
         ("students.resnet50-8.divisr: 8", r"students\.resnet50-8\.divisr: unknown key; allowed: architecture, divisor"),
-        ("students.resnet50-8.seed: one", r"seeds of students\.resnet50-8: .*integer, found 'one'"),
+        ("students.resnet50-8.seed: one", r"students\.resnet50-8\.seed: .*integer, found 'one'"),
         ("targets.hiden: {alpha: 1, beta: 0}", r"targets\.hiden.*'none', 'hidden' or 'soft'"),
         ("loader.cache_mb: 2024-01-01", r"loader: a date, .* put it in quotes"),
         ("table1.student: []", r"table1\.student: unknown key; allowed: students"),

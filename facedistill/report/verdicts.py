@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from facedistill.grid import TEACHER, Layout, cells
+from facedistill.grid import TEACHER, cells
 from facedistill.params import check, params
 from facedistill.report.claims import METRICS, Address, Comparison, comparisons
 from facedistill.report.results import Mean, Results, address, read_json
@@ -46,7 +47,7 @@ def asked(comparison: Comparison, results: Results, corpus: str) -> list[tuple[S
     A teacher, of one seed, is there with each; of cells that share none it is the first of both. None where the grid
     does not have the numbers, or the claim is about another set.
     """
-    place, sources = METRICS[comparison.metric].place, _sources(results.layout)
+    place, sources = METRICS[comparison.metric].place, _sources(results)
     sides = []
     for cell in (comparison.better, comparison.worse):
         if (mean := results.get(*cell, *place)) is None or comparison.corpus not in (None, corpus):
@@ -92,8 +93,10 @@ def load(file: Path) -> dict[str, Finding]:
     return found
 
 
-def _sources(layout: Layout) -> dict[Address, dict[int | None, Source]]:
+@lru_cache(1)
+def _sources(results: Results) -> dict[Address, dict[int | None, Source]]:
     """By a cell's address, then by seed, in the order of the values of a Mean; None is the seed of a teacher."""
+    layout = results.layout
     seeds = {student.name: student.seed for student in layout.students}
     found: dict[Address, dict[int | None, Source]] = {
         (TEACHER, task): {None: (TEACHER, task, "evaluate_teacher")} for task in layout.tasks

@@ -2,9 +2,11 @@
 
     python -m benchmarks.kills [KILLS [SEED]]        # prints JSON; some nine seconds a kill
 
-Each round begins with nothing, kills `dvc repro` after a random time by SIGKILL, SIGTERM or SIGINT, sent to the stage's
-process, to dvc, or to both and all their children, and starts it anew until it ends well. Then every output that DVC
-tracks must be, byte for byte, that of an undisturbed run; but for times that are measured, and what shows them.
+The first round begins with nothing, kills `dvc repro` after a random time by SIGKILL, SIGTERM or SIGINT, sent to the
+stage's process, to dvc, or to both and all their children, and starts it anew until it ends well. Each later one does
+so while one stage runs once more, and then while `dvc repro` finds that nothing is left to do; all stages take turns.
+After every round every output that DVC tracks must be, byte for byte, that of an undisturbed run, but for times that
+are measured, and what shows them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,8 +34,8 @@ from tests.toy_repository import build, toy
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("stage", "dvc", "group")
-LONGEST = 15.0
-"""Seconds between two kills, at most."""
+LONGEST, PATIENCE = 10.0, 1.2
+"""Seconds from the start of `dvc repro` to the kill, at most, and by what they grow after each: a round has an end."""
 
 TORN = {".dvc/tmp/rwlock": "Unable to read RWLock-file", "dvc.lock": "'./dvc.lock'"}
 """Files that DVC writes in place, and what it says of one that it was killed over."""
@@ -58,18 +61,27 @@ def main() -> None:
         began = time.perf_counter()
         assert _repro(repository).wait() == 0
         undisturbed, seconds = _outputs(repository), time.perf_counter() - began
+        every = list(yaml.safe_load((repository / "dvc.lock").read_text())["stages"])
         done: Counter[str] = Counter()
         stages: Counter[str] = Counter()
         mended: Counter[str] = Counter()
         rounds, bar = 0, tqdm(total=kills, unit=" kills", disable=None)
+        _forget(repository)
+        turns: list[str] = []
         while done.total() < kills:
-            _forget(repository)
+            commands: list[list[str]] = [[]]
+            if rounds:
+                turns = turns or rng.sample(every, len(every))
+                commands.insert(0, ["--force", "--single-item", turns.pop()])
             rounds += 1
-            while (found := _round(repository, rng, mended)) is not None:
-                kind, stage = found
-                done[kind] += 1
-                stages[stage] += 1
-                bar.update()
+            for arguments in commands:
+                longest = LONGEST
+                while (found := _kill(repository, arguments, longest, rng, mended)) is not None:
+                    kind, stage = found
+                    done[kind] += 1
+                    stages[stage] += 1
+                    longest *= PATIENCE
+                    bar.update()
             if different := {out for out, md5 in _outputs(repository).items() if undisturbed.get(out) != md5}:
                 sys.exit(f"after {done.total()} kills, round {rounds}: other than undisturbed: {sorted(different)}")
         bar.close()
@@ -87,16 +99,18 @@ def main() -> None:
     print(json.dumps(result, indent=1))
 
 
-def _round(repository: Path, rng: random.Random, mended: Counter[str]) -> tuple[str, str] | None:
-    """Start `dvc repro` and kill it: signal and target, and the stage that ran.
+def _kill(
+    repository: Path, arguments: list[str], longest: float, rng: random.Random, mended: Counter[str]
+) -> tuple[str, str] | None:
+    """Start `dvc repro` with these arguments and kill it: signal and target, and the stage that ran.
 
     None where it ended well before. Any other end is an error, but for what an earlier kill has left, which is counted:
     an orphan, which is awaited, and a file that DVC was writing when it was killed, which is removed.
     """
     while True:
-        process = _repro(repository)
+        process = _repro(repository, arguments)
         try:
-            process.wait(timeout=rng.uniform(0.5, LONGEST))
+            process.wait(timeout=rng.uniform(0.5, longest))
         except subprocess.TimeoutExpired:
             break
         if process.returncode == 0:
@@ -140,11 +154,11 @@ def _round(repository: Path, rng: random.Random, mended: Counter[str]) -> tuple[
     return f"{number.name} to {target}", name
 
 
-def _repro(repository: Path) -> subprocess.Popen[str]:
+def _repro(repository: Path, arguments: Sequence[str] = ()) -> subprocess.Popen[str]:
     """In a group of its own, whose number is the process's. An orphan may keep the log open."""
     with (repository / LOG).open("w") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "dvc", "repro"],
+            [sys.executable, "-m", "dvc", "repro", *arguments],
             cwd=repository,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -34,10 +34,10 @@ def be_deterministic(wanted: bool) -> None:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Whether the hardware has bf16 matrix units: Ampere or later, or a CPU with AMX."""
+    """Whether the hardware multiplies in bf16: Ampere or later, or a CPU with AMX or AVX512-BF16."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return bool(torch.cpu._is_amx_tile_supported())
+    return bool(torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported())
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

@@ -192,3 +192,15 @@ def test_of_unknown_people_there_is_what_their_pairs_tell_and_no_more(models: Pa
     assert evaluation.negatives(ARCFACE, models / "teacher") == {"all": 8}
     with pytest.raises(TooFewNegatives, match=r"on 8 pairs of two people.*set evaluation.far to 0\.631 or more"):
         Evaluation(EvaluationParams(("packed",), 0.5)).of(SOFTMAX, models / "softmax", "table2/softmax")
+
+
+def test_a_network_whose_rectifiers_died_is_named(models: Path) -> None:
+    """Zeros have no direction: no distance between them says anything."""
+    dead = checkpoint.load(models / "softmax")
+    for weight in dead.trunk.parameters():
+        weight.data.zero_()
+    checkpoint.save(models / "dead", dead, {})
+    with pytest.raises(
+        checkpoint.ModelError, match=r"dead: K is 0 for 36 of the 36 photographs of .*faces: .*lower rate"
+    ):
+        Evaluation(EvaluationParams(("lfw",), 0.05)).of(SOFTMAX, models / "dead", "table2/dead")

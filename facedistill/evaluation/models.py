@@ -21,7 +21,7 @@ from facedistill.evaluation.cross_model import cross_view2, rank1, rank1_hits
 from facedistill.evaluation.embedding_map import map_table
 from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
 from facedistill.evaluation.pairs import embedding_distances, view2
-from facedistill.evaluation.predictions import predict
+from facedistill.evaluation.predictions import Predictions, predict
 from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 from facedistill.evaluation.subsets import subsets
 from facedistill.grid import EvaluationParams
@@ -41,7 +41,7 @@ class Evaluation:
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
         # Two, the model at hand and its teacher, whom many models share.
         self._network = lru_cache(2)(checkpoint.load)
-        self._unseen = lru_cache(2)(lambda model, side: predict(self._network(model), self._first, side).embeddings)
+        self._unseen = lru_cache(2)(lambda model, side: self._predict(model, self._first, side).embeddings)
 
     def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
         """The metrics of the model in a folder; percent.
@@ -52,7 +52,7 @@ class Evaluation:
         landmarks: NRMSE and NME. triplet: nearest-neighbour top-1. `name` is the model's in the tables of `save`.
         """
         test = self._open(task.dataset, "test")
-        predicted = predict(self._network(model), test, task.input)
+        predicted = self._predict(model, test, task.input)
         if task.phi == "landmarks":
             assert predicted.landmarks is not None
             self.rows["landmarks"].append(_landmark_table(name, test, predicted.landmarks))
@@ -115,12 +115,22 @@ class Evaluation:
         """The set of pairs that stands for unseen people."""
         return self._open(self._sets[0], "test")
 
+    def _predict(self, model: Path, crops: Crops, side: int) -> Predictions:
+        """Raises ModelError for a network whose rectifiers died in training: its K are 0, which have no direction."""
+        predicted = predict(self._network(model), crops, side)
+        if dead := int((predicted.embeddings == 0).all(1).sum()):
+            raise checkpoint.ModelError(
+                f"{model}: K is 0 for {dead} of the {len(crops)} photographs of {crops.folder}: its last rectifiers "
+                "died in training; train it at a lower rate, or take it out of the tables"
+            )
+        return predicted
+
     def _unseen_people(self, model: Path, side: int, name: str) -> dict[str, Any]:
         embeddings = self._unseen(model, side)
         metrics: dict[str, Any] = {"pairs": {}}
         for dataset in self._sets:
             crops = self._open(dataset, "test")
-            embedded = embeddings if crops is self._first else predict(self._network(model), crops, side).embeddings
+            embedded = embeddings if crops is self._first else self._predict(model, crops, side).embeddings
             pairs = crops.pairs
             distances = embedding_distances(embedded.cpu(), pairs.a, pairs.b)
             result = view2(distances, pairs.same, pairs.fold)

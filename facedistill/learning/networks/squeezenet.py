@@ -1,4 +1,4 @@
-"""SqueezeNet 1.1 (Iandola et al. 2016), torchvision's."""
+"""SqueezeNet 1.1 (Iandola et al. 2016), torchvision's, with batch norm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from facedistill.learning.networks.trunk import Trunk
 class SqueezeNet(Trunk):
     """Its convolutional classifier is left out: K is the pooled output of the last fire module. Images from 17 px.
 
-    The maps are those before each pooling and the last.
+    The maps are those before each pooling and the last. Batch norm after every convolution is ours: without it, at the
+    rates of the other networks, every rectifier of the last map dies, and K is 0.
     """
 
     def __init__(self, embedding: int = 0) -> None:
@@ -18,5 +19,12 @@ class SqueezeNet(Trunk):
 
         super().__init__((128, 256, 512), smallest_side=17, embedding=embedding)
         layers = squeezenet1_1().features
+        layers.apply(_add_batch_norm)
         self.stem = layers[:2]
         self.stages = nn.ModuleList([layers[2:5], layers[5:8], layers[8:]])
+
+
+def _add_batch_norm(module: nn.Module) -> None:
+    for name, part in [*module.named_children()]:
+        if isinstance(part, nn.Conv2d):
+            setattr(module, name, nn.Sequential(part, nn.BatchNorm2d(part.out_channels)))

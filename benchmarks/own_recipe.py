@@ -1,0 +1,123 @@
+"""How `strong` was chosen: recipes of Equation 5 for ResNet-50/8, judged by photographs that no table has.
+
+    python -m facedistill.profile use synthetic-claims && dvc repro train_teacher
+    python -m benchmarks.own_recipe 1 [NAME …]     # prints a line a candidate, of the seed 1; some six minutes
+
+Every candidate trains at both rates on the training photographs of the tables. It is judged by 20 more photographs of
+each of their people, and by pairs of people who are in no other set.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from facedistill.data.crops import align_crop
+from facedistill.data.dataset import DatasetParams
+from facedistill.data.prepare import prepare
+from facedistill.data.shards import Crops
+from facedistill.data.sources import SourceParams
+from facedistill.data.synthetic.source import SyntheticParams
+from facedistill.evaluation.pairs import embedding_distances, view2
+from facedistill.evaluation.predictions import predict
+from facedistill.learning import checkpoint
+from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
+from facedistill.learning.losses.recipe import Recipe
+from facedistill.params import load
+from facedistill.paths import MODELS
+from stages.common import training_params
+
+TEACHER = MODELS / "teacher" / "classification"
+MORE = 20
+"""Photographs of each person, after those of the tables."""
+STRANGERS = 200_000
+"""Number of the first person of the pairs."""
+
+SOFT = Recipe("softmax", alpha=30)
+CANDIDATES = {
+    "none": Recipe("softmax"),
+    "soft α 1": Recipe("softmax", alpha=1),
+    "soft α 30": SOFT,
+    "featurenorm 1": replace(SOFT, beta=1, psi="normalised"),
+    "featurenorm 1, weighting 0.5": replace(SOFT, beta=1, psi="normalised", weighting=0.5),
+    "featurenorm 1, weighting 1": replace(SOFT, beta=1, psi="normalised", weighting=1),
+    "featurenorm 3": replace(SOFT, beta=3, psi="normalised"),
+    "hint 1": replace(SOFT, beta=1, psi="hint"),
+    "CCKD 100": replace(SOFT, beta=100, psi="cckd"),
+    "RKD 25": replace(SOFT, beta=25, psi="rkd"),
+    "RKD 50": replace(SOFT, beta=50, psi="rkd"),
+    "RKD 100": replace(SOFT, beta=100, psi="rkd"),
+    "RKD 300": replace(SOFT, beta=300, psi="rkd"),
+    "attention 10": replace(SOFT, beta=10, psi="attention"),
+    "attention 30": replace(SOFT, beta=30, psi="attention"),
+    "attention 30, weighting 0.5": replace(SOFT, beta=30, psi="attention", weighting=0.5),
+    "attention 30, α 60": replace(SOFT, alpha=60, beta=30, psi="attention"),
+    "attention 20, α 15": replace(SOFT, alpha=15, beta=20, psi="attention"),
+    "attention 100": replace(SOFT, beta=100, psi="attention"),
+    "attention 100, weighting 0.5": replace(SOFT, beta=100, psi="attention", weighting=0.5),
+    "attention 100, α 10": replace(SOFT, alpha=10, beta=100, psi="attention"),
+    "attention 300": replace(SOFT, beta=300, psi="attention"),
+    "attention 1000": replace(SOFT, beta=1000, psi="attention"),
+}
+"""By name, the recipe of both rates; α is 30 where the name has none."""
+
+
+def main() -> None:
+    seed, names = int(sys.argv[1]), sys.argv[2:] or [*CANDIDATES]
+    task = load(TaskParams, "tasks.classification")
+    with TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        known, strangers = _photographs(folder)
+        train(folder, {name: CANDIDATES[name] for name in names}, task, seed)
+        for name, model in [("teacher", TEACHER), *((name, folder / name) for name in names)]:
+            top1, pairs = judge(model, task.input, known, strangers)
+            print(f"| {name} | {top1:.2f} | {pairs:.2f} |")
+
+
+def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int) -> None:
+    """Each recipe from random weights at the first rate, and from there at the second, all side by side."""
+    plans = [Plan(folder / f"{name} at first", recipe) for name, recipe in recipes.items()]
+    plans += [
+        Plan(folder / name, replace(recipe, start=first.model.name), first.model)
+        for first, (name, recipe) in zip(plans, recipes.items(), strict=True)
+    ]
+    for together in rounds(plans):
+        shared = training_params(together, "students.resnet50-8") | {"seed": seed, "workspace": folder / "snapshots"}
+        train_cells(task=task, soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
+
+
+def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:
+    """Top-1 on the further photographs of `known`, and View 2 accuracy on the pairs of strangers; percent."""
+    network = checkpoint.load(model)
+    answers = predict(network, known, side).answers
+    assert answers is not None
+    first = int(load(SyntheticParams, "datasets.classification.source").photographs)
+    rows, labels = np.array([(int(key[7:11]) >= first, int(key[:6])) for key in known.keys]).T
+    embeddings, pairs = predict(network, strangers, side).embeddings, strangers.pairs
+    distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
+    top1 = 100 * float(np.mean((answers == labels)[rows.astype(bool)]))
+    return top1, view2(distances, pairs.same, pairs.fold).accuracy
+
+
+def _photographs(folder: Path) -> Iterator[Crops]:
+    """The people of classification with MORE photographs of each, and pairs of strangers, all for testing."""
+    for name in ("classification", "lfw"):
+        dataset = load(DatasetParams, f"datasets.{name}")
+        source: SourceParams = dataset.source
+        assert isinstance(source, SyntheticParams)
+        change = {"first_person": STRANGERS} if name == "lfw" else {"photographs": source.photographs + MORE}
+        dataset = replace(dataset, source=replace(source, **change), split=None)
+        prepare(dataset, 0, folder / "manifests" / name)
+        align_crop(dataset, folder / "manifests" / name, folder / "crops" / name)
+        yield Crops(folder / "crops" / name, "test")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()

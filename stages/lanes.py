@@ -1,0 +1,126 @@
+"""`dvc repro`, several stages at a time.
+
+    python -m stages.lanes 2                                  # two at a time, each on half of the cores
+    CUDA_VISIBLE_DEVICES=0,1,2,3 python -m stages.lanes 4     # four at a time, a GPU for each
+
+What DVC keeps is what `dvc repro` would keep: each stage is run by it, once those that it depends on have ended. A
+stage with `meta: {alone: true}` in dvc.yaml has the machine to itself: it measures time. The first that fails is shown;
+then no other begins, and those at work end. Ctrl-C is like that in `dvc repro`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+
+from tqdm import tqdm
+
+from stages import progress
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("lanes", type=int, help="how many stages may run at a time")
+    lanes = parser.parse_args().lanes
+    if lanes < 1:
+        parser.error(f"lanes: expected 1 or more, found {lanes}")
+    needs, alone = changed_stages()
+    began = time.monotonic()
+    with tqdm(total=len(needs), unit=" stages", disable=None) as bar:
+
+        def run(stage: str, lane: int) -> bool:
+            start = time.monotonic()
+            command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
+            ended = subprocess.run(
+                command,
+                env=os.environ | share(lane, lanes, os.environ),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                check=False,
+            )
+            bar.write(f"{stage}: {time.monotonic() - start:.0f} s" if not ended.returncode else ended.stdout)
+            bar.update()
+            return not ended.returncode
+
+        failed = reproduce(needs, lanes, run, progress.times(), alone)
+    if failed:
+        sys.exit(f"{failed} failed; run this again once it is mended, and it goes on from there")
+    print(f"{len(needs)} stages in {time.monotonic() - began:.0f} s" if needs else "Everything is up to date")
+
+
+def changed_stages() -> tuple[dict[str, set[str]], set[str]]:
+    """The stages that `dvc repro` would look at, those changed and all that follow, by name, each with those it needs.
+
+    In the order of the pipeline; what is up to date is in neither. And all stages that want the machine to themselves.
+    """
+    # DVC takes half a second to import.
+    from dvc.repo import Repo
+    from dvc.repo.reproduce import get_active_graph, plan_repro
+
+    with Repo() as repo:
+        graph, changed = repo.index.graph, repo.status()
+        needs: dict[str, set[str]] = {}
+        for stage in plan_repro(get_active_graph(graph)):
+            needed = {other.addressing for other in graph.successors(stage)} & needs.keys()
+            if needed or stage.addressing in changed:
+                needs[stage.addressing] = needed
+        return needs, {stage.addressing for stage in graph if (stage.meta or {}).get("alone")}
+
+
+def share(lane: int, lanes: int, environment: Mapping[str, str]) -> dict[str, str]:
+    """What a lane has of the machine, as variables: its part of the cores, and one of the GPUs that are named."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    found = {"OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", str(max(1, cores // lanes)))}
+    if gpus := [gpu for gpu in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]:
+        found["CUDA_VISIBLE_DEVICES"] = gpus[lane % len(gpus)]
+    return found
+
+
+def reproduce(
+    needs: Mapping[str, set[str]],
+    lanes: int,
+    run: Callable[[str, int], bool],
+    seconds: Mapping[str, float],
+    alone: Collection[str] = (),
+) -> str | None:
+    """Run every stage once those that it needs have ended well; the first that fails, after which none begins.
+
+    needs: in an order in which they could run one by one. run: takes a stage and the number of its lane, and tells
+    whether it ended well. seconds: what each took the last time; of those that may begin, the one goes first that the
+    longest chain of others waits for. alone: stages beside which none runs.
+    """
+    chains: dict[str, float] = {}
+    for stage in reversed([*needs]):
+        after = [chains[other] for other in chains if stage in needs[other]]
+        chains[stage] = seconds.get(stage, 0) + max(after, default=0)
+    waiting, done = sorted(needs, key=lambda stage: -chains[stage]), set[str]()
+    running: dict[Future[bool], tuple[str, int]] = {}
+    free, failed = [*range(lanes)], None
+    with ThreadPoolExecutor(lanes) as pool:
+        while True:
+            ready = [] if failed else [stage for stage in waiting if needs[stage] <= done]
+            together = [stage for stage in ready if stage not in alone]
+            for stage in together[: len(free)] if together or running else ready[:1]:
+                waiting.remove(stage)
+                lane = free.pop()
+                running[pool.submit(run, stage, lane)] = stage, lane
+            if not running:
+                return failed
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                stage, lane = running.pop(future)
+                free.append(lane)
+                if future.result():
+                    done.add(stage)
+                else:
+                    failed = failed or stage
+
+
+if __name__ == "__main__":
+    main()

@@ -120,3 +120,13 @@ def test_a_saved_plot_is_white_and_small_and_one_of_photographs_keeps_its_colour
     assert plot.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert len(plot.getcolors()) <= style.COLOURS < len(photographs.convert("RGB").getcolors(1 << 20))
     assert not {"Software", "Creation Time"} & (plot.info.keys() | photographs.info.keys())
+
+
+@pytest.mark.parametrize(("letters", "columns"), [(10, 4), (24, 3), (70, 1)])
+def test_a_legend_has_as_many_columns_as_its_figure_is_wide(letters: int, columns: int) -> None:
+    figure = Figure(figsize=(9, 5), layout="constrained")
+    style.legend(figure, style.lines([style.Method("x" * letters, "#000000")] * 8))
+    (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
+    assert [text.get_text() for text in legend.get_texts()] == ["x" * letters] * 8
+    assert legend._ncols == columns

@@ -108,8 +108,12 @@ def init_lines() -> list[Line2D]:
 
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
     """Under the panels, in as few and as even rows as fit."""
-    rows = ceil(len(handles) / 4)
-    figure.legend(handles=handles, loc="outside lower center", ncols=ceil(len(handles) / rows))
+    for columns in range(min(4, len(handles)), 0, -1):
+        rows = ceil(len(handles) / columns)
+        drawn = figure.legend(handles=handles, loc="outside lower center", ncols=ceil(len(handles) / rows))
+        if columns == 1 or drawn.get_window_extent().width <= figure.bbox.width:
+            break
+        drawn.remove()
 
 
 def save(figure: Figure, file: Path) -> None:

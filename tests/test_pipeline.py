@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 
 import pytest
-from toy_repository import dvc, reproduced, run, stages_run, toy
+from toy_repository import ROOT, dvc, reproduced, run, stages_run, toy
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,13 @@ def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository:
     own = json.loads((repository / "reports/metrics/own/small/alignment.json").read_text())["alignment"]
     hidden = json.loads((repository / "reports/metrics/networks/small.json").read_text())["alignment"]
     assert own["distill"] == hidden["distill"]["hidden"]
+
+    (shown,) = re.findall("^dvc (exp show .*)$", (ROOT / "docs/experiments.md").read_text(), re.MULTILINE)
+    header, _, *rows = dvc(repository, *shlex.split(shown)).splitlines()
+    columns = [name.strip() for name in header.strip("|").split("|")]
+    assert {"alpha", "beta", "alignment.distill.nrmse", "triplet.distill.nn_top1"} <= set(columns)
+    assert len(columns) == 5, "your own cells and nothing else"
+    assert len({row for row in rows if row}) >= 2, "the commit and the experiment differ"
 
 
 def test_a_changed_parameter_touches_the_stages_that_read_it(repository: Path) -> None:

@@ -96,7 +96,10 @@ def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]
 def test_every_training_stage_says_where_its_time_went_in_one_file_that_nothing_depends_on(
     stages: dict[str, Any],
 ) -> None:
-    """A report that depended on times would never be the same twice; and every file more makes dvc.lock slower."""
+    """A report that depended on times would never be the same twice; and every file more makes dvc.lock slower.
+
+    As metrics of DVC they would fill `dvc metrics diff`: every run takes other seconds.
+    """
     found = 0
     for name, stage in stages.items():
         assert not [dep for dep in deps(stage) if "reports/speed".startswith(dep) or dep.startswith("reports/speed")]
@@ -104,7 +107,7 @@ def test_every_training_stage_says_where_its_time_went_in_one_file_that_nothing_
         speed = [out for out in stage.outs if out.def_path.startswith("reports/speed/")]
         expected = [models[0].replace("models", "reports/speed", 1) + ".json"] if models else []
         assert [out.def_path for out in speed] == expected, name
-        assert all(out.metric and not out.use_cache for out in speed)
+        assert not any(out.metric or out.use_cache for out in speed)
         found += len(speed)
     assert found > 20
 

@@ -15,7 +15,7 @@ __all__ = ["load"]
 def load(path: str | Path) -> FaceModel:
     """An exported model by its .onnx file, or by its folder, of which it is float32.onnx.
 
-    For example `model = facedistill.load("exports/resnet50-8/soft_full")`, then
+    For example `model = facedistill.load("exports/resnet50-8/strong")`, then
     `model.verify(model.face("a.jpg"), model.face("b.jpg"))`. Needs onnxruntime and no torch.
     Raises ModelFileError where it is missing, damaged, or no model that was exported here.
     """

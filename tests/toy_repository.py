@@ -36,7 +36,7 @@ def toy() -> dict[str, Any]:
     for dataset in params["datasets"].values():
         dataset["source"] |= {"people": 8, "photographs": 5}
         dataset["crop"]["size"] = 24
-    params["export"]["models"] = ["teacher/classification", "small/ours", "small/alignment/ours/hidden"]
+    params["export"]["models"] = ["teacher/classification", "small/ours", "small/alignment/ours/soft"]
     params["datasets"]["lfw"]["source"] |= {"people": 6, "photographs": 4, "folds": 2, "pairs_per_fold": 6}
     return params
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 EXPORTS = Path("exports")
-RECOGNISER, POINTER = EXPORTS / "resnet50-8/soft_full", EXPORTS / "resnet50-8/alignment/ours/hidden"
+RECOGNISER, POINTER = EXPORTS / "resnet50-8/strong", EXPORTS / "resnet50-8/alignment/ours/soft"
 """The models of the commands where none is named."""
 
 DESCRIPTION = """\

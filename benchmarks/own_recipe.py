@@ -24,6 +24,7 @@ from facedistill.data.prepare import prepare
 from facedistill.data.shards import Crops
 from facedistill.data.sources import SourceParams
 from facedistill.data.synthetic.source import SyntheticParams
+from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
 from facedistill.learning import checkpoint
@@ -76,8 +77,8 @@ def main() -> None:
         known, strangers = _photographs(folder)
         train(folder, {name: CANDIDATES[name] for name in names}, task, seed)
         for name, model in [("teacher", TEACHER), *((name, folder / name) for name in names)]:
-            top1, pairs = judge(model, task.input, known, strangers)
-            print(f"| {name} | {top1:.2f} | {pairs:.2f} |")
+            identified, verified = judge(model, task.input, known, strangers)
+            print(f"| {name} | {identified:.2f} | {verified:.2f} |")
 
 
 def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int) -> None:
@@ -98,11 +99,11 @@ def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float
     answers = predict(network, known, side).answers
     assert answers is not None
     first = int(load(SyntheticParams, "datasets.classification.source").photographs)
-    rows, labels = np.array([(int(key[7:11]) >= first, int(key[:6])) for key in known.keys]).T
+    rows = np.array([int(key[7:11]) >= first for key in known.keys])
+    labels = np.array([int(identity) for identity in known.identities])
     embeddings, pairs = predict(network, strangers, side).embeddings, strangers.pairs
     distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
-    top1 = 100 * float(np.mean((answers == labels)[rows.astype(bool)]))
-    return top1, view2(distances, pairs.same, pairs.fold).accuracy
+    return top1(answers[rows], labels[rows]), view2(distances, pairs.same, pairs.fold).accuracy
 
 
 def _photographs(folder: Path) -> Iterator[Crops]:

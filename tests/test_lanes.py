@@ -61,13 +61,19 @@ def test_the_longest_chain_begins_first() -> None:
 
 def test_beside_a_stage_that_wants_to_be_alone_none_runs() -> None:
     needs = {name: set[str]() for name in "abcd"} | {"after b": {"b"}}
+    both = threading.Barrier(2, timeout=10)
     busy: list[str] = []
     seen: dict[str, set[str]] = {}
 
     def run(stage: str, lane: int) -> bool:
         busy.append(stage)
+        together = stage in ("a", "c")
+        if together:
+            both.wait()
         time.sleep(0.05)
         seen[stage] = set(busy)
+        if together:
+            both.wait()
         busy.remove(stage)
         return True
 

@@ -105,7 +105,7 @@ def test_good_photographs_are_red_and_broken_ones_are_named(
     lay_out: Callable[[Path], tuple[dict[str, Any], list[str]]], tmp_path: Path
 ) -> None:
     block, keys = lay_out(tmp_path / "set")
-    reasons = left_out(block, {"method": "centre", "size": 32, "quality": 100}, tmp_path)
+    reasons = left_out(block, {"method": "centre", "pixels": 32, "quality": 100}, tmp_path)
     key = dict(zip(PHOTOGRAPHS, keys, strict=True))
     for name, (data, reason) in BROKEN.items():
         assert reason in reasons[key[name]] or not data, name
@@ -134,7 +134,7 @@ def test_landmarks_that_are_no_face_are_named(points: str, reason: str, tmp_path
         (tmp_path / "faces/a" / name).write_bytes(GOOD["plain"])
     (tmp_path / "list.txt").write_text(f"a/1.jpg\t{POINTS}\na/2.jpg\t{points}\n")
     block = {"kind": "folder", "root": str(tmp_path / "faces"), "landmarks": str(tmp_path / "list.txt")}
-    reasons = left_out(block, {"method": "landmarks", "size": 32}, tmp_path)
+    reasons = left_out(block, {"method": "landmarks", "pixels": 32}, tmp_path)
     assert reasons.keys() == {"a/2.jpg"}
     assert reason in reasons["a/2.jpg"]
 
@@ -152,7 +152,7 @@ def test_a_photograph_without_landmarks_is_cropped_upright(
     stored = Image.fromarray(np.ascontiguousarray(np.rot90(upright, turns)))
     stored.save(tmp_path / "faces/a/1.jpg", form, quality=95, exif=exif(orientation))
     block = {"kind": "folder", "root": str(tmp_path / "faces")}
-    assert not left_out(block, {"method": "centre", "size": 32}, tmp_path)
+    assert not left_out(block, {"method": "centre", "pixels": 32}, tmp_path)
     crop = Crops(tmp_path / "c", "test").image(0).astype(int)
     assert np.abs(crop[8, 16] - [255, 0, 0]).max() < 8
     assert np.abs(crop[24, 16] - [0, 0, 255]).max() < 8
@@ -170,7 +170,7 @@ def test_a_box_beside_the_photograph_is_named(box: str, tmp_path: Path) -> None:
     (tmp_path / "Anno/list_bbox_celeba.txt").write_text(f"2\n{BOX_HEADER}\n{boxes}")
     (tmp_path / "Anno/identity_CelebA.txt").write_text("000001.jpg 1\n000002.jpg 1\n")
     block = {"kind": "celeba", "root": str(tmp_path), "variant": "in_the_wild"}
-    reasons = left_out(block, {"method": "box", "size": 32}, tmp_path)
+    reasons = left_out(block, {"method": "box", "pixels": 32}, tmp_path)
     assert reasons == {"000002.jpg": "a box outside the image of 60×40 pixels"}
 
 
@@ -181,6 +181,6 @@ def test_a_photograph_of_gigabytes_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "faces/a/2.jpg").open("wb") as file:
         file.truncate(2**32)
     block = {"kind": "folder", "root": str(tmp_path / "faces")}
-    reasons = left_out(block, {"method": "centre", "size": 32}, tmp_path)
+    reasons = left_out(block, {"method": "centre", "pixels": 32}, tmp_path)
     assert reasons.keys() == {"a/2.jpg"}
     assert "4294967296 bytes" in reasons["a/2.jpg"]

@@ -133,7 +133,7 @@ def test_a_red_photograph_is_red_at_the_input_of_the_network(kind: str, method: 
     (tmp_path / "set").mkdir()
     source = {"kind": kind, **WRITERS[kind](tmp_path / "set")}
     split = None if kind in ("lfw", "bin") else {"by": "image", "test": 0.25}
-    crop = {"method": method, "size": SIZE, "quality": 100}
+    crop = {"method": method, "pixels": SIZE, "quality": 100}
     dataset = check(DatasetParams, {"source": source, "split": split, "crop": crop}, "datasets.red")
     prepare(dataset, 0, tmp_path / "manifests")
     align_crop(dataset, tmp_path / "manifests", tmp_path / "crops", workers=1)

@@ -113,7 +113,7 @@ def test_prepare_fills_in_what_the_source_does_not_know(detector: DetectorParams
         "source": {"kind": "folder", "root": str(tmp_path / "faces"), "landmarks": str(tmp_path / "list.txt")},
         "split": None,
         "bad_share": 0.5,
-        "crop": {"method": "landmarks", "size": 64},
+        "crop": {"method": "landmarks", "pixels": 64},
         "detector": {"model": str(detector.model), "sha256": detector.sha256},
     }
     prepare(check(DatasetParams, values, "datasets.x"), 0, tmp_path / "m", workers=1)

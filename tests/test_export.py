@@ -55,7 +55,7 @@ def test_the_file_answers_as_evaluation_does_in_any_batch(exported: Path, model:
 def test_each_file_says_what_it_wants_and_what_it_is(exported: Path) -> None:
     about = FaceModel(exported / OURS.folder / "int8.onnx").metadata
     assert (about.model, about.precision, about.image) == (OURS.name, "int8", "uint8 NCHW RGB 0..255")
-    assert (about.input, about.crop.size, about.crop.method, about.classes) == (SIDE, 36, "landmarks", PEOPLE)
+    assert (about.input, about.crop.pixels, about.crop.method, about.classes) == (SIDE, 36, "landmarks", PEOPLE)
     assert about.sha256 == checkpoint.read_card(exported / "models" / OURS.name)["sha256"]
     assert from_properties(to_properties(about), "x") == about
     with pytest.raises(ParamsError, match=r"x\.colour: unknown key"):

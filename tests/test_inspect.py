@@ -83,13 +83,13 @@ def test_broken_records_are_counted_and_named(tmp_path: Path) -> None:
     ]
     assert "# no landmarks: crop.method landmarks needs a detector" in text
     assert "# more records are unusable than bad_share allows" in text
-    assert dataset["crop"] == {"method": "centre", "size": 40, "quality": 95}
+    assert dataset["crop"] == {"method": "centre", "pixels": 40, "quality": 95}
 
 
 def test_aligned_crops_are_kept_as_they_are(tmp_path: Path) -> None:
     write_recordio(tmp_path / "set", [[red("JPEG", (112, 112))] * 3, [red("JPEG", (112, 112))] * 2])
     _, dataset = inspected(tmp_path / "set/train.rec")
-    assert dataset["crop"] == {"method": "none", "size": 112, "quality": 95}
+    assert dataset["crop"] == {"method": "none", "pixels": 112, "quality": 95}
     assert dataset["source"] == {"kind": "recordio", "root": str(tmp_path / "set")}
 
 

@@ -30,7 +30,7 @@ def prepared(root: Path, left_out: str | None, **source: Any) -> dict[str, Any]:
     values = {
         "source": source if "file" in source else {"kind": "folder", "root": str(root / "faces")} | source,
         "split": None if source else {"by": "image", "test": 0.25},
-        "crop": {"method": "centre", "size": 32},
+        "crop": {"method": "centre", "pixels": 32},
         "leave_out": None if left_out is None else str(root / "list.txt"),
     }
     prepare(check(DatasetParams, values, "datasets.x"), 0, root / "m")

@@ -30,7 +30,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params["table2"]["students"] += ["resnet50-8-seed1"]
     params["export"]["models"] = list(NAMES)
     for dataset in params["datasets"].values():
-        dataset["crop"] = {"method": "landmarks", "size": 24}
+        dataset["crop"] = {"method": "landmarks", "pixels": 24}
     root = mock(tmp_path_factory.mktemp("cards") / "whole", params)
     for name in NAMES:
         alignment = "alignment" in name

@@ -62,7 +62,7 @@ def test_an_unknown_key_of_a_source_is_answered_with_the_keys_of_its_kind() -> N
     wrong = {
         "source": {"kind": "casia", "root": "x", "people": 3},
         "split": {"by": "image", "test": 0.2, "seed": 1},
-        "crop": {"method": "centre", "size": 32},
+        "crop": {"method": "centre", "pixels": 32},
     }
     with pytest.raises(ParamsError) as error:
         check(DatasetParams, wrong, "p")
@@ -101,9 +101,9 @@ def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
     assert set(layout.tasks) <= tasks.keys()
     datasets = load(dict[str, DatasetParams], "datasets", file)
     for name in layout.pairs:
-        assert datasets[name].crop.size >= tasks["classification"].input
+        assert datasets[name].crop.pixels >= tasks["classification"].input
     for name in layout.tasks:
-        assert datasets[tasks[name].dataset].crop.size >= tasks[name].input
+        assert datasets[tasks[name].dataset].crop.pixels >= tasks[name].input
     check_file(file)
     recipes = read(file)["recipes"]
     assert {recipe["start"] for recipe in recipes.values() if "start" in recipe} <= recipes.keys()

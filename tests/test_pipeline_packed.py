@@ -48,7 +48,7 @@ def packed(root: Path) -> dict[str, Any]:
     for name, first_person in (("lfw", 1000), ("cfp_fp", 2000)):
         write_bin(root / f"{name}.bin", drawn(first_person))
     params = toy()
-    dataset = params["datasets"]["classification"] | {"crop": {"method": "none", "size": SIZE}}
+    dataset = params["datasets"]["classification"] | {"crop": {"method": "none", "pixels": SIZE}}
     params["datasets"] = {"classification": dataset | {"source": {"kind": "recordio", "root": str(root / "faces")}}}
     for name in ("lfw", "cfp_fp"):
         source = {"kind": "bin", "file": str(root / f"{name}.bin")}

@@ -338,7 +338,7 @@ def test_the_real_file_goes_through_the_stages(real_layouts: Path, tmp_path: Pat
 
 
 def test_crops_of_another_size_or_that_are_broken_are_named(crops: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"00000001: 40×40 pixels, where crop.method: none needs crop.size, 112×112"):
+    with pytest.raises(DataError, match=r"00000001: 40×40 pixels, where crop.method: none needs crop.pixels, 112×112"):
         staged(crops, 112, tmp_path)
     images = [[source(crops).read(f"{key:08d}") for key in range(first, first + 4)] for first in (1, 5, 9)]
     images[1] = [b"no image", images[1][0][:-200], images[1][0], encode(np.zeros((40, 41, 3), np.uint8), 90)]

@@ -41,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 def test_every_column_comes_back(folder: Path) -> None:
     crops = Crops(folder, "train")
     assert len(list(folder.glob("train-*.arrow"))) > 3
-    assert (len(crops), crops.size, crops.classes[4]) == (COUNT, SIZE, "person 4")
+    assert (len(crops), crops.pixels, crops.classes[4]) == (COUNT, SIZE, "person 4")
     np.testing.assert_array_equal(crops.labels, np.arange(COUNT) // 5)
     assert crops.identities == [f"ü{i // 5}" for i in range(COUNT)]
     assert crops.keys == [f"{i // 5}/ü{i}.jpg" for i in range(COUNT)]
@@ -116,7 +116,7 @@ def test_missing_and_cut_files_are_named(folder: Path, tmp_path: Path) -> None:
         Crops(folder, "train")
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"size": 8, "classes": []}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"pixels": 8, "classes": []}'])
 def test_a_damaged_index_is_named(folder: Path, text: str) -> None:
     (folder / "crops.json").write_text(text)
     with pytest.raises(DataError, match=r"crops.json: damaged; remove the folder .* `dvc pull` or `dvc repro`"):

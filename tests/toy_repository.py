@@ -35,7 +35,7 @@ def toy() -> dict[str, Any]:
         task |= {"input": 20, "batch": 16}
     for dataset in params["datasets"].values():
         dataset["source"] |= {"people": 8, "photographs": 5}
-        dataset["crop"]["size"] = 24
+        dataset["crop"]["pixels"] = 24
     params["export"]["models"] = ["teacher/classification", "small/ours", "small/alignment/ours/soft"]
     params["datasets"]["lfw"]["source"] |= {"people": 6, "photographs": 4, "folds": 2, "pairs_per_fold": 6}
     return params

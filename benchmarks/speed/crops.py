@@ -62,6 +62,6 @@ def _opencv(tasks: list[tuple[str, cv2.typing.MatLike]]) -> list[bytes]:
     for file, matrix in tasks:
         image = cv2.imread(file)
         assert image is not None
-        crop = cv2.warpAffine(image, matrix, (CROP.size, CROP.size), flags=cv2.INTER_LINEAR)
+        crop = cv2.warpAffine(image, matrix, (CROP.pixels, CROP.pixels), flags=cv2.INTER_LINEAR)
         crops.append(cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, CROP.quality])[1].tobytes())
     return crops

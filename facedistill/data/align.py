@@ -47,12 +47,12 @@ def crop_matrix(
                 raise ValueError("no landmarks, which crop.method: landmarks needs")
             if _mirrored(landmarks):
                 raise ValueError("mirrored landmarks: their left and right have to be the image's, not the person's")
-            return similarity(landmarks, (TEMPLATE + 0.5) * (crop.size / TEMPLATE_SIZE) - 0.5)
+            return similarity(landmarks, (TEMPLATE + 0.5) * (crop.pixels / TEMPLATE_SIZE) - 0.5)
         case "centre":
             side = float(min(width, height))
-            return _window((width - side) / 2, (height - side) / 2, side, side, crop.size)
+            return _window((width - side) / 2, (height - side) / 2, side, side, crop.pixels)
         case "photograph":
-            return _window(0, 0, width, height, crop.size)
+            return _window(0, 0, width, height, crop.pixels)
         case "box":
             if box is None:
                 raise ValueError("no box, which crop.method: box needs")
@@ -60,11 +60,11 @@ def crop_matrix(
             if x >= width or y >= height or x + w <= 0 or y + h <= 0:
                 raise ValueError(f"a box outside the image of {width}×{height} pixels")
             side = max(w, h) * (1 + 2 * crop.margin)
-            return _window(x + (w - side) / 2, y + (h - side) / 2, side, side, crop.size)
+            return _window(x + (w - side) / 2, y + (h - side) / 2, side, side, crop.pixels)
         case "none":
-            if image_size != (crop.size, crop.size):
+            if image_size != (crop.pixels, crop.pixels):
                 raise ValueError(
-                    f"{width}×{height} pixels, where crop.method: none needs crop.size, {crop.size}×{crop.size}"
+                    f"{width}×{height} pixels, where crop.method: none needs crop.pixels, {crop.pixels}×{crop.pixels}"
                 )
             return np.eye(2, 3)
 

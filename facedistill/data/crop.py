@@ -27,11 +27,11 @@ class CropParams:
     - box: a square around the face's box, `margin` of its longer side added at each edge
     - none: aligned crops of this size already, whose bytes are copied
 
-    size: side of a crop in pixels. quality: of its JPEG.
+    pixels: side of a crop. quality: of its JPEG.
     """
 
     method: Literal["landmarks", "centre", "photograph", "box", "none"]
-    size: Annotated[int, Field(ge=8, le=1024)]
+    pixels: Annotated[int, Field(ge=8, le=1024)]
     quality: Annotated[int, Field(ge=1, le=100)] = 95
     margin: Annotated[float, Field(ge=0)] = 0.2
 
@@ -75,5 +75,5 @@ def cut(
         raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
     matrix = crop_matrix(crop, (width, height), landmarks, box)
     moved = None if landmarks is None else transform(landmarks, matrix)
-    jpeg = data if crop.method == "none" else encode(warp(image, matrix, crop.size), crop.quality)
+    jpeg = data if crop.method == "none" else encode(warp(image, matrix, crop.pixels), crop.quality)
     return Cut(jpeg, moved, invert(matrix))

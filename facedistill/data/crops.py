@@ -61,7 +61,7 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
     report(out / "report.json", counts, problems, sum(counts.values()), dataset.bad_share)
     if paired:
         manifest.write(_by_row(pq.read_table(pairs), rows, problems), out / PAIRS)
-    write_index(out, dataset.crop.size, manifest.classes(table), shards)
+    write_index(out, dataset.crop.pixels, manifest.classes(table), shards)
 
 
 def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Crop:

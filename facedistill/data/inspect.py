@@ -141,7 +141,7 @@ def _paste(block: Block, found: Survey) -> list[str]:
         "bad_share": DatasetParams.bad_share,
         "leave_out": None,
         "detector": None,
-        "crop": {"method": method, "size": size, "quality": 95},
+        "crop": {"method": method, "pixels": size, "quality": 95},
     }
     name = "classification"
     if found.pairs:

@@ -107,14 +107,14 @@ class ShardWriter:
 class Crops:
     """One side of a folder of crops. Opening it decodes no image; a pickled one opens the files anew.
 
-    size: side of a crop in pixels. classes: the identity of each label.
+    pixels: side of a crop. classes: the identity of each label.
     Raises DataError where the folder is not what `align_crop` wrote: disks and caches flip bits without a word.
     """
 
     def __init__(self, folder: Path, side: Side, verify: bool = True) -> None:
         self.folder, self.side = folder, side
         index = _index(folder)
-        self.size: int = index["size"]
+        self.pixels: int = index["pixels"]
         self.classes: list[str] = index["classes"]
         self._batches = [
             _open(folder / shard["file"], shard["rows"], shard["sha256"] if verify else None) for shard in index[side]
@@ -128,7 +128,7 @@ class Crops:
         return self._starts[-1]
 
     def image(self, i: int) -> NDArray[np.uint8]:
-        """Crop i as (size, size, 3) uint8 RGB. Raises IndexError outside 0 … len − 1."""
+        """Crop i as (pixels, pixels, 3) uint8 RGB. Raises IndexError outside 0 … len − 1."""
         if not 0 <= i < len(self):
             raise IndexError(f"crop {i} of {len(self)}")
         k = bisect_right(self._starts, i) - 1
@@ -192,15 +192,15 @@ class Crops:
         return [value for batch in self._batches for value in batch[name].to_pylist()]
 
 
-def write_index(folder: Path, size: int, classes: Sequence[str], shards: Mapping[Side, Any]) -> None:
+def write_index(folder: Path, pixels: int, classes: Sequence[str], shards: Mapping[Side, Any]) -> None:
     """The file that makes a folder of shards readable: crop size, class names, and what each shard holds."""
-    write_json(folder / INDEX, {"size": size, "classes": list(classes), **shards})
+    write_json(folder / INDEX, {"pixels": pixels, "classes": list(classes), **shards})
 
 
 def _index(folder: Path) -> dict[str, Any]:
     try:
         index: dict[str, Any] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-        missing = {"size", "classes", *SIDES} - index.keys()
+        missing = {"pixels", "classes", *SIDES} - index.keys()
     except FileNotFoundError:
         raise DataError(f"{folder / INDEX}: no such file; run the stage align_crop first") from None
     except (ValueError, AttributeError):

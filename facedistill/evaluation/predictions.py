@@ -45,7 +45,7 @@ def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
             answered.append(answers(outputs.logits.cpu()))
         if network.landmarks:
             points.append(outputs.landmarks.cpu())
-    offset = (crops.size - side) // 2
+    offset = (crops.pixels - side) // 2
     return Predictions(
         parameters=sum(weight.numel() for weight in network.trunk.parameters()),
         embeddings=torch.nn.functional.normalize(torch.cat(hidden)),

@@ -63,7 +63,7 @@ def recognition(answers: Answers, crops: Crops) -> dict[str, float]:
 
 def alignment(answers: Answers, crops: Crops, side: int) -> dict[str, float]:
     """NRMSE in percent, in the photographs' own pixels."""
-    predicted = answers.outputs["landmarks"] * side + (crops.size - side) // 2
+    predicted = answers.outputs["landmarks"] * side + (crops.pixels - side) // 2
     original, true = (
         to_original(points.astype(np.float64), crops.to_original) for points in (predicted, crops.landmarks)
     )

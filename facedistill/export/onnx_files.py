@@ -120,7 +120,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 def _batches(crops: Crops, side: int) -> Iterator[NDArray[np.uint8]]:
     """(n, 3, side, side) each."""
-    offset = (crops.size - side) // 2
+    offset = (crops.pixels - side) // 2
     part = slice(offset, offset + side)
     rows = np.unique(np.linspace(0, len(crops) - 1, CALIBRATION).astype(int))
     for start in range(0, len(rows), BATCH):

@@ -77,7 +77,7 @@ def _find(
         ignored = " (landmarks, box or detector not used)" if given else ""
         part = "middle of the photograph" if crop.method == "centre" else "whole photograph"
         return _face(data, image, crop, f"in the {part}, as in training{ignored}", True)
-    if crop.method == "none" and not given and (width, height) == (crop.size, crop.size):
+    if crop.method == "none" and not given and (width, height) == (crop.pixels, crop.pixels):
         return _face(data, image, crop, "in a crop already", True)
     # RecordIO and .bin sets, cut for a model of method none, are aligned to the same template.
     aligned = replace(crop, method="landmarks")

@@ -57,8 +57,8 @@ class Metadata:
     threshold: Threshold | None
 
     def __post_init__(self) -> None:
-        if self.input > self.crop.size:
-            raise ValueError(f"an input of {self.input} px is no part of a crop of {self.crop.size} px")
+        if self.input > self.crop.pixels:
+            raise ValueError(f"an input of {self.input} px is no part of a crop of {self.crop.pixels} px")
 
 
 def to_properties(metadata: Metadata) -> dict[str, str]:

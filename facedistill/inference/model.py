@@ -110,7 +110,7 @@ class FaceModel:
 
     @property
     def _offset(self) -> int:
-        return (self.metadata.crop.size - self.metadata.input) // 2
+        return (self.metadata.crop.pixels - self.metadata.input) // 2
 
     def _run(self, output: str, faces: Iterable[Face], shape: tuple[int, ...]) -> NDArray[np.float32]:
         """(n, *shape), the named output for every face."""

@@ -107,13 +107,13 @@ class TrainingCrops(Dataset[Batch]):
     """Whole batches, by lists of (epoch, row): a random `side` x `side` part of each crop, flipped half of the time."""
 
     def __init__(self, crops: Crops, side: int, seed: int, augmentation: AugmentationParams, cache_mb: int) -> None:
-        if side > crops.size:
+        if side > crops.pixels:
             raise ValueError(
-                f"input of {side} px from crops of {crops.size} px: raise the crop's size or lower the input"
+                f"input of {side} px from crops of {crops.pixels} px: raise the crop's size or lower the input"
             )
         self.crops, self.side, self.seed, self.flip = crops, side, seed, augmentation.flip
         self.photometric = Photometric(augmentation.photometric) if augmentation.photometric else None
-        fits = len(crops) * crops.size**2 * 3 <= cache_mb * 2**20
+        fits = len(crops) * crops.pixels**2 * 3 <= cache_mb * 2**20
         self.cache = np.stack([crops.image(i) for i in range(len(crops))]) if fits else None
 
     def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
@@ -123,7 +123,7 @@ class TrainingCrops(Dataset[Batch]):
         for i, (epoch, row) in enumerate(keys):
             rng = np.random.default_rng((self.seed, epoch, row))
             image = self.crops.image(int(row)) if self.cache is None else self.cache[row]
-            x, y = rng.integers(0, self.crops.size - self.side, size=2, endpoint=True)
+            x, y = rng.integers(0, self.crops.pixels - self.side, size=2, endpoint=True)
             image = image[y : y + self.side, x : x + self.side]
             landmarks[i] -= (x, y)
             if rng.random() < 0.5 and self.flip:
@@ -157,7 +157,7 @@ def centre_batches(crops: Crops, side: int, batch: int) -> Iterator[Batch]:
     """Every crop in order, its central `side` x `side` part, as evaluation takes it."""
     for start in range(0, len(crops), batch):
         rows = np.arange(start, min(start + batch, len(crops)))
-        offset = (crops.size - side) // 2
+        offset = (crops.pixels - side) // 2
         images = np.stack([crops.image(int(row))[offset : offset + side, offset : offset + side] for row in rows])
         yield as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
 

@@ -47,7 +47,7 @@ DATASETS = Path("reports/datasets.json")
 
 @params
 class Dataset:
-    """A data set as it was trained and tested on. people: in all. size: side of a crop in pixels. pairs: 0 for none.
+    """A data set as it was trained and tested on. people: in all. pixels: side of a crop. pairs: 0 for none.
 
     grouped: whether test photographs come in groups, such as the frames of a video.
     leave_out: the list of identities to leave out, None for none; people_left_out, photographs_left_out: what it took.
@@ -60,7 +60,7 @@ class Dataset:
     train: int
     test: int
     pairs: int
-    size: int
+    pixels: int
     grouped: bool
     leave_out: str | None
     people_left_out: int
@@ -85,7 +85,7 @@ class Dataset:
             train=len(train),
             test=len(test),
             pairs=pq.read_metadata(folder / "pairs.parquet").num_rows if pairs else 0,
-            size=test.size,
+            pixels=test.pixels,
             grouped=any(test.groups),
             leave_out=params.get("leave_out"),
             people_left_out=prepared["identities_left_out"],
@@ -102,7 +102,7 @@ class Dataset:
             photographs = f"{self.people:,} people, {self.train:,} training and {self.test:,} test photographs"
         known = self.kind in FORMS and self.kind != "synthetic"
         warning = f"; not {NAMES[paper]}" if paper and not known and self.what != NAMES[paper] else ""
-        return f"{self.what}, {photographs}, crops of {self.size} px{warning}"
+        return f"{self.what}, {photographs}, crops of {self.pixels} px{warning}"
 
     @property
     def what(self) -> str:

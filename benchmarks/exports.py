@@ -33,7 +33,7 @@ from facedistill.files import write_json
 from facedistill.grid import EvaluationParams, Layout
 from facedistill.inference.face import Face
 from facedistill.learning import checkpoint
-from facedistill.learning.cell import TaskParams
+from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
 from facedistill.paths import CROPS, MODELS
 from facedistill.report.exported import VERSIONS, versions

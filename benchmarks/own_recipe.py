@@ -28,8 +28,9 @@ from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
 from facedistill.learning import checkpoint
-from facedistill.learning.cell import Plan, TaskParams, rounds, train_cells
+from facedistill.learning.cell import Plan, rounds, train_cells
 from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
 from facedistill.paths import MODELS
 from stages.common import training_params

@@ -8,14 +8,17 @@ from typing import Any, Literal
 from facedistill.data.dataset import DatasetParams
 from facedistill.export.chosen import ExportParams, chosen
 from facedistill.grid import NEEDS, TEACHERS, EvaluationParams, Layout, NonNegative, Weights
-from facedistill.learning.batches import LoaderParams
-from facedistill.learning.cell import TaskParams, TrainingParams
-from facedistill.learning.loop import OptimisationParams
-from facedistill.learning.losses.equation5 import EquationParams
 from facedistill.learning.losses.recipe import Margin, PhiName, Recipe
-from facedistill.learning.networks import NetworkParams
-from facedistill.learning.processes import ProcessParams
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.parameters import (
+    EquationParams,
+    LoaderParams,
+    NetworkParams,
+    OptimisationParams,
+    ProcessParams,
+    SnapshotParams,
+    TaskParams,
+    TrainingParams,
+)
 from facedistill.params import PARAMS_FILE, ParamsError, check, params, read
 from facedistill.report.provenance import Heading
 

@@ -21,7 +21,7 @@ from stages import BEGAN, progress
 
 if TYPE_CHECKING:
     from facedistill.learning.cell import Plan
-    from facedistill.learning.networks import NetworkParams
+    from facedistill.learning.parameters import NetworkParams
 
 
 def run(main: Callable[[], None]) -> None:
@@ -60,7 +60,8 @@ def run(main: Callable[[], None]) -> None:
 
 def run_training(main: Callable[[], None]) -> None:
     """Run a stage that trains, in as many processes as `processes` in params.yaml says: see `run`."""
-    from facedistill.learning.processes import LAUNCHED, ProcessParams
+    from facedistill.learning.parameters import ProcessParams
+    from facedistill.learning.processes import LAUNCHED
 
     def start() -> None:
         processes = load(ProcessParams, "processes")
@@ -87,7 +88,7 @@ def workspace() -> Path:
 
 def network_params(section: str) -> tuple[NetworkParams, int]:
     """The network in a section of params.yaml, and the seed that it is trained with: its own or that of all."""
-    from facedistill.learning.networks import NetworkParams
+    from facedistill.learning.parameters import NetworkParams
 
     values = load(dict[str, Any], section)
     seed = values.pop("seed", load(int, "seed"))
@@ -101,12 +102,14 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
     network, rates: the sections of params.yaml that hold the network, with a seed of its own perhaps, and the
     optimisation of each rate.
     """
-    from facedistill.learning.batches import LoaderParams
-    from facedistill.learning.cell import TrainingParams
-    from facedistill.learning.loop import OptimisationParams
-    from facedistill.learning.losses.equation5 import EquationParams
-    from facedistill.learning.processes import ProcessParams
-    from facedistill.learning.snapshots import SnapshotParams
+    from facedistill.learning.parameters import (
+        EquationParams,
+        LoaderParams,
+        OptimisationParams,
+        ProcessParams,
+        SnapshotParams,
+        TrainingParams,
+    )
 
     trained, seed = network_params(network)
     return {

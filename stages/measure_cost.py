@@ -8,8 +8,8 @@ from dataclasses import asdict
 from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
 from facedistill.grid import TEACHER, Layout
-from facedistill.learning.cell import TaskParams
 from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
 from facedistill.paths import METRICS
 from stages.common import network_params, run

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 
 from facedistill import grid
-from facedistill.learning.cell import Plan, TaskParams, train_cells
+from facedistill.learning.cell import Plan, train_cells
 from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
 from facedistill.schema import check_file
 from stages.common import run_training, training_params, write_speed

@@ -8,8 +8,9 @@ from typing import Any
 
 from facedistill import grid
 from facedistill.grid import OWN, Weights
-from facedistill.learning.cell import Plan, TaskParams, train_cells
+from facedistill.learning.cell import Plan, train_cells
 from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
 from facedistill.paths import MODELS
 from stages.common import training_params

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from facedistill.learning.losses.equation5 import EquationParams
+from facedistill.learning.parameters import EquationParams
 
 EQUATION = EquationParams(
     temperature=3,

@@ -20,8 +20,7 @@ from torch import Tensor
 from facedistill.learning import checkpoint
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.processes import ProcessParams
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.parameters import ProcessParams, SnapshotParams
 from facedistill.params import load
 from stages.common import run_training
 

@@ -14,13 +14,17 @@ from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
 from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams
-from facedistill.learning.batches import LoaderParams
-from facedistill.learning.cell import Plan, TaskParams, TrainingParams, train_cells
-from facedistill.learning.loop import OptimisationParams
+from facedistill.learning.cell import Plan, train_cells
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
-from facedistill.learning.networks import NetworkParams
-from facedistill.learning.processes import ProcessParams
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.parameters import (
+    LoaderParams,
+    NetworkParams,
+    OptimisationParams,
+    ProcessParams,
+    SnapshotParams,
+    TaskParams,
+    TrainingParams,
+)
 from facedistill.paths import MODELS
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32

@@ -15,7 +15,8 @@ from benchmarks.speed.measure import Row, compare
 from benchmarks.speed.pairs import once
 from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import NetworkParams
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from facedistill.data.sources.celeba import BOX_HEADER, POINTS_HEADER
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops, centre_batches
 from facedistill.learning.networks.face_network import FaceNetwork
-from facedistill.learning.networks.registry import NetworkParams
+from facedistill.learning.parameters import NetworkParams
 from facedistill.params import check
 
 SIZE = 36

@@ -25,8 +25,8 @@ from facedistill.learning.curves import EPOCHS, STEPS
 from facedistill.learning.distributed import Part
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
-from facedistill.learning.processes import ProcessParams
+from facedistill.learning.networks import FaceNetwork, Outputs
+from facedistill.learning.parameters import NetworkParams, ProcessParams
 from facedistill.learning.student import Objective
 from facedistill.params import ParamsError, check
 

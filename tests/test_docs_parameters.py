@@ -20,14 +20,17 @@ from facedistill.data.detector import DetectorParams
 from facedistill.data.sources import SourceParams
 from facedistill.export.chosen import ExportParams
 from facedistill.learning.augment import AugmentationParams, TransformParams
-from facedistill.learning.batches import LoaderParams
-from facedistill.learning.cell import TaskParams, TrainingParams
-from facedistill.learning.loop import OptimisationParams
-from facedistill.learning.losses.equation5 import EquationParams
 from facedistill.learning.losses.recipe import Margin, Recipe
-from facedistill.learning.networks import NetworkParams
-from facedistill.learning.processes import ProcessParams
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.parameters import (
+    EquationParams,
+    LoaderParams,
+    NetworkParams,
+    OptimisationParams,
+    ProcessParams,
+    SnapshotParams,
+    TaskParams,
+    TrainingParams,
+)
 from facedistill.params import read
 from facedistill.report.provenance import Heading
 

@@ -22,8 +22,8 @@ from facedistill.evaluation.operating_point import TooFewNegatives, tpr_at_far
 from facedistill.evaluation.predictions import predict
 from facedistill.grid import EvaluationParams
 from facedistill.learning import checkpoint
-from facedistill.learning.cell import TaskParams
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import NetworkParams, TaskParams
 
 PEOPLE, EACH, SIZE, SIDE = 6, 6, 20, 16
 ANGLES = {"pitch": 0.0, "light_azimuth": 60.0, "light_elevation": 0.0, "light_strength": 3.0, "light_ambient": 1.0}

@@ -184,7 +184,8 @@ def test_the_default_exports_are_of_the_tables() -> None:
 def test_other_architectures_export_too(tmp_path: Path, architecture: str) -> None:
     from facedistill.export.latency import session
     from facedistill.export.onnx_files import Exported, write_float
-    from facedistill.learning.networks import FaceNetwork, NetworkParams
+    from facedistill.learning.networks import FaceNetwork
+    from facedistill.learning.parameters import NetworkParams
 
     network = FaceNetwork(NetworkParams(architecture), classes=3)  # type: ignore[arg-type]
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

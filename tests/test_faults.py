@@ -15,11 +15,9 @@ import torch
 from squares import run, weights
 
 from facedistill.data.problems import DataError
-from facedistill.learning.batches import LoaderParams
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.networks import NetworkParams
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.parameters import LoaderParams, NetworkParams, SnapshotParams
 
 DISK = Path(".checkpoints")
 WIDER = {"network": NetworkParams("resnet50", divisor=8)}

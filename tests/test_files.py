@@ -15,7 +15,7 @@ from squares import run_together, weights
 from facedistill.files import write_whole
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.parameters import SnapshotParams
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from facedistill.learning.losses.recipe import PhiName, PsiName, Recipe
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
-from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
+from facedistill.learning.networks import FaceNetwork, Outputs
+from facedistill.learning.parameters import NetworkParams
 
 
 def rng() -> np.random.Generator:

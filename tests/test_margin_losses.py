@@ -16,7 +16,8 @@ from facedistill.learning import checkpoint
 from facedistill.learning.losses.arcface import arcface
 from facedistill.learning.losses.cosface import cosface
 from facedistill.learning.nesterov import Nesterov
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import NetworkParams
 from facedistill.learning.teachers import inherit_classifier
 
 Margin = Callable[[Tensor, Tensor, float, float], Tensor]

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.fold import fold_batch_norm
 from facedistill.learning.networks.resnet import ResNet50
+from facedistill.learning.parameters import NetworkParams
 
 
 def count(module: nn.Module) -> int:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from facedistill import grid
 from facedistill.data.dataset import DatasetParams
-from facedistill.learning.cell import TaskParams
+from facedistill.learning.parameters import TaskParams
 from facedistill.params import ParamsError, check, load, params, read
 from facedistill.schema import check_file
 

@@ -14,11 +14,12 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from facedistill.learning import checkpoint
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.face_network import CosineHead
 from facedistill.learning.networks.fold import fold_batch_norm
-from facedistill.learning.networks.registry import Architecture, build_trunk
+from facedistill.learning.networks.registry import build_trunk
 from facedistill.learning.networks.trunk import Trunk
+from facedistill.learning.parameters import Architecture, NetworkParams
 from facedistill.params import ParamsError, check
 
 ARCHITECTURES = get_args(Architecture)

@@ -13,12 +13,10 @@ from squares import SIDE, optimisation, run_together, weights
 
 from facedistill.learning import checkpoint
 from facedistill.learning.batches import Batch
-from facedistill.learning.cell import TaskParams
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
-from facedistill.learning.networks import NetworkParams
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
 from facedistill.learning.student import Objective
 
 EVERY_STEP = SnapshotParams(epochs=1, minutes=1e-9)

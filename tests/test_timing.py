@@ -14,7 +14,8 @@ from squares import run_together
 from facedistill.learning.batches import TrainingCrops
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.snapshots import SnapshotParams, Snapshots
+from facedistill.learning.parameters import SnapshotParams
+from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.timing import Timing
 
 RECIPE = {"s/softmax": Recipe(phi="softmax")}

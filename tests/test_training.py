@@ -21,12 +21,12 @@ from facedistill.data.shards import Crops
 from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches
-from facedistill.learning.cell import Plan, TaskParams, rounds
+from facedistill.learning.cell import Plan, rounds
 from facedistill.learning.divergence import DivergedError
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
-from facedistill.learning.networks import FaceNetwork, NetworkParams
-from facedistill.learning.snapshots import SnapshotParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
 from facedistill.params import ParamsError
 from facedistill.paths import MODELS
 

@@ -17,7 +17,8 @@ from facedistill.learning import checkpoint
 from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.weighting import EPSILON, teacher_weighting
-from facedistill.learning.networks import FaceNetwork, NetworkParams, Outputs
+from facedistill.learning.networks import FaceNetwork, Outputs
+from facedistill.learning.parameters import NetworkParams
 from facedistill.learning.teachers import Teachers
 from facedistill.params import ParamsError, check
 

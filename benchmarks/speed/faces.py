@@ -19,13 +19,14 @@ from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import place
-from facedistill.learning.loop import OptimisationParams, train
-from facedistill.learning.losses.equation5 import Equation5, EquationParams
+from facedistill.learning.loop import train
+from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import EquationParams, NetworkParams, OptimisationParams, SnapshotParams
 from facedistill.learning.processes import Process
-from facedistill.learning.snapshots import SnapshotParams, Snapshots
+from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers
 from facedistill.params import load

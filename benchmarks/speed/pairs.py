@@ -19,8 +19,8 @@ from facedistill.data.shards import PAIRS, Crop, ShardWriter, write_index
 from facedistill.evaluation.models import Evaluation
 from facedistill.grid import EvaluationParams
 from facedistill.learning import checkpoint
-from facedistill.learning.cell import TaskParams
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import NetworkParams, TaskParams
 from facedistill.paths import CROPS
 
 PEOPLE, PHOTOGRAPHS, FOLDS, OF_A_FOLD = 600, 4, 10, 600

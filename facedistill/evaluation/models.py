@@ -26,7 +26,7 @@ from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 from facedistill.evaluation.subsets import subsets
 from facedistill.grid import EvaluationParams
 from facedistill.learning import checkpoint
-from facedistill.learning.cell import TaskParams
+from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS
 
 

@@ -24,8 +24,8 @@ from facedistill.export.onnx_files import Exported, write_float, write_int8, wri
 from facedistill.grid import EvaluationParams
 from facedistill.inference.metadata import Metadata, Precision
 from facedistill.learning import checkpoint
-from facedistill.learning.cell import TaskParams
 from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS, MODELS
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

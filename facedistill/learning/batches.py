@@ -6,29 +6,16 @@ Whatever is random in a sample is drawn from (seed, epoch, row), so the number o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import Field
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from facedistill.data.shards import Crops
 from facedistill.learning.augment import AugmentationParams, Photometric, flip
-from facedistill.params import params
-
-
-@params
-class LoaderParams:
-    """How crops are read: never a matter of results.
-
-    cache_mb: decoded crops are kept in memory where the whole set takes no more. workers: decoding processes.
-    """
-
-    cache_mb: Annotated[int, Field(ge=0)]
-    workers: Annotated[int, Field(ge=0)]
 
 
 class Batch(NamedTuple):

@@ -8,71 +8,45 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from facedistill.data.problems import DataError
 from facedistill.data.shards import INDEX, Crops
 from facedistill.files import sha256
 from facedistill.learning import checkpoint
-from facedistill.learning.augment import AugmentationParams
-from facedistill.learning.batches import BatchSampler, IdentityBatches, LoaderParams, ShuffledBatches, TrainingCrops
+from facedistill.learning.batches import BatchSampler, IdentityBatches, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
-from facedistill.learning.device import Precision, be_deterministic, choose_device, place
-from facedistill.learning.loop import OptimisationParams, train
-from facedistill.learning.losses.equation5 import Equation5, EquationParams
-from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName, Recipe
+from facedistill.learning.device import be_deterministic, choose_device, place
+from facedistill.learning.loop import train
+from facedistill.learning.losses.equation5 import Equation5
+from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
-from facedistill.learning.networks import FaceNetwork, NetworkParams
-from facedistill.learning.processes import ProcessParams, join
-from facedistill.learning.snapshots import SnapshotParams, Snapshots
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import (
+    EquationParams,
+    LoaderParams,
+    NetworkParams,
+    OptimisationParams,
+    ProcessParams,
+    SnapshotParams,
+    TaskParams,
+    TrainingParams,
+)
+from facedistill.learning.processes import join
+from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers, inherit_classifier
-from facedistill.params import check, params
+from facedistill.params import check
 from facedistill.paths import CROPS
-
-
-@params
-class TaskParams:
-    """phi: the task's own loss. dataset: the crops that it trains on. input: side of the network's input, in pixels.
-
-    batch: crops in a step; per_identity: how many of them show one person (0: as they come). embedding: width of the
-    linear layer that every network of the task has over its pooled features, and that then is K; 0 for none.
-    """
-
-    phi: PhiName
-    dataset: str
-    input: Annotated[int, Field(ge=16)]
-    batch: Annotated[int, Field(ge=2)]
-    per_identity: Annotated[int, Field(ge=0)]
-    embedding: Annotated[int, Field(ge=0)] = 0
-
-    @property
-    def margin_softmax(self) -> bool:
-        """Whether its networks have a cosine classifier, which a margin on angles takes."""
-        return self.phi in MARGIN_SOFTMAX
 
 
 def trained_on(model: Path) -> TaskParams:
     """The task of the model in that folder, as its record says. Raises ModelError or ParamsError where it is none."""
     task: TaskParams = check(TaskParams, checkpoint.read_card(model).get("task"), f"{model / checkpoint.CARD}: task")
     return task
-
-
-@params
-class TrainingParams:
-    """What all training shares: the augmentation, the precision, and the steps between the points of a step curve.
-
-    deterministic: by algorithms alone that give the same bits every time, on a GPU too.
-    """
-
-    augmentation: AugmentationParams
-    precision: Precision
-    deterministic: bool
-    log_every: Annotated[int, Field(ge=1)]
 
 
 @dataclass(frozen=True)

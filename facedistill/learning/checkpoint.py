@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from facedistill.files import sha256, write_json
-from facedistill.learning.networks import FaceNetwork, NetworkParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import NetworkParams
 from facedistill.params import check
 
 WEIGHTS, CARD = "model.safetensors", "model.json"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 
-Precision = Literal["auto", "fp32", "bf16"]
+from facedistill.learning.parameters import Precision
 
 
 def choose_device() -> torch.device:

@@ -27,7 +27,8 @@ from torch.utils.data import Sampler
 
 from facedistill.learning.batches import Batch, BatchSampler
 from facedistill.learning.losses.equation5 import Targets
-from facedistill.learning.processes import LAUNCHED, Process, ProcessParams
+from facedistill.learning.parameters import ProcessParams
+from facedistill.learning.processes import LAUNCHED, Process
 from facedistill.learning.student import Loss, Objective
 from facedistill.params import PARAMS_FILE, ParamsError
 

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from facedistill.learning.batches import Batch, BatchSampler
-from facedistill.learning.device import Precision, autocast
+from facedistill.learning.device import autocast
 from facedistill.learning.divergence import stop_if_diverged
+from facedistill.learning.parameters import OptimisationParams, Precision
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Student
 from facedistill.learning.teachers import Teachers
 from facedistill.learning.timing import Timing
-from facedistill.params import params
-
-
-@params
-class OptimisationParams:
-    """Nesterov SGD at a constant rate, or one that falls to 0 along a cosine, after a linear warm-up.
-
-    clip_norm: the gradient's norm is cut to this; 0 for never.
-    """
-
-    learning_rate: Annotated[float, Field(gt=0)]
-    epochs: Annotated[int, Field(ge=1)]
-    warmup_steps: Annotated[int, Field(ge=0)]
-    schedule: Literal["constant", "cosine"]
-    momentum: Annotated[float, Field(gt=0, lt=1)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    clip_norm: Annotated[float, Field(ge=0)]
-
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate of one of the `steps` steps of the whole run."""
-        if step < self.warmup_steps:
-            return self.learning_rate * (step + 1) / self.warmup_steps
-        if self.schedule == "constant":
-            return self.learning_rate
-        done = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
-        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
 
 
 def train(

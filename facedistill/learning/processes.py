@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from facedistill.params import params
+from facedistill.learning.parameters import ProcessParams
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,29 +15,6 @@ if TYPE_CHECKING:
 
 LAUNCHED = "FACEDISTILL_LAUNCHED"
 """The environment variable that says, to the processes of a stage, that they are."""
-
-
-@params
-class ProcessParams:
-    """devices: processes of a training stage on a machine, a GPU each, or all on the CPU where it has none.
-
-    nodes: machines. endpoint: HOST:PORT of the first of them, where they meet; null for one machine.
-    batch_norm: its statistics are those of the whole batch (sync, on GPUs only) or of each process's part (local).
-    """
-
-    devices: Annotated[int, Field(ge=1)]
-    nodes: Annotated[int, Field(ge=1)]
-    endpoint: Annotated[str, Field(pattern=r"^[\w.\-\[\]:]+:\d+$")] | None
-    batch_norm: Literal["sync", "local"]
-
-    def __post_init__(self) -> None:
-        if (self.nodes > 1) != (self.endpoint is not None):
-            raise ValueError(f"nodes: {self.nodes} with endpoint: {self.endpoint}; several nodes, and only these, meet")
-
-    @property
-    def count(self) -> int:
-        """Processes in all."""
-        return self.devices * self.nodes
 
 
 class Process:

@@ -8,31 +8,22 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 import facedistill
 from facedistill.files import write_whole
+from facedistill.learning.parameters import SnapshotParams
 from facedistill.learning.processes import Process
 from facedistill.learning.student import Student
 from facedistill.learning.timing import Timing
-from facedistill.params import params
 
 KEPT = 2
 """The newest, and the one before in case the newest is damaged."""
-
-
-@params
-class SnapshotParams:
-    """A snapshot after every `epochs` epochs, and within an epoch once `minutes` have passed since the last one."""
-
-    epochs: Annotated[int, Field(ge=1)]
-    minutes: Annotated[float, Field(gt=0)]
 
 
 class Snapshots:

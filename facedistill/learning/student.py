@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from facedistill.learning.batches import Batch
 from facedistill.learning.curves import Curves
-from facedistill.learning.device import Precision, autocast
+from facedistill.learning.device import autocast
 from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import Precision
 
 Loss = Callable[[Batch, Targets], dict[str, Tensor]]
 """The terms of a batch by name, and `loss`, of which the gradient is taken."""

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from facedistill.learning.losses.arcface import arcface
@@ -24,30 +22,11 @@ from facedistill.learning.losses.normalised import Normalised
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.rkd import rkd
 from facedistill.learning.losses.soft import soft_cross_entropy
-from facedistill.learning.losses.squared import Reduction, squared_distance
+from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.losses.weighting import teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
-from facedistill.params import params
-
-
-@params
-class EquationParams:
-    """temperature: τ of Equation 1. temperature_squared: H times τ², as Hinton et al. do and the paper does not.
-
-    margin: λ of the triplet loss. scale: s of a margin softmax, whose logits are s·cos θ. angular_margin: m of ArcFace,
-    in radians. cosine_margin: m of CosFace.
-    landmark_unit: unit of landmarks in their loss, as a share of the crop's side. reduction: ‖·‖² of Ψ over dimensions.
-    """
-
-    temperature: Annotated[float, Field(gt=0)]
-    temperature_squared: bool
-    margin: Annotated[float, Field(gt=0)]
-    scale: Annotated[float, Field(gt=0)]
-    angular_margin: Annotated[float, Field(ge=0, lt=math.pi / 2)]
-    cosine_margin: Annotated[float, Field(ge=0, lt=1)]
-    landmark_unit: Annotated[float, Field(gt=0)]
-    reduction: Reduction
+from facedistill.learning.parameters import EquationParams
 
 
 class Targets(NamedTuple):

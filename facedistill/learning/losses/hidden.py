@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from facedistill.learning.losses.squared import Reduction, squared_distance
+from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.networks import Outputs
+from facedistill.learning.parameters import Reduction
 
 
 class Hidden(nn.Module):

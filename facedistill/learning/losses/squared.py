@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor
 
-Reduction = Literal["sum", "mean"]
+from facedistill.learning.parameters import Reduction
 
 
 def squared_distance(a: Tensor, b: Tensor, reduction: Reduction = "sum") -> Tensor:

@@ -1,6 +1,5 @@
 """Trunks that turn a photograph into the hidden layer K, and the heads on top of it."""
 
 from facedistill.learning.networks.face_network import FaceNetwork, Outputs
-from facedistill.learning.networks.registry import NetworkParams
 
-__all__ = ["FaceNetwork", "NetworkParams", "Outputs"]
+__all__ = ["FaceNetwork", "Outputs"]

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facedistill.learning.networks.registry import NetworkParams, build_trunk
+from facedistill.learning.networks.registry import build_trunk
+from facedistill.learning.parameters import NetworkParams
 
 
 class Outputs(NamedTuple):

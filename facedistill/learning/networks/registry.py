@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Literal
-
-from pydantic import Field
 
 from facedistill.learning.networks.conv5 import Conv5
 from facedistill.learning.networks.densenet import DenseNet
@@ -17,21 +14,7 @@ from facedistill.learning.networks.resnet import ResNet50
 from facedistill.learning.networks.shufflenet import ShuffleNet
 from facedistill.learning.networks.squeezenet import SqueezeNet
 from facedistill.learning.networks.trunk import Trunk
-from facedistill.params import params
-
-Architecture = Literal[
-    "resnet50",
-    "resnet27",
-    "resnet27_thin",
-    "resnet43_thin",
-    "resnet53_thin",
-    "conv5",
-    "squeezenet",
-    "mobilenet",
-    "shufflenet",
-    "densenet",
-    "inception_resnet",
-]
+from facedistill.learning.parameters import Architecture, NetworkParams
 
 # The trunk of each, by the width of its embedding; ResNet-50 has a divisor besides.
 TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
@@ -46,22 +29,6 @@ TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
     "densenet": DenseNet,
     "inception_resnet": InceptionResNet,
 }
-
-
-@params
-class NetworkParams:
-    """divisor: ResNet-50/k has every layer's kernels divided by k; 1 for all other architectures.
-
-    embedding: width of a linear layer after pooling, which then is the hidden layer K; 0 for none.
-    """
-
-    architecture: Architecture
-    divisor: Annotated[int, Field(ge=1)] = 1
-    embedding: Annotated[int, Field(ge=0)] = 0
-
-    def __post_init__(self) -> None:
-        if self.divisor != 1 and self.architecture != "resnet50":
-            raise ValueError(f"only resnet50 has a divisor, not {self.architecture}")
 
 
 def build_trunk(network: NetworkParams) -> Trunk:

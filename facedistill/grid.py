@@ -60,10 +60,7 @@ LABELS = {
 SETS = {"lfw": "LFW", "cfp_fp": "CFP-FP", "agedb_30": "AgeDB-30"}
 """How the tables call the sets of verification pairs that the field knows by these keys of `datasets`."""
 
-NonNegative = Annotated[float, Field(ge=0)]
-
-PAIRED = ("lfw", "bin")
-"""Kinds of source that always have verification pairs."""
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 TEACHER = "teacher"
 OWN = "own"
@@ -163,8 +160,8 @@ class Layout:
             name: Student(name, _architecture(name, path), network.get("divisor", 1), network.get("seed", seed))
             for name, network in load(dict[str, dict[str, Any]], "students", path).items()
         }
-        if taken := known.keys() & {TEACHER, OWN}:
-            raise ParamsError(f"{path}: students: {taken.pop()!r} is the name of a folder of other models")
+        if taken := known.keys() & {TEACHER, OWN, "cost"}:
+            raise ParamsError(f"{path}: students: {taken.pop()!r} is the name of other models, or of their metrics")
 
         def students(section: str) -> tuple[Student, ...]:
             names = load(tuple[str, ...], f"{section}.students", path)
@@ -186,7 +183,6 @@ class Layout:
         margins = load(tuple[Margin, ...], "proxyless.margins", path)
         tasks = ("classification", *_transfer_tasks(tables, path), *margins)
         pairs = load(EvaluationParams, "evaluation", path).pairs
-        _check_datasets(tasks, pairs, path)
         layout = cls(
             students=tuple(known.values()),
             members=tables,
@@ -235,34 +231,6 @@ def _transfer_tasks(tables: Mapping[str, Sequence[Student]], path: Path) -> tupl
             )
         found += tasks
     return found
-
-
-def _check_datasets(tasks: Sequence[str], pairs: Sequence[str], path: Path) -> None:
-    """Raises ParamsError for a name that is no data set, a set without the pairs it is named for, and an idle one."""
-    datasets = load(dict[str, dict[str, Any]], "datasets", path)
-    used = {f"tasks.{task}.dataset": load(str, f"tasks.{task}.dataset", path) for task in tasks}
-    for where, name in [*used.items(), *(("evaluation.pairs", name) for name in pairs)]:
-        if name not in datasets:
-            raise ParamsError(f"{path}: {where}: {name!r} is not a key of `datasets`: {', '.join(datasets)}")
-    # What the teacher of classification says of a crop, and what dvc.yaml depends on.
-    for task in tasks:
-        if task != "alignment" and (other := used[f"tasks.{task}.dataset"]) != used["tasks.classification.dataset"]:
-            raise ParamsError(
-                f"{path}: tasks.{task}.dataset: {other!r}; every task but alignment is trained on the people of "
-                f"classification, {used['tasks.classification.dataset']!r}"
-            )
-    for name in pairs:
-        kind = load(str, f"datasets.{name}.source.kind", path)
-        if kind not in PAIRED and not datasets[name]["source"].get("pairs_per_fold"):
-            raise ParamsError(
-                f"{path}: evaluation.pairs: {name!r} has no pairs; the kinds {' and '.join(PAIRED)} have them, and "
-                f"synthetic where datasets.{name}.source.pairs_per_fold is not 0"
-            )
-    if idle := datasets.keys() - {*used.values(), *pairs}:
-        raise ParamsError(
-            f"{path}: datasets.{sorted(idle)[0]}: nothing uses it; name it in evaluation.pairs where it has pairs, or "
-            "remove it"
-        )
 
 
 @dataclass(frozen=True)

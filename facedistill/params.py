@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, dataclass_transform, get_args, get_origin, get_type_hints
 
-import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as _dataclass
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 T = TypeVar("T")
 
 PARAMS_FILE = Path("params.yaml")
+
+
+JSON = (str, int, float, Mapping, list, type(None))
+"""What JSON has. YAML has dates besides."""
 
 
 class ParamsError(ValueError):
@@ -25,22 +31,7 @@ class ParamsError(ValueError):
 @dataclass_transform(frozen_default=True)
 def params(cls: type[T]) -> type[T]:
     """Class decorator: a frozen dataclass that refuses unknown keys and values of the wrong type or range."""
-    return _dataclass(frozen=True, config=ConfigDict(extra="forbid"))(cls)  # type: ignore[return-value]
-
-
-# In C where PyYAML was built with it: a stage reads the file once for each of its sections, 20 ms in Python.
-_SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_SafeLoader):  # type: ignore[misc]
-    """YAML 1.2 numbers: PyYAML alone takes `1e-4`, which `dvc exp run -S` may write, for a string."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d[\d_]*\.?[\d_]*|\.\d+)[eE][-+]?\d+$"),
-    list("-+0123456789."),
-)
+    return _dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))(cls)  # type: ignore[return-value]
 
 
 def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
@@ -49,14 +40,22 @@ def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
     Raises ParamsError where the file is missing or is not a YAML mapping.
     """
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        values = _parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path}: no such file; run from the top of the repository") from None
-    except yaml.YAMLError as error:
+    except UnicodeDecodeError as error:
+        raise ParamsError(f"{path}: not UTF-8 text: {error}") from None
+    except YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise ParamsError(f"{path}: expected a mapping of sections, found {type(values).__name__}")
-    return values
+    return deepcopy(values)
+
+
+@lru_cache(2)
+def _parse(text: str) -> Any:
+    """YAML by DVC's own parser: to another one `no`, `1e-4` and `0o10` are other values than DVC sees."""
+    return YAML(typ="safe").load(text)
 
 
 def load(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
@@ -80,17 +79,33 @@ def check(kind: Any, value: Any, where: str) -> Any:
     try:
         # Strict JSON is what YAML data is: objects become dataclasses and arrays tuples, and nothing else is coerced.
         data = json.dumps(value)
-    except TypeError:  # YAML knows dates
-        raise ParamsError(f"{where}: a date, or another value that JSON has not; put it in quotes") from None
+    except TypeError:
+        place = next(key for key, part in items(value) if not isinstance(part, JSON))
+        message = f"{where}.{place}: a date, or a value that JSON lacks; put it in quotes"
+        raise ParamsError(message.replace(": .", ": ", 1)) from None
     try:
         return TypeAdapter(kind).validate_json(data, strict=True)
     except ValidationError as error:
-        lines = [f"{where}{_dotted(e['loc'])}: {_explain(kind, e)}" for e in error.errors(include_url=False)]
+        # `where` may be the file alone: then the first part of the place has no dot before it.
+        lines = [
+            f"{where}{_dotted(e['loc'])}: {_explain(kind, e)}".replace(": .", ": ", 1)
+            for e in error.errors(include_url=False)
+        ]
         raise ParamsError("\n".join(lines)) from None
 
 
+def items(values: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of nested mappings and lists, dotted and from the top, with its value."""
+    parts = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
+    for key, value in parts:
+        place = f"{where}.{key}".removeprefix(".")
+        yield place, value
+        yield from items(value, place)
+
+
 def _dotted(loc: tuple[Any, ...]) -> str:
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc)
+    # Pydantic says of a key that its fault lies in `[key]`.
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc if part != "[key]")
 
 
 def _explain(kind: Any, error: Any) -> str:
@@ -98,6 +113,9 @@ def _explain(kind: Any, error: Any) -> str:
         return f"unknown key; allowed: {', '.join(_keys(kind, error['loc'][:-1]))}"
     if error["type"] in ("missing", "missing_argument"):
         return "missing"
+    if error["type"] == "value_error":
+        found = f", found {error['input']!r}" if isinstance(error["input"], str | int | float) else ""
+        return f"{error['ctx']['error']}{found}"
     return f"{error['msg'][0].lower()}{error['msg'][1:]}, found {error['input']!r}"
 
 

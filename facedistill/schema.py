@@ -1,13 +1,17 @@
-"""What the whole parameter file may hold, section by section."""
+"""The whole parameter file, section by section, and the one check of it before anything runs."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
+from pydantic import AfterValidator, Field
+
+from facedistill.agreement import disagreements
 from facedistill.data.dataset import DatasetParams
 from facedistill.export.chosen import ExportParams, chosen
-from facedistill.grid import NEEDS, TEACHERS, EvaluationParams, Layout, NonNegative, Weights
+from facedistill.grid import EvaluationParams, Layout, NonNegative, Weights
 from facedistill.learning.losses.recipe import Margin, PhiName, Recipe
 from facedistill.learning.parameters import (
     EquationParams,
@@ -19,10 +23,24 @@ from facedistill.learning.parameters import (
     TaskParams,
     TrainingParams,
 )
-from facedistill.params import PARAMS_FILE, ParamsError, check, params, read
+from facedistill.params import PARAMS_FILE, ParamsError, check, items, params, read
 from facedistill.report.provenance import Heading
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Names = tuple[str, ...]
+
+DVC_WORDS = ("size", "nfiles")
+"""Keys that DVC's run cache leaves out wherever they are: a changed value under one would be "cached" (DVC #11079)."""
+
+
+def _safe(name: str) -> str:
+    """A name of the user's own becomes part of commands, paths and dotted keys."""
+    if not re.fullmatch("[a-z][a-z0-9_-]*", name):
+        raise ValueError("a name has lower-case letters, digits, - and _ alone, and begins with a letter")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_safe)]
 
 
 @params
@@ -43,14 +61,14 @@ class TeacherParams:
 
 @params
 class StudentParams(NetworkParams):
-    """seed: its own, where it is another of the same network. Where it is left out it is that of all."""
+    """seed: of its training. Where it is left out, the seed is the one of all."""
 
-    seed: int = 0
+    seed: Seed | None = None
 
 
 @params
 class RecipeParams(Recipe):
-    """phi: where it is left out it is that of its task."""
+    """phi: where it is left out, Φ is the one of the task."""
 
     phi: PhiName = "softmax"
 
@@ -76,36 +94,45 @@ class MarginTable(Table):
     margins: tuple[Margin, ...]
 
 
-SECTIONS: dict[str, Any] = {
-    "seed": int,
-    "alpha": NonNegative,
-    "beta": NonNegative,
-    "report": Heading,
-    "datasets": dict[str, DatasetParams],
-    "tasks": dict[str, TaskParams],
-    "equation": EquationParams,
-    "evaluation": EvaluationParams,
-    "training": TrainingParams,
-    "loader": LoaderParams,
-    "snapshots": SnapshotParams,
-    "processes": ProcessParams,
-    "rates": Rates,
-    "teacher": TeacherParams,
-    "students": dict[str, StudentParams],
-    "recipes": dict[str, RecipeParams],
-    "targets": dict[Literal["none", "hidden", "soft"], Weights],
-    **{name: TransferTable if name in TEACHERS else MarginTable if name == "proxyless" else Table for name in NEEDS},
-    "export": ExportParams,
-}
+@params
+class Parameters:
+    """What params.yaml holds. Every section has to be there, and no other may be."""
+
+    seed: Seed
+    alpha: NonNegative
+    beta: NonNegative
+    report: Heading
+    datasets: dict[Name, DatasetParams]
+    tasks: dict[str, TaskParams]
+    equation: EquationParams
+    evaluation: EvaluationParams
+    training: TrainingParams
+    loader: LoaderParams
+    snapshots: SnapshotParams
+    processes: ProcessParams
+    rates: Rates
+    teacher: TeacherParams
+    students: dict[Name, StudentParams]
+    recipes: dict[str, RecipeParams]
+    targets: dict[Literal["none", "hidden", "soft"], Weights]
+    table1: Table
+    table2: Table
+    alignment: TransferTable
+    verification: TransferTable
+    losses: Table
+    architectures: Table
+    weighting: Table
+    proxyless: MarginTable
+    export: ExportParams
 
 
 def check_file(path: Path = PARAMS_FILE) -> None:
-    """Raises ParamsError for whatever is unknown, missing or wrong anywhere in a parameter file."""
+    """Raises ParamsError for whatever is unknown, missing, wrong or contradictory anywhere in a parameter file."""
     values = read(path)
-    for name, kind in SECTIONS.items():
-        if name not in values:
-            raise ParamsError(f"{path}: no key {name!r}")
-        check(kind, values[name], f"{path}: {name}")
-    if unknown := [key for key in values if key not in SECTIONS]:
-        raise ParamsError(f"{path}: unknown key {unknown[0]!r}; allowed: {', '.join(SECTIONS)}")
-    chosen(Layout.read(path), path)
+    if words := [key for key, _ in items(values) if key.rpartition(".")[2] in DVC_WORDS]:
+        raise ParamsError(f"{path}: {words[0]}: DVC gives this name a meaning of its own; call it otherwise")
+    parameters: Parameters = check(Parameters, values, f"{path}: ")
+    layout = Layout.read(path)
+    if found := list(disagreements(parameters, layout)):
+        raise ParamsError("\n".join(f"{path}: {message}" for message in found))
+    chosen(layout, path)

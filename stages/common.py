@@ -16,12 +16,13 @@ from filelock import FileLock, Timeout
 
 from facedistill.files import write_json
 from facedistill.params import PARAMS_FILE, check, load
-from facedistill.paths import CHECKPOINTS, MODELS, SPEED
+from facedistill.paths import CHECKPOINTS, CROPS, MODELS, SPEED
+from facedistill.schema import check_file
 from stages import BEGAN, progress
 
 if TYPE_CHECKING:
     from facedistill.learning.cell import Plan
-    from facedistill.learning.parameters import NetworkParams
+    from facedistill.learning.parameters import NetworkParams, TaskParams
 
 
 def run(main: Callable[[], None]) -> None:
@@ -38,6 +39,7 @@ def run(main: Callable[[], None]) -> None:
         with FileLock(folder / "lock", timeout=0):
             holder.write_text(str(os.getpid()), encoding="utf-8")
             progress.announce()
+            check_file()
             main()
             # What goes on from a snapshot took longer than this; and what is done does not fail for want of a time.
             if not stopped:
@@ -96,11 +98,26 @@ def network_params(section: str) -> tuple[NetworkParams, int]:
     return network, check(int, seed, f"{PARAMS_FILE}: {section}.seed")
 
 
-def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -> dict[str, Any]:
+def check_crops(*names: str) -> None:
+    """Raises DataError where crops of these data sets are not as params.yaml says: another run left them."""
+    from facedistill.data.crop import CropParams
+    from facedistill.data.problems import DataError
+    from facedistill.data.shards import Crops
+
+    for name in names:
+        asked = load(CropParams, f"datasets.{name}.crop").pixels
+        if (found := Crops(CROPS / name, "test", verify=False).pixels) != asked:
+            raise DataError(
+                f"{CROPS / name}: crops of {found} px, and datasets.{name}.crop.pixels is {asked}; run "
+                f"`dvc repro -f align_crop@{name}`"
+            )
+
+
+def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates: str = "rates") -> dict[str, Any]:
     """The keyword arguments of `train_cells` that every training stage has, for plans of one rate.
 
     network, rates: the sections of params.yaml that hold the network, with a seed of its own perhaps, and the
-    optimisation of each rate.
+    optimisation of each rate. Raises DataError as `check_crops` does.
     """
     from facedistill.learning.parameters import (
         EquationParams,
@@ -112,7 +129,9 @@ def training_params(plans: Sequence[Plan], network: str, rates: str = "rates") -
     )
 
     trained, seed = network_params(network)
+    check_crops(task.dataset)
     return {
+        "task": task,
         "plans": plans,
         "optimisation": load(OptimisationParams, f"{rates}.{plans[0].recipe.rate_name}"),
         "equation": load(EquationParams, "equation"),

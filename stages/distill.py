@@ -9,7 +9,7 @@ from facedistill import grid
 from facedistill.learning.cell import Plan, rounds, train_cells
 from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.learning.parameters import TaskParams
-from facedistill.params import PARAMS_FILE, ParamsError, check, load
+from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import MODELS
 from stages.common import run_training, training_params, write_speed
 
@@ -19,7 +19,6 @@ def main() -> None:
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
     parser.add_argument("--task", default="classification", choices=["classification", *MARGIN_SOFTMAX])
     parser.add_argument("--recipes", required=True, nargs="+", help="keys of `recipes` in params.yaml, in this order")
-    parser.add_argument("--given", nargs="*", default=[], help="those of earlier stages, that these may start from")
     args = parser.parse_args()
 
     task = load(TaskParams, f"tasks.{args.task}")
@@ -29,20 +28,13 @@ def main() -> None:
     for name in args.recipes:
         section = f"recipes.{name}"
         recipe = check(Recipe, {"phi": task.phi} | load(dict[str, Any], section), f"{PARAMS_FILE}: {section}")
-        starts = [*args.given, *args.recipes]
-        if recipe.start not in (None, *starts):
-            raise ParamsError(
-                f"{PARAMS_FILE}: {section}.start: {recipe.start!r} is not there before this stage, which starts from "
-                f"random weights or from one of {', '.join(starts)}; for others see its command in dvc.yaml"
-            )
         plans.append(Plan(models / name, recipe, models / recipe.start if recipe.start else None))
     speed: dict[str, Any] = {}
     for together in rounds(plans):
         speed |= train_cells(
-            task=task,
             soft_teacher=teacher,
             hidden_teacher=teacher,
-            **training_params(together, f"students.{args.student}"),
+            **training_params(task, together, f"students.{args.student}"),
         )
     # DVC tracks a margin's models as one folder.
     write_speed(plans[0].model if args.task == "classification" else models, speed)

@@ -12,7 +12,7 @@ from facedistill.grid import OWN, TEACHER, EvaluationParams, Layout, cells
 from facedistill.learning.cell import trained_on
 from facedistill.params import load
 from facedistill.paths import EVALUATION
-from stages.common import run
+from stages.common import check_crops, run
 
 
 def main() -> None:
@@ -23,6 +23,9 @@ def main() -> None:
     args = parser.parse_args()
 
     layout, metrics = Layout.read(), dict[str, Any]()
+    # The user's own cells are trained in the same stage, on crops that were compared then.
+    if not args.own:
+        check_crops(*load(dict[str, Any], "datasets"))
     params = load(EvaluationParams, "evaluation")
     evaluation = Evaluation(params)
     if not args.student:

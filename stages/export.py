@@ -13,7 +13,7 @@ from facedistill.grid import EvaluationParams, Layout
 from facedistill.learning.cell import trained_on
 from facedistill.params import load
 from facedistill.paths import MODELS
-from stages.common import run
+from stages.common import check_crops, run
 
 
 def main() -> None:
@@ -23,6 +23,7 @@ def main() -> None:
     parser.add_argument("--model", nargs="+", choices=models, default=list(models), help="all of them if left out")
     for name in parser.parse_args().model:
         task = trained_on(MODELS / name)
+        check_crops(task.dataset)
         crop = load(CropParams, f"datasets.{task.dataset}.crop")
         write_json(models[name].metrics, export(models[name], task, crop, load(EvaluationParams, "evaluation")))
         found = card(models[name], layout)

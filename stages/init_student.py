@@ -25,7 +25,7 @@ def main() -> None:
     for name, model in zip(args.tasks, models, strict=True):
         task = load(TaskParams, f"tasks.{name}")
         plan = Plan(model, Recipe(phi=task.phi))
-        speed |= train_cells(task=task, **training_params([plan], f"students.{args.student}"))
+        speed |= train_cells(**training_params(task, [plan], f"students.{args.student}"))
     write_speed(models[0], speed)
 
 

@@ -9,7 +9,6 @@ from facedistill.learning.cell import Plan, train_cells
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
-from facedistill.schema import check_file
 from stages.common import run_training, training_params, write_speed
 
 
@@ -17,13 +16,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True, help="a key of `tasks` in params.yaml")
     args = parser.parse_args()
-    # What later stages read too: a slip is told before the teacher has trained, and not after.
-    check_file()
-
     task = load(TaskParams, f"tasks.{args.task}")
     start = None if args.task == "classification" else "classification"
     plan = Plan(grid.teacher(args.task), Recipe(phi=task.phi, start=start), grid.teacher(start) if start else None)
-    write_speed(plan.model, train_cells(task=task, **training_params([plan], "teacher.network", "teacher.rates")))
+    write_speed(plan.model, train_cells(**training_params(task, [plan], "teacher.network", "teacher.rates")))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,7 @@ def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_tea
         for target, w in targets.items()
     ]
     return train_cells(
-        task=task_params,
         soft_teacher=soft_teacher,
         hidden_teacher=hidden_teacher,
-        **training_params(plans, f"students.{args.student}"),
+        **training_params(task_params, plans, f"students.{args.student}"),
     )

@@ -85,5 +85,5 @@ def test_heads_are_there_when_asked_for() -> None:
 
 
 def test_a_divisor_that_does_not_divide_is_refused() -> None:
-    with pytest.raises(ValueError, match="cannot be divided"):
-        ResNet50(3)
+    with pytest.raises(ValueError, match="divisor: 3 does not divide the 64 kernels"):
+        NetworkParams("resnet50", 3)

@@ -74,7 +74,27 @@ def test_numbers_as_dvc_writes_them(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("a: 1e-4\nb: 2\nc: .5\nd: 1.5E+3\ne: 12e\n")
     assert read(file) == {"a": 1e-4, "b": 2, "c": 0.5, "d": 1500.0, "e": "12e"}
+
+
+def test_a_whole_number_will_do_for_a_number(tmp_path: Path) -> None:
+    (file := tmp_path / "params.yaml").write_text("b: 2\n")
     assert load(float, "b", file) == 2
+
+
+def test_a_value_is_what_dvc_takes_it_for(tmp_path: Path) -> None:
+    from dvc.utils.serialize import parse_yaml
+
+    (file := tmp_path / "params.yaml").write_text("no: on\na: 010\nb: 1:30\nc: 0o17\nd: 1_000\ne: ~\nf: yes\n")
+    assert read(file) == parse_yaml(file.read_text(), str(file))
+    file.write_text("a: 1\na: 2\n")
+    with pytest.raises(ParamsError, match='duplicate key "a"'):
+        read(file)
+
+
+def test_what_is_read_may_be_changed(tmp_path: Path) -> None:
+    (file := tmp_path / "params.yaml").write_text("a: [1]\n")
+    read(file)["a"].append(2)
+    assert read(file) == {"a": [1]}
 
 
 def test_a_missing_section_is_named_with_what_there_is(tmp_path: Path) -> None:
@@ -122,9 +142,13 @@ def test_every_parameter_file_of_the_repository_is_whole(file: Path) -> None:
         ("students.resnet50-8.divisr: 8", r"students\.resnet50-8\.divisr: unknown key; allowed: architecture, divisor"),
         ("students.resnet50-8.seed: one", r"students\.resnet50-8\.seed: .*integer, found 'one'"),
         ("targets.hiden: {alpha: 1, beta: 0}", r"targets\.hiden.*'none', 'hidden' or 'soft'"),
-        ("loader.cache_mb: 2024-01-01", r"loader: a date, .* put it in quotes"),
+        ("loader.cache_mb: 2024-01-01", r"yaml: loader\.cache_mb: a date, .* put it in quotes"),
+        ("alpha: .inf", r"alpha: .*finite number"),
+        ("equation.temperature: .nan", r"equation\.temperature: .*finite number"),
+        ("seed: -1", r"seed: .*greater than or equal to 0, found -1"),
+        ("recipes.feature: {phi: none}", r"recipes\.feature: phi: none without an alpha or a beta trains nothing"),
         ("table1.student: []", r"table1\.student: unknown key; allowed: students"),
-        ("alhpa: 1", r"unknown key 'alhpa'; allowed: seed, alpha, beta, "),
+        ("alhpa: 1", r"alhpa: unknown key; allowed: seed, alpha, beta, "),
         ("alpha: -1", r"alpha: .*greater than or equal to 0, found -1"),
         ("students.new: {}", r"students\.new\.architecture: missing"),
         ("table1: null", r"table1: .*found None"),
@@ -145,7 +169,11 @@ def test_a_slip_anywhere_is_told_before_anything_trains(line: str, message: str,
         check_file(file)
 
 
-BIN = {"source": {"kind": "bin", "file": "data/raw/cfp_fp.bin"}}
+BIN = {
+    "source": {"kind": "bin", "file": "data/raw/cfp_fp.bin"},
+    "split": None,
+    "crop": {"method": "none", "pixels": 36},
+}
 
 
 @pytest.mark.parametrize(
@@ -173,8 +201,8 @@ BIN = {"source": {"kind": "bin", "file": "data/raw/cfp_fp.bin"}}
             {"verification": {"tasks": ["triplet"], "students": ["resnet50-8"]}},
             r"verification\.tasks: \[triplet, triplet_softmax\] or \[\], found \[triplet\]",
         ),
-        ({"verification": {"students": ["resnet50-8"]}}, r"no key 'verification\.tasks'; verification has: students"),
-        ({"tasks": {}}, r"no key 'tasks\.classification'"),
+        ({"verification": {"students": ["resnet50-8"]}}, r"verification\.tasks: missing"),
+        ({"tasks": {}}, r"tasks: no 'classification', which the tables need"),
     ],
 )
 def test_data_and_tables_that_do_not_fit_are_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:
@@ -182,10 +210,11 @@ def test_data_and_tables_that_do_not_fit_are_refused(change: dict[str, object], 
     values["datasets"]["cfp_fp"] = BIN
     values["evaluation"]["pairs"] = ["lfw", "cfp_fp"]
     (file := tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    check_file(file)
     assert grid.Layout.read(file).sets == {"lfw": "LFW", "cfp_fp": "CFP-FP"}
     file.write_text(yaml.safe_dump(values | change, sort_keys=False))
     with pytest.raises(ParamsError, match=message):
-        grid.Layout.read(file)
+        check_file(file)
 
 
 def test_without_their_tasks_tables_need_no_teacher_and_no_data(tmp_path: Path) -> None:

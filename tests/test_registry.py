@@ -138,6 +138,7 @@ class TestFujitsuPoster:
 def test_the_smallest_side_works_and_nothing_below_it_does(architecture: str) -> None:
     trunk = without_data(architecture)
     side = trunk.smallest_side
+    assert side == NetworkParams(architecture).smallest_input, "the parameters are checked without torch"
     assert side <= (75 if architecture == "inception_resnet" else 32)
     assert trunk(torch.empty(1, 3, side, 224, device="meta")).hidden.shape == (1, trunk.width)
     if side > 1:

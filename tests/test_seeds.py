@@ -16,7 +16,8 @@ from report_mock import PARAMS, mock, results, tables
 from facedistill.grid import Layout, cells, first_cells
 from facedistill.learning.cell import Plan
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.params import ParamsError
+from facedistill.learning.parameters import TaskParams
+from facedistill.params import ParamsError, load
 from facedistill.paths import METRICS
 from facedistill.report.markdown import number, spread
 from facedistill.report.results import Mean
@@ -103,11 +104,12 @@ def test_a_stage_trains_with_the_seed_of_its_network(tmp_path: Path, monkeypatch
     params["students"]["b"] = {"architecture": "resnet50", "divisor": 8, "seed": 7}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     monkeypatch.chdir(tmp_path)
-    plans = [Plan(Path("models/x"), Recipe(phi="softmax"))]
-    own, common = (training_params(plans, f"students.{name}") for name in ("b", "resnet50-8"))
+    monkeypatch.setattr("stages.common.check_crops", lambda *_: None)
+    task, plans = load(TaskParams, "tasks.classification"), [Plan(Path("models/x"), Recipe(phi="softmax"))]
+    own, common = (training_params(task, plans, f"students.{name}") for name in ("b", "resnet50-8"))
     assert (own["seed"], common["seed"]) == (7, params["seed"])
     assert own["network"] == common["network"]
     params["students"]["b"]["seed"] = "seven"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(ParamsError, match=r"students\.b\.seed: .*integer"):
-        training_params(plans, "students.b")
+        training_params(task, plans, "students.b")

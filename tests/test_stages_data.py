@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -234,12 +235,12 @@ def test_drawn_faces_go_the_same_way(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["prepare", "align_crop"])
 def test_an_unknown_data_set_is_an_error_without_a_traceback(stage: str, tmp_path: Path) -> None:
-    (tmp_path / "params.yaml").write_text("seed: 0\ndatasets: {faces: {}}\n")
-    command = [sys.executable, "-m", f"stages.{stage}", "--dataset", "facs"]
     root = Path(__file__).parents[1]
+    shutil.copyfile(root / "params.yaml", tmp_path / "params.yaml")
+    command = [sys.executable, "-m", f"stages.{stage}", "--dataset", "facs"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "no key 'datasets.facs'; datasets has: faces" in done.stderr
+    assert "no key 'datasets.facs'; datasets has: classification, alignment, lfw" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -262,4 +263,4 @@ def test_a_recipe_starts_from_what_its_stage_has(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "stages.distill", "--student", "resnet50-8", "--recipes", "logits", "hidden"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "recipes.hidden.start: 'softmax' is not there before this stage, which starts from" in done.stderr
+    assert "recipes.hidden.start: 'softmax', which is not trained before it in classification" in done.stderr

@@ -25,6 +25,14 @@ Architecture = Literal[
     "inception_resnet",
 ]
 
+SMALLEST_INPUT: dict[Architecture, int] = {
+    "conv5": 16,
+    "squeezenet": 17,
+    "densenet": 29,
+    **dict.fromkeys(("resnet27", "resnet27_thin", "resnet43_thin", "resnet53_thin"), 32),
+    "inception_resnet": 75,
+}
+
 Precision = Literal["auto", "fp32", "bf16"]
 
 Reduction = Literal["sum", "mean"]
@@ -44,6 +52,15 @@ class TaskParams:
     batch: Annotated[int, Field(ge=2)]
     per_identity: Annotated[int, Field(ge=0)]
     embedding: Annotated[int, Field(ge=0)] = 0
+
+    def __post_init__(self) -> None:
+        if "triplet" in self.phi and self.per_identity < 2:
+            raise ValueError(f"per_identity: {self.per_identity} with phi: {self.phi}, which compares two or more")
+        if self.per_identity and (self.batch % self.per_identity or self.batch < 2 * self.per_identity):
+            raise ValueError(
+                f"batch: {self.batch} with per_identity: {self.per_identity}; make the batch a multiple of it, of two "
+                "people or more"
+            )
 
     @property
     def margin_softmax(self) -> bool:
@@ -65,6 +82,13 @@ class NetworkParams:
     def __post_init__(self) -> None:
         if self.divisor != 1 and self.architecture != "resnet50":
             raise ValueError(f"only resnet50 has a divisor, not {self.architecture}")
+        if 64 % self.divisor:
+            raise ValueError(f"divisor: {self.divisor} does not divide the 64 kernels of resnet50's first layer")
+
+    @property
+    def smallest_input(self) -> int:
+        """Side in pixels of the smallest image of which its last map keeps something."""
+        return SMALLEST_INPUT.get(self.architecture, 1)
 
 
 @params

@@ -34,6 +34,8 @@ class Recipe:
     rate: Literal["scratch", "initialised"] | None = None
 
     def __post_init__(self) -> None:
+        if self.phi == "none" and not self.alpha and not self.beta:
+            raise ValueError("phi: none without an alpha or a beta trains nothing; name a Φ, or weigh a term")
         if self.weighting is None:
             return
         if not self.learns_classes:

@@ -32,10 +32,7 @@ TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
 
 
 def build_trunk(network: NetworkParams) -> Trunk:
-    """A trunk with random weights.
-
-    Raises ValueError for a divisor that does not divide 64.
-    """
+    """A trunk with random weights."""
     if network.architecture == "resnet50":
         return ResNet50(network.divisor, network.embedding)
     return TRUNKS[network.architecture](network.embedding)

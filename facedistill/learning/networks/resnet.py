@@ -42,8 +42,6 @@ class ResNet50(Trunk):
     """ResNet-50/k, its layers under torchvision's names; the maps are its four stages, 256 / k to 2048 / k wide."""
 
     def __init__(self, divisor: int = 1, embedding: int = 0) -> None:
-        if 64 % divisor:
-            raise ValueError(f"ResNet-50/{divisor}: 64 kernels cannot be divided by {divisor}")
         width = 64 // divisor
         super().__init__(tuple(width * EXPANSION * 2**i for i in range(4)), smallest_side=1, embedding=embedding)
         self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)

@@ -1,0 +1,310 @@
+"""What two parameters have to agree on: one rule a function, all asked before anything runs.
+
+A rule yields a message for each contradiction. The message begins with a key, names the other one, and says what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from facedistill import grid
+from facedistill.data.problems import DataError
+from facedistill.data.sources.bin_pairs import BinParams
+from facedistill.data.sources.casia import CasiaParams
+from facedistill.data.sources.celeba import CelebAParams
+from facedistill.data.sources.lfw import LfwParams
+from facedistill.data.sources.msceleb import MsCelebParams
+from facedistill.data.sources.recordio import RecordIOParams
+from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
+from facedistill.learning.losses.recipe import MARGIN_SOFTMAX
+from facedistill.paths import LEAVE_OUT
+
+if TYPE_CHECKING:
+    from facedistill.data.dataset import DatasetParams
+    from facedistill.grid import Layout
+    from facedistill.learning.parameters import NetworkParams
+    from facedistill.schema import Parameters, RecipeParams
+
+
+def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
+    """Every contradiction of a parameter file, as a message without the file's name."""
+    if unknown := list(_unknown_sets(p, layout)):
+        # The other rules look these sets up.
+        yield from unknown
+        return
+    for rule in (
+        _idle_sets,
+        _sides,
+        _pairs,
+        _people,
+        _ways_to_cut,
+        _lists,
+        _inputs,
+        _losses,
+        _batches,
+        _starts,
+        _recipes,
+        _targets,
+        _twice,
+    ):
+        yield from rule(p, layout)
+
+
+def cut_otherwise(p: Parameters) -> Iterator[str]:
+    """A sentence for each set of pairs whose crops show another part of a face than the photographs of training do."""
+    trained = p.tasks["classification"].dataset
+    for name in p.evaluation.pairs:
+        ours, theirs = (_framing(p.datasets[key]) for key in (trained, name))
+        if ours != theirs:
+            yield (
+                f"datasets.{name}.crop is not datasets.{trained}.crop: the networks see another part of these faces "
+                "than they learned from, which costs accuracy"
+            )
+
+
+def _framing(dataset: DatasetParams) -> tuple[object, ...]:
+    """What decides which part of a face fills how many pixels. Sets of aligned crops have ArcFace's template."""
+    crop = dataset.crop
+    method = "landmarks" if crop.method == "none" and _aligned(dataset) else crop.method
+    return method, crop.pixels, crop.margin if method == "box" else None
+
+
+def _aligned(dataset: DatasetParams) -> bool:
+    return isinstance(dataset.source, RecordIOParams | BinParams)
+
+
+def _sets_of_tasks(p: Parameters, layout: Layout) -> dict[str, str]:
+    """The data set of every task that is trained, by its key."""
+    return {f"tasks.{task}.dataset": p.tasks[task].dataset for task in layout.tasks if task in p.tasks}
+
+
+def _unknown_sets(p: Parameters, layout: Layout) -> Iterator[str]:
+    yield from (f"tasks: no {task!r}, which the tables need" for task in layout.tasks if task not in p.tasks)
+    used = [*_sets_of_tasks(p, layout).items(), *(("evaluation.pairs", name) for name in layout.pairs)]
+    for key, name in used:
+        if name not in p.datasets:
+            yield f"{key}: {name!r} is not a key of `datasets`: {', '.join(p.datasets)}"
+
+
+def _idle_sets(p: Parameters, layout: Layout) -> Iterator[str]:
+    for name in p.datasets.keys() - {*_sets_of_tasks(p, layout).values(), *layout.pairs}:
+        yield f"datasets.{name}: nothing uses it; name it in evaluation.pairs where it has pairs, or remove it"
+    # The teacher of classification is asked about every crop but those of alignment, and dvc.yaml depends on its set.
+    ours = p.tasks["classification"].dataset
+    for key, name in _sets_of_tasks(p, layout).items():
+        if key != "tasks.alignment.dataset" and name != ours:
+            yield (
+                f"{key}: {name!r}; every task but alignment is trained on the people of tasks.classification.dataset, "
+                f"{ours!r}"
+            )
+
+
+def _sides(p: Parameters, layout: Layout) -> Iterator[str]:
+    """A set is split for training, or is for testing alone."""
+    for key, name in _sets_of_tasks(p, layout).items():
+        if p.datasets[name].split is None:
+            yield f"datasets.{name}.split: null leaves nothing to train on, and {key} is {name!r}; give it a split"
+    for name, dataset in p.datasets.items():
+        if dataset.split and _has_pairs(dataset):
+            yield f"datasets.{name}.split: a set with pairs is for testing alone; make it null"
+
+
+def _has_pairs(dataset: DatasetParams) -> bool:
+    source = dataset.source
+    return isinstance(source, LfwParams | BinParams) or (
+        isinstance(source, SyntheticParams) and source.pairs_per_fold > 0
+    )
+
+
+def _pairs(p: Parameters, layout: Layout) -> Iterator[str]:
+    for name in layout.pairs:
+        if not _has_pairs(p.datasets[name]):
+            yield (
+                f"evaluation.pairs: {name!r} has no pairs; the kinds lfw and bin have them, and synthetic where "
+                f"datasets.{name}.source.pairs_per_fold is not 0"
+            )
+    for name, dataset in p.datasets.items():
+        if isinstance(dataset.source, SyntheticParams):
+            try:
+                SyntheticSource(dataset.source).pairs()
+            except DataError as error:
+                yield f"datasets.{name}.source: {error}"
+
+
+def _people(p: Parameters, layout: Layout) -> Iterator[str]:
+    """Verification is measured on people whom no network has seen."""
+    ours = p.tasks["classification"].dataset
+    drawn = p.datasets[ours].source
+    for name in layout.pairs:
+        unseen = p.datasets[name].source
+        if not isinstance(drawn, SyntheticParams) or not isinstance(unseen, SyntheticParams):
+            continue
+        if drawn.seed != unseen.seed:
+            continue
+        first = max(drawn.first_person, unseen.first_person)
+        end = min(drawn.first_person + drawn.people, unseen.first_person + unseen.people)
+        if first < end:
+            yield (
+                f"datasets.{name}.source.first_person: {end - first} people of this set are also in datasets.{ours}, "
+                "whom the networks have seen; raise it, or take another source.seed"
+            )
+
+
+def _ways_to_cut(p: Parameters, layout: Layout) -> Iterator[str]:
+    """A crop by landmarks or by a box needs a source that has them."""
+    alignment = p.tasks["alignment"].dataset if "alignment" in layout.tasks else None
+    for name, dataset in p.datasets.items():
+        source = dataset.source
+        none = isinstance(source, RecordIOParams | BinParams | MsCelebParams) or (
+            isinstance(source, CasiaParams | LfwParams) and source.landmarks is None
+        )
+        if none and dataset.detector is None and (dataset.crop.method == "landmarks" or name == alignment):
+            user = "tasks.alignment.dataset" if name == alignment else f"datasets.{name}.crop.method: landmarks"
+            yield (
+                f"datasets.{name}.source: no landmarks, which {user} needs; name a list of them in source.landmarks "
+                f"where the kind has that key, or a detector in datasets.{name}.detector"
+            )
+        boxes = isinstance(source, CelebAParams) and source.variant == "in_the_wild"
+        if dataset.crop.method == "box" and not boxes:
+            yield (
+                f"datasets.{name}.crop.method: box needs boxes, which only source.kind celeba has, in the variant "
+                "in_the_wild"
+            )
+
+
+def _lists(p: Parameters, _layout: Layout) -> Iterator[str]:
+    for name, dataset in p.datasets.items():
+        if dataset.leave_out and LEAVE_OUT not in dataset.leave_out.parents:
+            yield (
+                f"datasets.{name}.leave_out: {dataset.leave_out}; put the list into {LEAVE_OUT}, where `dvc repro` "
+                "sees that it has changed"
+            )
+
+
+def _networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, NetworkParams]]:
+    """The networks that a task trains, by their keys."""
+    yield "teacher.network", p.teacher.network
+    if task in grid.TRANSFER:
+        tables: Iterable[str] = [grid.section(task)]
+    elif task in MARGIN_SOFTMAX:
+        tables = ["proxyless"]
+    else:
+        tables = grid.RECIPES
+    for name in dict.fromkeys(student.name for table in tables for student in layout.members[table]):
+        yield f"students.{name}", p.students[name]
+
+
+def _inputs(p: Parameters, layout: Layout) -> Iterator[str]:
+    """A network sees a part of a crop, and its last map keeps something of what it sees."""
+    for task in layout.tasks:
+        side, key = p.tasks[task].input, f"tasks.{task}.input"
+        for name in dict.fromkeys([p.tasks[task].dataset, *(() if task == "alignment" else layout.pairs)]):
+            if side > (pixels := p.datasets[name].crop.pixels):
+                yield (
+                    f"{key}: {side} px are no part of a crop of {pixels}, datasets.{name}.crop.pixels; raise that, or "
+                    "lower the input"
+                )
+        for network, params in _networks(p, layout, task):
+            if side < params.smallest_input:
+                yield (
+                    f"{key}: {side} px are too few for {network}.architecture, {params.architecture}, which takes "
+                    f"{params.smallest_input} or more"
+                )
+
+
+def _losses(p: Parameters, _layout: Layout) -> Iterator[str]:
+    """A task is named by what it learns."""
+    known = (*grid.TASKS, *MARGIN_SOFTMAX)
+    for name, task in p.tasks.items():
+        expected = {"classification": "softmax", "alignment": "landmarks"}.get(name, name)
+        if name not in known:
+            yield f"tasks.{name}: no such task; the tasks are {', '.join(known)}"
+        elif task.phi != expected:
+            yield f"tasks.{name}.phi: {task.phi}; the task {name} is the one of Φ {expected}"
+
+
+def _batches(p: Parameters, layout: Layout) -> Iterator[str]:
+    """Every process has an equal part of a batch, of two crops or more."""
+    count = p.processes.count
+    for task in layout.tasks:
+        batch = p.tasks[task].batch
+        if batch % count or (count > 1 and batch == count):
+            yield (
+                f"tasks.{task}.batch: {batch} crops have no {count} equal parts of two or more, one for each of "
+                "processes.devices × processes.nodes"
+            )
+
+
+TOGETHER = {
+    "table2": ("softmax", "soft", "strong_scratch", "softmax_full", "ours", "soft_full", "strong"),
+    "table1": ("hidden", "logits", "hint", "fitnet"),
+    "losses": grid.RECIPES["losses"],
+    "architectures": grid.RECIPES["architectures"],
+    "weighting": grid.RECIPES["weighting"],
+}
+"""The recipes of classification that are trained after one another, by table and in the order of dvc.yaml."""
+
+
+def _used(layout: Layout) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """The recipes that are trained: the task, the name, and the recipes that it may start from."""
+    for table, names in TOGETHER.items():
+        if layout.members[table]:
+            yield from (("classification", name, names[:i]) for i, name in enumerate(names))
+    if layout.members["proxyless"]:
+        for margin in layout.margins:
+            yield from ((margin, name, grid.MARGIN[:i]) for i, name in enumerate(grid.MARGIN))
+
+
+def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
+    for task, name, starts in _used(layout):
+        if name not in p.recipes:
+            yield f"recipes: no {name!r}, which the tables need"
+        elif (start := p.recipes[name].start) not in (None, *starts):
+            yield (
+                f"recipes.{name}.start: {start!r}, which is not trained before it in {task}; leave it out for random "
+                f"weights{', or take one of ' if starts else ''}{', '.join(starts)}"
+            )
+
+
+def _recipes(p: Parameters, layout: Layout) -> Iterator[str]:
+    """What a recipe compares is there, and as wide on both sides."""
+    for task, name, _ in _used(layout):
+        recipe = p.recipes.get(name)
+        if recipe is None:
+            continue
+        fitting = ("none", "softmax", *((task,) if task in MARGIN_SOFTMAX else ()))
+        if recipe.phi not in fitting:
+            yield f"recipes.{name}.phi: {recipe.phi}, which tasks.{task} cannot learn by; take {' or '.join(fitting)}"
+        if recipe.beta and recipe.psi == "rkd" and p.tasks[task].batch < 3:
+            yield f"recipes.{name}.psi: rkd compares three crops, and tasks.{task}.batch is {p.tasks[task].batch}"
+        if _one_width(recipe) and not p.tasks[task].embedding:
+            teacher = p.teacher.network
+            for key, network in _networks(p, layout, task):
+                if (network.architecture, network.divisor) != (teacher.architecture, teacher.divisor):
+                    yield (
+                        f"recipes.{name}: its student needs an embedding as wide as the teacher's, and {key} has "
+                        f"another width than teacher.network; give both one by tasks.{task}.embedding"
+                    )
+
+
+def _one_width(recipe: RecipeParams) -> bool:
+    return recipe.classifier == "teacher" or (recipe.beta > 0 and recipe.psi == "embedding")
+
+
+def _targets(p: Parameters, _layout: Layout) -> Iterator[str]:
+    """The tables call a target by the term that it weighs."""
+    for name, weights in p.targets.items():
+        if (weights.alpha > 0, weights.beta > 0) != (name == "soft", name == "hidden"):
+            yield (
+                f"targets.{name}: alpha {weights.alpha:g} and beta {weights.beta:g}; soft weighs α alone, hidden β "
+                "alone, none neither. Weights of your own are `alpha` and `beta` at the top of the file"
+            )
+
+
+def _twice(p: Parameters, layout: Layout) -> Iterator[str]:
+    lists = {f"{table}.students": getattr(p, table).students for table in grid.NEEDS}
+    lists |= {"evaluation.pairs": p.evaluation.pairs, "proxyless.margins": p.proxyless.margins}
+    for key, names in lists.items():
+        if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
+            yield f"{key}: {again!r} is there twice"

@@ -1,0 +1,188 @@
+"""What has to agree in a parameter file is compared before anything runs, and a message names both keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import pytest
+import yaml
+
+from facedistill.agreement import cut_otherwise
+from facedistill.params import ParamsError, check, read
+from facedistill.schema import DVC_WORDS, Parameters, check_file
+
+ROOT = Path(__file__).parents[1]
+ALIGNED = {"source": {"kind": "bin", "file": "x"}, "split": None, "crop": {"method": "none", "pixels": 36}}
+MANY = {"kind": "recordio", "root": "data/raw"}
+
+
+def changed(changes: dict[str, Any]) -> dict[str, Any]:
+    """The default with other values under these dotted keys."""
+    values = read(ROOT / "params.yaml")
+    for dotted, value in changes.items():
+        *path, last = dotted.split(".")
+        node = values
+        for key in path:
+            node = node[key]
+        node[last] = value
+    return values
+
+
+def refused(values: dict[str, Any], tmp_path: Path) -> str:
+    """What the check says of a parameter file; empty where it has nothing to say."""
+    (file := tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    try:
+        check_file(file)
+    except ParamsError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "first", "second"),
+    [
+        ({"datasets.lfw.crop.pixels": 28}, "tasks.classification.input: 32 px", "datasets.lfw.crop.pixels"),
+        ({"tasks.triplet.input": 40}, "tasks.triplet.input: 40 px", "datasets.classification.crop.pixels"),
+        ({"datasets.alignment.crop.pixels": 31}, "tasks.alignment.input: 32", "datasets.alignment.crop.pixels"),
+        (
+            {"students.resnet50-8": {"architecture": "inception_resnet"}},
+            "tasks.classification.input: 32 px",
+            "students.resnet50-8.architecture, inception_resnet",
+        ),
+        (
+            {"teacher.network": {"architecture": "squeezenet"}, "tasks.arcface.input": 16},
+            "tasks.arcface.input: 16 px",
+            "teacher.network.architecture",
+        ),
+        ({"datasets.classification.split": None}, "datasets.classification.split", "tasks.classification.dataset"),
+        ({"datasets.lfw.split": {"by": "image", "test": 0.2}}, "datasets.lfw.split", "a set with pairs"),
+        ({"datasets.lfw.source.pairs_per_fold": 0}, "evaluation.pairs: 'lfw'", "datasets.lfw.source.pairs_per_fold"),
+        ({"datasets.lfw.source.people": 11}, "datasets.lfw.source", "pairs_per_fold is 30"),
+        ({"evaluation.pairs": ["lfw", "lfw"]}, "evaluation.pairs", "'lfw' is there twice"),
+        ({"evaluation.pairs": ["lfw", "cfp"]}, "evaluation.pairs", "'cfp' is not a key of `datasets`"),
+        ({"losses.students": ["resnet50-8"] * 2}, "losses.students", "'resnet50-8' is there twice"),
+        (
+            {"datasets.lfw.source.first_person": 15},
+            "datasets.lfw.source.first_person: 1 people",
+            "datasets.classification",
+        ),
+        ({"tasks.triplet.per_identity": 0}, "tasks.triplet: per_identity: 0", "phi: triplet"),
+        ({"tasks.triplet.batch": 4}, "tasks.triplet: batch: 4", "per_identity: 4"),
+        ({"tasks.triplet.batch": 30}, "tasks.triplet: batch: 30", "per_identity: 4"),
+        ({"tasks.arcface.per_identity": 64}, "tasks.arcface: batch: 32", "per_identity: 64"),
+        ({"processes.devices": 3}, "tasks.classification.batch: 32", "processes.devices"),
+        ({"tasks.arcface.batch": 2}, "recipes.rkd.psi", "tasks.arcface.batch is 2"),
+        ({"tasks.triplet.phi": "triplet_softmax"}, "tasks.triplet.phi: triplet_softmax", "Φ triplet"),
+        ({"tasks.triplets": {}}, "tasks.triplets.", "missing"),
+        ({"recipes.soft.psi": "embedding", "recipes.soft.beta": 1}, "recipes.soft", "tasks.classification.embedding"),
+        ({"tasks.arcface.embedding": 0}, "recipes.proxyless", "tasks.arcface.embedding"),
+        ({"recipes.soft.start": "ours"}, "recipes.soft.start: 'ours'", "one of softmax"),
+        ({"recipes.hidden.phi": "triplet"}, "recipes.hidden.phi: triplet", "tasks.classification"),
+        ({"recipes.kd.phi": "cosface"}, "recipes.kd.phi: cosface", "tasks.arcface"),
+        ({"targets.soft": {"alpha": 0, "beta": 1}}, "targets.soft: alpha 0 and beta 1", "soft weighs α alone"),
+        ({"targets.none.alpha": 0.5}, "targets.none: alpha 0.5", "none neither"),
+        (
+            {"datasets.classification.source": MANY},
+            "datasets.classification.source: no landmarks",
+            "datasets.classification.crop.method: landmarks",
+        ),
+        (
+            {"datasets.alignment.source": MANY, "datasets.alignment.crop.method": "none"},
+            "datasets.alignment.source: no landmarks",
+            "tasks.alignment.dataset",
+        ),
+        ({"datasets.lfw.crop.method": "box"}, "datasets.lfw.crop.method: box", "source.kind celeba"),
+        ({"datasets.lfw.leave_out": "list.txt"}, "datasets.lfw.leave_out", "data/leave_out"),
+        ({"export.models": ["resnet50-8/strongest"]}, "export.models", "no model of the tables"),
+        ({"students.cost": {"architecture": "conv5"}}, "students: 'cost'", "the name of other models"),
+    ],
+)
+def test_two_keys_that_disagree_are_both_named(
+    changes: dict[str, Any], first: str, second: str, tmp_path: Path
+) -> None:
+    assert not refused(changed({}), tmp_path)
+    found = refused(changed(changes), tmp_path)
+    assert first in found
+    assert second in found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"datasets.lfw.source.first_person": 15, "datasets.lfw.source.seed": 1},
+        {"tasks.classification.per_identity": 2},
+        {"processes.devices": 2},
+        {"recipes.hard_soft_feature.start": "feature"},
+    ],
+)
+def test_what_agrees_is_let_through(changes: dict[str, Any], tmp_path: Path) -> None:
+    assert not refused(changed(changes), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["lfw$(touch X)", "LFW", "a b", "a.b", "../x", "-x", "7", "", "a'b", "gesicht_ä"])
+@pytest.mark.parametrize("section", ["datasets", "students"])
+def test_a_name_that_a_shell_or_a_path_could_misread_is_refused(section: str, name: str, tmp_path: Path) -> None:
+    values = changed({})
+    values[section][name] = next(iter(values[section].values()))
+    assert f"{section}.{name}: a name has lower-case letters, digits" in refused(values, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["datasets.size", "students.nfiles", "training.augmentation.photometric"])
+def test_a_key_to_which_dvc_gives_a_meaning_of_its_own_is_refused(key: str, tmp_path: Path) -> None:
+    value: Any = [{"name": "Blur", "p": 1, "settings": {"size": 3}}] if key.startswith("training") else {}
+    found = refused(changed({key: value}), tmp_path)
+    assert "DVC gives this name a meaning of its own" in found
+    assert key in found
+
+
+def keys(kind: Any) -> Iterator[str]:
+    """The name of every parameter that a type can hold, at any depth."""
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = get_type_hints(kind, include_extras=True)
+        for field in fields(kind):
+            yield field.name
+            yield from keys(hints[field.name])
+    for part in get_args(kind):
+        yield from keys(part)
+
+
+def test_no_parameter_has_a_name_that_dvc_leaves_out_of_its_run_cache() -> None:
+    """DVC's cache of runs drops every key called size or nfiles: a change there would be taken for none."""
+    from dvc.stage.cache import _get_cache_hash
+
+    def run(name: str, value: int) -> str:
+        params = {"params.yaml": {f"datasets.lfw.{name}": {"crop": {name: value}}}}
+        return str(_get_cache_hash({"cmd": "x", "deps": [{"params": params}], "outs": ["y"]}))
+
+    assert [name for name in (*DVC_WORDS, "pixels") if run(name, 1) == run(name, 2)] == [*DVC_WORDS]
+    found = set(keys(Parameters))
+    assert {"pixels", "temperature", "people", "divisor", "settings"} <= found
+    assert not found & set(DVC_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, False),
+        ({"datasets.lfw.crop.quality": 80}, False),
+        ({"datasets.lfw.crop.method": "centre"}, True),
+        ({"datasets.lfw.crop.pixels": 112}, True),
+        (
+            {
+                "datasets.lfw.crop": {"method": "none", "pixels": 36},
+                "datasets.lfw.source": {"kind": "bin", "file": "x"},
+            },
+            False,
+        ),
+    ],
+)
+def test_pairs_that_are_cut_otherwise_than_photographs_of_training_are_said(
+    changes: dict[str, Any], said: bool
+) -> None:
+    found = list(cut_otherwise(check(Parameters, changed(changes), "p")))
+    assert [message.split(":")[0] for message in found] == (
+        ["datasets.lfw.crop is not datasets.classification.crop"] if said else []
+    )

@@ -16,7 +16,7 @@ from facedistill.data import folder as folder_module
 from facedistill.data.codec import decode
 from facedistill.data.crop import CropParams
 from facedistill.data.dataset import DatasetParams, SplitParams
-from facedistill.data.folder import SUFFIXES, Folder
+from facedistill.data.folder import DOCUMENTS, SUFFIXES, Folder
 from facedistill.data.inspect import main as inspect
 from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.data.prepare import prepare
@@ -75,6 +75,11 @@ def test_endings_are_those_of_what_is_decoded(tmp_path: Path) -> None:
     for form in ("TIFF", "GIF"):
         with pytest.raises(ValueError, match="cannot be decoded"):
             decode(red(form))
+
+
+def test_the_page_names_every_ending() -> None:
+    page = (Path(__file__).parents[1] / "docs/own-data.md").read_text(encoding="utf-8")
+    assert not [suffix for suffix in SUFFIXES | DOCUMENTS if f"`{suffix}`" not in page]
 
 
 def test_what_systems_leave_is_nobody_and_all_else_is_named(tmp_path: Path) -> None:

@@ -171,9 +171,10 @@ def _paste(block: Block, found: Survey) -> list[str]:
 
 
 def _name(stem: str) -> str:
-    """A name for a data set after that of its file: ASCII letters, digits, - and _, and no word or number of YAML."""
+    """A name for a data set after its file: a letter, then letters, digits, - and _, and nothing that YAML takes for
+    a truth or a number, such as `no` or `1e5`."""
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")
-    return name if name and isinstance(yaml.safe_load(name), str) else f"pairs_{name}".rstrip("_")
+    return name if name[:1].isalpha() and isinstance(yaml.safe_load(name), str) else f"pairs_{name}".rstrip("_")
 
 
 def main() -> None:

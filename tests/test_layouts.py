@@ -84,6 +84,19 @@ def test_celeba_of_kaggle(at: str, identities: str, between: str, header: str, t
     assert all(p.landmarks is not None and p.landmarks[0].tolist() == [20, 15] for p in photographs)
 
 
+def test_celeba_unpacked_among_other_sets(tmp_path: Path) -> None:
+    put(kaggle_celeba(tmp_path), *(f"{name}/p{p}/{i}.jpg" for name in ("one", "two") for p in range(3) for i in (0, 1)))
+    (tmp_path / "people.csv").write_text("path,identity\none/p0/0.jpg,p0\n")  # no list of LFW, whatever its name
+    blocks = [(block["kind"], block["root"]) for block in recognise(tmp_path)]
+    assert blocks == [
+        ("celeba", str(tmp_path)),
+        ("folder", str(tmp_path / "one")),
+        ("table", str(tmp_path)),
+        ("folder", str(tmp_path / "two")),
+    ]
+    assert [block["kind"] for block in recognise(tmp_path / "img_align_celeba")] == ["celeba"]
+
+
 def test_csv_lists_that_are_not_as_published(tmp_path: Path) -> None:
     file = kaggle_celeba(tmp_path) / "list_landmarks_align_celeba.csv"
     (tmp_path / "identity_CelebA.txt").write_text("000001.jpg 1\n")
@@ -232,6 +245,22 @@ def test_the_block_to_paste_has_a_name_that_is_safe(stem: str, name: str, tmp_pa
     text = describe(block, survey(open_source(check(SourceParams, block, "source"))))
     assert yaml.safe_load(text[text.index("\ndatasets:") :])["datasets"].keys() == {name}
     assert f"[{name}]" in text
+
+
+@pytest.mark.parametrize("name", ["faces.csv", "landmarks.txt"])
+def test_a_list_that_may_not_be_read_ends_in_a_line(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path / "people", "anna/1.jpg")
+    (tmp_path / name).touch()
+    block = {"kind": "folder", "root": str(tmp_path / "people"), "landmarks": str(tmp_path / name)}
+    if name == "faces.csv":
+        block = {"kind": "table", "file": str(tmp_path / name), "root": str(tmp_path)}
+
+    def denied(self: Path, *arguments: Any, **more: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", denied)
+    with pytest.raises(DataError, match=f"{name}: Permission denied"):
+        read(block)
 
 
 def test_odd_paths_end_in_a_line(

@@ -35,7 +35,8 @@ class FolderSource:
 def lines(file: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 text file that are not blank, with their numbers from 1; any line end, with or without BOM.
 
-    Raises DataError where the file is missing, is not UTF-8 or has a line of over LONGEST_LINE characters.
+    Raises DataError where the file is missing, cannot be read, is not UTF-8 or has a line of over LONGEST_LINE
+    characters.
     """
     try:
         with file.open(encoding="utf-8-sig") as text:
@@ -46,6 +47,8 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{file}: no such file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error}") from None
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from None
 
 
 def bounded(text: TextIO, file: Path, longest: int) -> Iterator[str]:

@@ -30,6 +30,9 @@ LISTED = 10_000
 LEVELS = 3
 """How deep below a folder sets are looked for: archives have a folder in a folder."""
 
+CELEBA = ("Anno", "Img", *FOLDERS.values())
+"""The folders of CelebA."""
+
 SIDES = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
 """Folders that are parts of a set and no people."""
 
@@ -50,12 +53,12 @@ def recognise(path: Path) -> list[Block]:
     # Path.exists would raise for a name that is too long.
     if not os.path.exists(path):  # noqa: PTH110
         raise DataError(f"{path}: no such file or folder")
-    if LISTS.fullmatch(path.name):
-        raise DataError(f"{path}: a list of LFW's or CelebA's; give the folder that its photographs are in, too")
     if blocks := _sets(path, LEVELS):
         if odd := [value for block in blocks for value in block.values() if not is_text(str(value))]:
             raise DataError(f"{str(odd[0])!a}: the name is not UTF-8; rename it")
         return [{k: str(v) if isinstance(v, Path) else v for k, v in block.items()} for block in blocks]
+    if _is_list(path):
+        raise DataError(f"{path}: a list of LFW's or CelebA's; give the folder that its photographs are in, too")
     if _has_photographs(path):
         raise DataError(
             f"{path}: photographs, but not in a folder for each identity; sort them into folders, "
@@ -66,26 +69,27 @@ def recognise(path: Path) -> list[Block]:
 
 def _sets(path: Path, levels: int) -> list[Block]:
     """The blocks of `path`, or of what lies up to so many levels below it."""
-    with suppress(PermissionError):
-        if blocks := _set(path):
-            return blocks
-    inside = {
-        entry: found
-        for entry in (_entries(path) if levels else ())
-        if not LISTS.fullmatch(entry.name) and (found := _sets(entry, levels - 1))
-    }
+    try:
+        blocks = _set(path)
+    except PermissionError:
+        blocks = []
+    # Whoever unpacks CelebA into a folder of sets has its parts among them.
+    if not levels or (blocks and (blocks[0]["kind"] != "celeba" or blocks[0]["root"] != path)):
+        return blocks
+    others = [entry for entry in _entries(path) if entry.name not in CELEBA]
+    inside = {entry: found for entry in others if (found := _sets(entry, levels - 1))}
     folders = [entry for entry in inside if entry.is_dir()]
     if _are_people(folders) and all(block["kind"] == "folder" for entry in folders for block in inside[entry]):
         people: Block = {"kind": "folder", "root": path, "landmarks": _landmarks(path, None)}
-        inside = {path: [people]} | {entry: blocks for entry, blocks in inside.items() if entry not in folders}
-    return [block for blocks in inside.values() for block in blocks]
+        inside = {path: [people]} | {entry: found for entry, found in inside.items() if entry not in folders}
+    return [*blocks, *(block for found in inside.values() for block in found)]
 
 
 def _set(path: Path) -> list[Block]:
     match path.suffix.lower():
         case ".tsv" if path.is_file() and _is_msceleb(_columns(path)):
             return [{"kind": "msceleb", "file": path}]
-        case suffix if suffix in FORMS and path.is_file():
+        case suffix if suffix in FORMS and path.is_file() and not _is_list(path):
             return [{"kind": "table", "file": path, "root": path.parent}]
         case ".bin" if path.is_file():
             return [{"kind": "bin", "file": path}]
@@ -94,7 +98,7 @@ def _set(path: Path) -> list[Block]:
     if (path / "train.rec").is_file():
         sets = [file for file in _entries(path) if file.suffix.lower() == ".bin" and file.is_file()]
         return [{"kind": "recordio", "root": path}, *({"kind": "bin", "file": file} for file in sets)]
-    if path.name in ("Img", *FOLDERS.values()) and path.is_dir():
+    if path.name in CELEBA and path.is_dir():
         return _set(path.parent)
     if found := [variant for variant in FOLDERS if images(path, variant).is_dir()]:
         return [{"kind": "celeba", "root": path, "variant": variant} for variant in found]
@@ -111,10 +115,18 @@ def _set(path: Path) -> list[Block]:
 
 
 def _columns(table: Path) -> list[str]:
-    """The columns that the first line of a .csv or .tsv file names, if it names any."""
-    with table.open("rb") as data:
-        header = data.readline(2**16).decode("utf-8-sig", "replace")
+    """The columns that the first line of a .csv or .tsv file names, if it names any and may be read."""
+    try:
+        with table.open("rb") as data:
+            header = data.readline(2**16).decode("utf-8-sig", "replace")
+    except OSError:
+        return []
     return [name.strip() for name in header.split("\t" if table.suffix.lower() == ".tsv" else ",")]
+
+
+def _is_list(file: Path) -> bool:
+    """Whether it is one of LISTS, and no table of the user's that is called like one."""
+    return bool(LISTS.fullmatch(file.name)) and file.is_file() and not set(_columns(file)) >= NEEDED
 
 
 def _is_msceleb(columns: list[str]) -> bool:

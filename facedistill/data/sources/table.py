@@ -88,6 +88,8 @@ def _rows(file: Path) -> Iterator[Row | None]:
         yield from _parquet(file) if form == ".parquet" else _text_table(file, "\t" if form == ".tsv" else ",")
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"{file}: not a table in UTF-8: {error}") from None
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from None
 
 
 def _text_table(file: Path, delimiter: str) -> Iterator[Row | None]:

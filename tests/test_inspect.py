@@ -75,7 +75,7 @@ def test_broken_records_are_counted_and_named(tmp_path: Path) -> None:
     text, dataset = inspected(tmp_path / "faces")
     assert "broken: c/cut.jpg: cannot be decoded" in text
     assert "broken: c/bomb.jpg: 60000×60000 pixels by its header" in text
-    assert "c/notes.txt: not one of .bmp, .jpeg" in text
+    assert "note: " + str(tmp_path / "faces") + ": c/notes.txt: no photograph" in text
     assert "b/gone.jpg: no such file" in text
     assert [line.split() for line in text.splitlines() if "█" in line] == [
         ["1", "1", "█" * 20],

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -19,14 +21,17 @@ from tqdm import tqdm
 
 from facedistill.data.codec import decode
 from facedistill.data.dataset import DatasetParams
-from facedistill.data.photograph import Photograph, Problem, Source
-from facedistill.data.problems import SHOWN, DataError
+from facedistill.data.photograph import Note, Photograph, Problem, Source
+from facedistill.data.problems import DataError
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.recognise import Block, recognise
 from facedistill.params import check
 
 SAMPLE = 2000
 """Photographs that are opened, at random where there are more."""
+
+NAMED = 12
+"""Lines for records that cannot be used, one for all that are alike."""
 
 BAR = 40
 """Characters of the longest bar."""
@@ -44,8 +49,8 @@ class Survey:
     landmarks: int = 0
     groups: set[str] = field(default_factory=set)
     pairs: int = 0
-    problems: int = 0
-    first_problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[Problem] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     broken: list[Problem] = field(default_factory=list)
 
@@ -55,9 +60,7 @@ def survey(source: Source) -> Survey:
     found, sample, rng = Survey(), list[Photograph](), random.Random(0)
     for record in tqdm(source.scan(), "scan", unit=" photographs", disable=None):
         if isinstance(record, Problem):
-            found.problems += 1
-            if len(found.first_problems) < SHOWN:
-                found.first_problems.append(record)
+            (found.notes if isinstance(record, Note) else found.problems).append(record)
             continue
         if record.identity is not None:
             found.people[record.identity] += 1
@@ -87,7 +90,8 @@ def describe(block: Block, found: Survey) -> str:
         "with landmarks": found.landmarks,
         "groups": len(found.groups),
         "pairs": found.pairs,
-        "unusable records": found.problems,
+        "unusable records": len(found.problems),
+        "notes": len(found.notes),
         "opened": found.sizes.total() + len(found.broken),
         "broken among them": len(found.broken),
     }
@@ -96,12 +100,25 @@ def describe(block: Block, found: Survey) -> str:
     if found.sizes:
         common = ", ".join(f"{w}×{h} ({count})" for (w, h), count in found.sizes.most_common(3))
         lines.append(f"  {'sizes':<18}{len(found.sizes):>12,}   most common: {common}")
-    lines += [f"  unusable: {p.file}: {p.record}: {p.reason}" for p in found.first_problems]
-    lines += [f"  broken: {p.record}: {p.reason}" for p in found.broken[:SHOWN]]
+    lines += [f"  unusable: {line}" for line in _named(found.problems)]
+    lines += [f"  broken: {line}" for line in _named(found.broken)]
+    lines += [f"  note: {line}" for line in _named(found.notes)]
     lines += ["  photographs of a person:", *_histogram(found.people)] if found.people else ["  people: unknown"]
     lines.append("")
     lines += _paste(block, found) if found.photographs else ["nothing to paste: not one photograph that can be used"]
     return "\n".join(lines)
+
+
+def _named(problems: list[Problem]) -> list[str]:
+    """A line for those of one ending and reason, which names the first of them; the first lines alone."""
+    alike: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((Path(problem.record).suffix.lower(), problem.reason), []).append(problem)
+    lines = []
+    for first, *others in islice(alike.values(), NAMED):
+        more = f" (and {len(others)} more such)" if others else ""
+        lines.append(f"{first.file}{': ' if first.file else ''}{first.record}: {first.reason}{more}")
+    return lines + ([f"… and {len(alike) - NAMED} more kinds"] if len(alike) > NAMED else [])
 
 
 def _histogram(people: Counter[str]) -> list[str]:
@@ -131,10 +148,12 @@ def _paste(block: Block, found: Survey) -> list[str]:
     else:
         method = "centre"
         comments.append("no landmarks: crop.method landmarks needs a detector")
-    if found.problems > DatasetParams.bad_share * (found.photographs + found.problems):
+    if len(found.problems) > DatasetParams.bad_share * (found.photographs + len(found.problems)):
         comments.append("more records are unusable than bad_share allows: mend them, or raise it")
     if len(found.people) == 1:
         comments.append("one identity: there is nobody to tell it from")
+    if block["kind"] == "folder" and found.groups:
+        comments.append("a folder in a person's folder, a video perhaps, is a group: it stays on one side")
     dataset = {
         "source": block,
         "split": None if found.pairs else {"by": "group" if found.groups else "image", "test": 0.2},
@@ -145,10 +164,17 @@ def _paste(block: Block, found: Survey) -> list[str]:
     }
     name = "classification"
     if found.pairs:
-        name = Path(block["file"]).stem if block["kind"] == "bin" else "lfw"
+        name = _name(Path(block["file"]).stem) if block["kind"] == "bin" else "lfw"
         comments.append(f"and name it in evaluation.pairs: [{name}]")
     text = yaml.safe_dump({name: dataset}, sort_keys=False, allow_unicode=True)
     return ["datasets:", *(f"  # {comment}" for comment in comments), *(f"  {line}" for line in text.splitlines()), ""]
+
+
+def _name(stem: str) -> str:
+    """A name for a data set after its file: a letter, then letters, digits, - and _, and nothing that YAML takes for
+    a truth or a number, such as `no` or `1e5`."""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")
+    return name if name[:1].isalpha() and isinstance(yaml.safe_load(name), str) else f"pairs_{name}".rstrip("_")
 
 
 def main() -> None:

@@ -45,6 +45,12 @@ class Problem:
     reason: str
 
 
+class Note(Problem):
+    """What is to be known of a set and costs none of its photographs: it does not count as a bad record."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two photographs of a verification protocol, by key."""

@@ -15,7 +15,7 @@ from facedistill.data import manifest
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.detector import Detector, add_landmarks
 from facedistill.data.parallel import in_order
-from facedistill.data.photograph import Photograph, Problem
+from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.data.problems import DataError, report
 from facedistill.data.sources import open_source
 from facedistill.data.sources.files import lines
@@ -29,14 +29,14 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     """
     out.mkdir(parents=True, exist_ok=True)
     source = open_source(dataset.source)
-    problems: list[Problem] = []
+    problems, noted = list[Problem](), list[Problem]()
     left_out = Counter(dict.fromkeys(left_out_identities(dataset.leave_out), 0) if dataset.leave_out else ())
     scan: Iterable[Photograph | Problem] = _kept(source.scan(), left_out)
     if dataset.detector:
         Detector(dataset.detector)  # a missing model stops the stage before its processes start
         scan = in_order(partial(add_landmarks, dataset.source, dataset.detector), scan, workers)
     shown = tqdm(scan, desc=f"prepare {out.name}", unit=" photographs", disable=None)
-    table = manifest.build(_usable(shown, problems), dataset.split, seed)
+    table = manifest.build(_usable(shown, problems, noted), dataset.split, seed)
     pairs = source.pairs()
     if pairs and dataset.split:
         raise DataError(f"a set with pairs is for testing alone: set datasets.{out.name}.split to null")
@@ -50,7 +50,7 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
         "identities_left_out": sum(count > 0 for count in left_out.values()),
         "photographs_left_out": left_out.total(),
     }
-    notes = list(_one_sided(table, dataset.split.by)) if dataset.split else []
+    notes = [*noted, *(_one_sided(table, dataset.split.by) if dataset.split else ())]
     notes += [Problem(str(dataset.leave_out), i, "not in this set") for i, count in left_out.items() if not count]
     if counts["identities"] == 1:
         notes.append(Problem(manifest.FILE, table["identity"][0].as_py(), "the only identity: nobody to tell it from"))
@@ -91,12 +91,14 @@ def _kept(records: Iterable[Photograph | Problem], left_out: Counter[str]) -> It
             yield record
 
 
-def _usable(records: Iterable[Photograph | Problem], problems: list[Problem]) -> Iterator[Photograph]:
+def _usable(
+    records: Iterable[Photograph | Problem], problems: list[Problem], notes: list[Problem]
+) -> Iterator[Photograph]:
     for record in records:
-        if isinstance(record, Problem):
-            problems.append(record)
-        else:
+        if isinstance(record, Photograph):
             yield record
+        else:
+            (notes if isinstance(record, Note) else problems).append(record)
 
 
 def _one_sided(table: pa.Table, unit: str) -> Iterator[Problem]:

@@ -71,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         "--table",
         type=Path,
         metavar="FILE",
-        help="CSV or parquet of path, identity and x1 y1 ... x5 y5: these photographs, by these landmarks",
+        help="CSV, TSV or parquet of path, identity and x1 y1 ... x5 y5: these photographs, by these landmarks",
     )
     embed.add_argument("--out", type=Path, default=Path("embeddings.parquet"), help="default: %(default)s")
 

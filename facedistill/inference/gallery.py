@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facedistill.data.crop import upright_points
-from facedistill.data.photograph import Photograph, Problem
+from facedistill.data.folder import SUFFIXES, Folder
+from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.inference.face import Face, PhotographError
 from facedistill.inference.model import FaceModel, squared_distances
 
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 BATCH = 256
 """Faces that are held at a time."""
@@ -63,8 +62,8 @@ def embed_folder(
 ) -> Gallery:
     """Every photograph below a folder. A person is a folder in it; a photograph right in it is of its own name.
 
-    table: CSV or parquet of path, identity and perhaps x1, y1 … x5, y5, as data sets have it: these photographs alone,
-    of these people, by these landmarks (in pixels as stored). What cannot be used is in `left_out`.
+    table: CSV, TSV or parquet of path, identity and perhaps x1, y1 … x5, y5, as data sets have it: these photographs
+    alone, of these people, by these landmarks (in pixels as stored). What cannot be used is in `left_out`.
     Raises GalleryError where there is no photograph that can, and DataError for a table that cannot be read.
     """
     root = Path(folder)
@@ -72,7 +71,8 @@ def embed_folder(
         raise GalleryError(f"{root}: no such folder")
     good, found, left_out = list[Photograph](), list[str](), dict[str, str]()
     parts: list[NDArray[np.float32]] = []
-    records = iter(_listed(root, table) if table else _below(root))
+    inside = Folder(root)
+    records = _listed(root, table) if table else _in(inside)
     while some := list(islice(records, BATCH)):
         faces: list[Face] = []
         for record in some:
@@ -80,31 +80,28 @@ def embed_folder(
                 left_out[record.record] = record.reason
                 continue
             try:
-                faces.append(_face(model, root / record.key, record, detector))
+                faces.append(_face(model, inside, record, detector))
             except PhotographError as error:
-                left_out[record.key] = str(error).removeprefix(f"{root / record.key}: ")
+                left_out[record.key] = str(error)
             else:
                 good.append(record)
         found += [face.found for face in faces]
         parts.append(model.embed(faces))
     if not good:
         first = next((f": {name}: {reason}" for name, reason in left_out.items()), "")
-        raise GalleryError(f"{table or root}: no photograph ({', '.join(SUFFIXES)}) that can be used{first}")
+        raise GalleryError(f"{table or root}: no photograph ({', '.join(sorted(SUFFIXES))}) that can be used{first}")
     about, people = model.metadata, [str(record.identity) for record in good]
     names = [record.key for record in good]
     return Gallery(about.model, about.space, names, people, found, np.concatenate(parts), left_out)
 
 
-def _below(root: Path) -> Iterator[Photograph | Problem]:
-    for file in sorted(root.rglob("*")):
-        if file.suffix.lower() in SUFFIXES and file.is_file():
-            inside = file.relative_to(root)
-            try:
-                inside.as_posix().encode()
-            except UnicodeEncodeError:
-                yield Problem(str(root), ascii(inside.as_posix()), "the name is not UTF-8")
-            else:
-                yield Photograph(inside.as_posix(), inside.parts[0] if len(inside.parts) > 1 else inside.stem)
+def _in(folder: Folder) -> Iterator[Photograph | Problem]:
+    """The photographs of a folder; one that lies in no person's folder shows a person of its own name."""
+    for record in folder.photographs():
+        if isinstance(record, Photograph) and record.identity is None:
+            record = replace(record, identity=Path(record.key).stem)
+        if not isinstance(record, Note):
+            yield record
 
 
 def _listed(root: Path, table: Path) -> Iterator[Photograph | Problem]:
@@ -114,13 +111,16 @@ def _listed(root: Path, table: Path) -> Iterator[Photograph | Problem]:
     return TableSource(TableParams("table", table, root)).scan()
 
 
-def _face(model: FaceModel, file: Path, record: Photograph, detector: Detector | None) -> Face:
-    if record.landmarks is None:
-        return model.face(file, detector=detector)
+def _face(model: FaceModel, folder: Folder, record: Photograph, detector: Detector | None) -> Face:
+    """Raises PhotographError, without the name of the photograph."""
     try:
-        data = file.read_bytes()
+        data = folder.read(record.key)
+        if record.landmarks is None:
+            return model.face(data, detector=detector)
         return model.face(data, upright_points(data, record.landmarks))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise PhotographError(error.strerror or str(error)) from None
+    except ValueError as error:
         raise PhotographError(str(error).removeprefix("photograph: ")) from None
 
 

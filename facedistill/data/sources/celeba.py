@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from facedistill.data.photograph import Photograph, Problem
 from facedistill.data.problems import DataError
 from facedistill.data.sources import download
-from facedistill.data.sources.files import FolderSource, lines, points
+from facedistill.data.sources.files import FolderSource, lines, points, without_photographs
 from facedistill.params import params
 
 T = TypeVar("T")
@@ -19,13 +20,13 @@ POINTS_HEADER = (
     "lefteye_x lefteye_y righteye_x righteye_y nose_x nose_y leftmouth_x leftmouth_y rightmouth_x rightmouth_y"
 )
 BOX_HEADER = "image_id x_1 y_1 width height"
-IDENTITIES = "Anno/identity_CelebA.txt"
-BOXES = "Anno/list_bbox_celeba.txt"
+FOLDERS = {"in_the_wild": "img_celeba", "aligned": "img_align_celeba"}
+"""The folder of photographs of each variant."""
 
 
 @params
 class CelebAParams:
-    """root: the folder that holds Img and Anno. variant: Img/img_celeba or Img/img_align_celeba.
+    """root: the folder that holds Img and Anno, or all of it side by side. variant: img_celeba or img_align_celeba.
 
     download: fetch the aligned variant where it is not there.
     """
@@ -41,65 +42,99 @@ class CelebASource(FolderSource):
         self._wild = params.variant == "in_the_wild"
         self._root = params.root
         self._download = params.download
-        super().__init__(params.root / "Img" / ("img_celeba" if self._wild else "img_align_celeba"))
+        super().__init__(images(params.root, params.variant))
 
     def scan(self) -> Iterator[Photograph | Problem]:
-        """Photographs in the order of the landmark list. Boxes are known in the wild only: they are in its pixels."""
+        """Photographs in the order of their names. Boxes are known in the wild only: they are in its pixels.
+
+        Names of the lists without a photograph, as a part of CelebA leaves them, are one Note.
+        Raises DataError where a list is missing or not as published, or names no photograph that is there.
+        """
         if self._download:
             download.celeba(self._root, self._wild)
-        list_name = "list_landmarks_celeba.txt" if self._wild else "list_landmarks_align_celeba.txt"
-        landmark_file, identity_file = self._root / "Anno" / list_name, self._root / IDENTITIES
+        landmark_file = self._list("list_landmarks_celeba" if self._wild else "list_landmarks_align_celeba")
+        identity_file = self._list("identity_CelebA")
         landmarks, bad_landmarks = _annotations(landmark_file, points, POINTS_HEADER)
         identities, bad_identities = _annotations(identity_file, _identity)
-        boxes, bad_boxes = _annotations(self._root / BOXES, _box, BOX_HEADER) if self._wild else ({}, [])
+        boxes, bad_boxes = _annotations(self._list("list_bbox_celeba"), _box, BOX_HEADER) if self._wild else ({}, [])
         problems = [*bad_landmarks, *bad_identities, *bad_boxes]
         yield from problems
         named = {problem.record for problem in problems}
-        for name in landmarks:
-            if name in named:
+        lost, matched, key = dict.fromkeys([*landmarks, *identities, *boxes]), 0, ""
+        for record in self._folder.photographs():
+            if isinstance(record, Problem):
+                yield record
                 continue
-            try:
-                self._folder.path(name)
-            except OSError as error:
-                yield Problem(str(landmark_file), name, str(error))
+            key = record.key
+            matched += key in lost or key in named
+            lost.pop(key, None)
+            if key in named:
                 continue
-            if name not in identities:
-                yield Problem(str(identity_file), name, "no identity")
+            if key not in landmarks:
+                yield Problem(str(landmark_file), key, "no landmarks")
+            elif key not in identities:
+                yield Problem(str(identity_file), key, "no identity")
             else:
-                yield Photograph(name, identities[name], landmarks[name], boxes.get(name))
-        for name in sorted(identities.keys() - landmarks.keys() - named):
-            yield Problem(str(landmark_file), name, "no landmarks")
+                yield Photograph(key, identities[key], landmarks[key], boxes.get(key))
+        if left := [name for name in lost if name not in named]:
+            yield without_photographs(landmark_file, left, self._folder.root, matched, key)
+
+    def _list(self, name: str) -> Path:
+        """Where a list is: in Anno as published, or at the root, where Kaggle has CSV. Raises DataError without it."""
+        places = [self._root / folder / f"{name}{suffix}" for folder in ("Anno", ".") for suffix in (".txt", ".csv")]
+        if found := next((place for place in places if place.is_file()), None):
+            return found
+        raise DataError(
+            f"{places[0]}: no such file, and no {name}.txt or .csv in {self._root}; it is in the folder Anno at "
+            "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html (Kaggle's copy has no identities)"
+        )
+
+
+def images(root: Path, variant: str) -> Path:
+    """The folder of photographs: in Img as published, or at the root, where Kaggle has it in a folder of its name."""
+    name = FOLDERS[variant]
+    places = [root / "Img" / name / name, root / name / name, root / "Img" / name, root / name]
+    return next((place for place in places if place.is_dir()), root / "Img" / name)
 
 
 def _annotations(
     file: Path, parse: Callable[[Sequence[str]], T], header: str | None = None
 ) -> tuple[dict[str, T], list[Problem]]:
-    """What one file says of each photograph, and its bad lines. With a header, the count and the names come first.
+    """What one file says of each photograph, and its bad lines. With a header, the names come first.
 
+    Text has a count before the names. CSV has none, and names the columns of identities too.
     Raises DataError where the file is missing, or the count or the header is not as published.
     """
-    rows = lines(file)
+    rows: Iterator[tuple[int, list[str]]]
     count = None
-    if header:
-        _, first = next(rows, (1, ""))
-        number, second = next(rows, (2, ""))
-        if not re.fullmatch(r"[0-9]{1,9}", first.strip()) or second.split() != header.split():
-            raise DataError(
-                f"{file}: line {number}: expected a count, then {header!r}; found {first!r}, then {second!r}"
-            )
-        count = int(first)
+    if file.suffix == ".csv":
+        rows = ((number, [field.strip() for field in line.split(",")]) for number, line in lines(file))
+        number, names = next(rows, (1, [""]))
+        if header and names[1:] != header.removeprefix("image_id ").split():
+            raise DataError(f"{file}: line {number}: expected columns image_id and {header!r}; found {names}")
+        if not header and "." in names[0]:  # a photograph already
+            rows = chain([(number, names)], rows)
+    else:
+        rows = ((number, line.split()) for number, line in lines(file))
+        if header:
+            _, first = next(rows, (1, []))
+            number, names = next(rows, (2, []))
+            if not re.fullmatch(r"[0-9]{1,9}", " ".join(first)) or names != header.split():
+                raise DataError(
+                    f"{file}: line {number}: expected a count, then {header!r}; found {first}, then {names}"
+                )
+            count = int(first[0])
     known: dict[str, T] = {}
     problems = []
     found = 0
-    for number, line in rows:
+    for number, (name, *fields) in rows:
         found += 1
-        name, *fields = line.split()
         try:
-            if name in known:
-                raise ValueError("named a second time")
+            if not name or name in known:
+                raise ValueError("named a second time" if name else "no name")
             known[name] = parse(fields)
         except ValueError as error:
-            problems.append(Problem(str(file), name, f"line {number}: {error}"))
+            problems.append(Problem(str(file), name or f"line {number}", f"line {number}: {error}"))
     if count not in (None, found):
         raise DataError(f"{file}: line 1 counts {count} photographs, {found} lines follow; is the file cut?")
     return known, problems

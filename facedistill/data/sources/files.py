@@ -1,116 +1,22 @@
-"""What the readers share: names that stay inside their folder, text lists, landmark lists, a folder for each person."""
+"""What the readers share: text lists, landmark lists, a folder for each person."""
 
 from __future__ import annotations
 
 import mmap
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.data.photograph import Pair, Photograph, Problem
+from facedistill.data.folder import Folder
+from facedistill.data.photograph import Note, Pair, Photograph, Problem
 from facedistill.data.problems import DataError
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
-
-LARGEST_FILE = 2**28
-"""Bytes of the largest photograph that is read."""
 
 LONGEST_LINE = 2**12
 """Characters of the longest line of a list."""
-
-
-class Folder:
-    """The only door to the files of a data set: nothing outside `root` is ever opened."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._last: tuple[str | None, Path] = None, root
-        """The folder of the last file, by its name and where it leads."""
-
-    @cached_property
-    def _resolved(self) -> Path:
-        if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder; put the photographs there or change `root`")
-        return self.root.resolve()
-
-    def path(self, name: str) -> Path:
-        """The file with this name, relative to the root and with forward slashes.
-
-        Raises PermissionError where the name is absolute, climbs by `..` or is a link that leaves the root, and
-        FileNotFoundError where there is no such file.
-        """
-        if name.startswith("/") or ".." in name.split("/") or "\\" in name or "\0" in name:
-            raise PermissionError(f"not a path inside {self.root}")
-        folder, _, file = name.rpartition("/")
-        # Neighbours in a list lie in one folder: it is followed once, and a file that is no link not at all.
-        if folder != self._last[0]:
-            self._last = folder, self._inside(self._resolved / folder)
-        path = self._last[1] / file
-        try:
-            plain = stat.S_ISREG(os.lstat(path).st_mode)
-        except OSError:
-            raise FileNotFoundError(f"no such file in {self.root}") from None
-        if not plain and not (path := self._inside(path)).is_file():
-            raise FileNotFoundError(f"not a file in {self.root}")
-        return path
-
-    def _inside(self, path: Path) -> Path:
-        """Where a path leads. Raises as `path` does."""
-        try:
-            path = path.resolve(strict=True)
-        except (OSError, RuntimeError):  # RuntimeError: links in a circle
-            raise FileNotFoundError(f"no such file in {self.root}") from None
-        if not path.is_relative_to(self._resolved):
-            raise PermissionError(f"a link that leaves {self.root}")
-        return path
-
-    def read(self, name: str) -> bytes:
-        """The bytes of one file. Raises OSError as `path` does, or where it cannot be read or is over LARGEST_FILE."""
-        path = self.path(name)
-        if (size := path.stat().st_size) > LARGEST_FILE:
-            raise OSError(f"{size} bytes; a photograph has no more than {LARGEST_FILE}")
-        return path.read_bytes()
-
-    def people(self) -> Iterator[Photograph | Problem]:
-        """A folder for each person, sorted by name; the key is `person/file`.
-
-        Names that start with a dot, and files beside the folders, are skipped.
-
-        Raises DataError where the root is missing.
-        """
-        for person in _sorted(self._resolved):
-            name = person.name if _is_text(person.name) else ascii(person.name)
-            try:
-                if not person.is_dir():
-                    continue
-                if not Path(person).resolve().is_relative_to(self._resolved):
-                    raise PermissionError(f"a link that leaves {self.root}")
-                files = _sorted(Path(person))
-            except OSError as error:
-                yield Problem(str(self.root), name, error.strerror or str(error))
-                continue
-            for file in files:
-                yield self._photograph(person.name, file)
-
-    def _photograph(self, person: str, file: os.DirEntry[str]) -> Photograph | Problem:
-        key = f"{person}/{file.name}"
-        if not _is_text(key):
-            return Problem(str(self.root), ascii(key), "the name is not UTF-8")
-        if Path(file.name).suffix.lower() not in SUFFIXES:
-            return Problem(str(self.root), key, f"not one of {', '.join(sorted(SUFFIXES))}")
-        if file.is_symlink() or not file.is_file():
-            try:
-                self.path(key)
-            except OSError as error:
-                return Problem(str(self.root), key, str(error))
-        return Photograph(key, person)
 
 
 class FolderSource:
@@ -126,23 +32,11 @@ class FolderSource:
         return []
 
 
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _sorted(folder: Path) -> list[os.DirEntry[str]]:
-    with os.scandir(folder) as entries:
-        return sorted((e for e in entries if not e.name.startswith(".")), key=lambda e: e.name)
-
-
 def lines(file: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 text file that are not blank, with their numbers from 1; any line end, with or without BOM.
 
-    Raises DataError where the file is missing, is not UTF-8 or has a line of over LONGEST_LINE characters.
+    Raises DataError where the file is missing, cannot be read, is not UTF-8 or has a line of over LONGEST_LINE
+    characters.
     """
     try:
         with file.open(encoding="utf-8-sig") as text:
@@ -153,6 +47,8 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
         raise DataError(f"{file}: no such file") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error}") from None
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from None
 
 
 def bounded(text: TextIO, file: Path, longest: int) -> Iterator[str]:
@@ -214,13 +110,46 @@ def landmark_list(file: Path) -> dict[str, NDArray[np.float32] | Problem]:
 
 
 def people_with_landmarks(folder: Folder, file: Path | None) -> Iterator[Photograph | Problem]:
-    """`folder.people()`, with the landmarks of a list if there is one; a line without its photograph is a Problem."""
-    known = landmark_list(file) if file else {}
-    for record in folder.people():
-        found = known.pop(record.key, None) if isinstance(record, Photograph) else None
-        if isinstance(record, Photograph) and isinstance(found, np.ndarray):
-            yield replace(record, landmarks=found)
-        else:
-            yield found if isinstance(found, Problem) else record
-    for name, left in known.items():
-        yield left if isinstance(left, Problem) else Problem(str(file), name, f"no such photograph in {folder.root}")
+    """The photographs of a folder for each person, with the landmarks of a list if there is one.
+
+    A photograph in no person's folder is a Problem. Lines without a photograph, as a part of a set leaves them, are
+    one Note. Raises DataError where not one line has a photograph.
+    """
+    known = _by_plain_name(folder, file) if file else {}
+    matched, key = 0, ""
+    for record in folder.photographs():
+        if isinstance(record, Photograph):
+            key = record.key
+            found = known.pop(folder.plain(key), None)
+            matched += found is not None
+            if record.identity is None:
+                record = Problem(str(folder.root), key, "in no person's folder; put it into one")
+            elif found is not None:
+                record = found if isinstance(found, Problem) else replace(record, landmarks=found)
+        yield record
+    yield from (left for left in known.values() if isinstance(left, Problem))
+    lost = [name for name, left in known.items() if not isinstance(left, Problem)]
+    if file and lost:
+        yield without_photographs(file, lost, folder.root, matched, key)
+
+
+def _by_plain_name(folder: Folder, file: Path) -> dict[str, NDArray[np.float32] | Problem]:
+    """`landmark_list` by the names as they are compared."""
+    known: dict[str, NDArray[np.float32] | Problem] = {}
+    for name, found in landmark_list(file).items():
+        plain = folder.plain(name)
+        known[plain] = Problem(str(file), name, "named a second time, in another spelling") if plain in known else found
+    return known
+
+
+def without_photographs(file: Path, lost: Sequence[str], root: Path, matched: int, key: str) -> Note:
+    """What is said of the names in a list that have no photograph, `lost`, beside `matched` that have one.
+
+    Raises DataError where none has one, and there are photographs, as `key`: the list calls them something else.
+    """
+    if key and not matched:
+        raise DataError(
+            f"{file}: not one of its {len(lost)} names is a photograph in {root}: the list has {lost[0]!r}, "
+            f"the folder {key!r}"
+        )
+    return Note(str(file), lost[0], f"no such photograph in {root}; names of the list without one: {len(lost)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -18,9 +19,10 @@ _NUMBER = re.compile(r"[0-9]{1,6}")
 
 @params
 class LfwParams:
-    """root: the folder of people. pairs: `pairs.txt` as published. landmarks: `Name/file TAB x1 y1 … x5 y5`, or none.
+    """root: the folder of people. pairs: `pairs.txt` as published, or Kaggle's `pairs.csv`.
 
-    photographs: only those that the pairs name, or all. download: fetch root and pairs where they are not there.
+    landmarks: `Name/file TAB x1 y1 … x5 y5`, or none. photographs: only those that the pairs name, or all. download:
+    fetch root and pairs where they are not there.
     """
 
     kind: Literal["lfw"]
@@ -47,17 +49,27 @@ class LfwSource(FolderSource):
 
     def pairs(self) -> list[Pair]:
         """The pairs, fold by fold. Raises DataError where the file is not as published or a photograph is missing."""
-        seen: set[str] = set()
-        pairs = []
+        pairs, known, lost = list[Pair](), dict[str, str](), list[str]()
         for number, pair in read_pairs(self._params.pairs):
-            for key in {pair.a, pair.b} - seen:
-                try:
-                    self._folder.path(key)
-                except OSError as error:
-                    raise DataError(f"{self._params.pairs}: line {number}: {key}: {error}") from None
-                seen.add(key)
             pairs.append(pair)
+            keys = (pair.a, pair.b)
+            known |= {key: self._why_missing(key) for key in keys if key not in known}
+            if missing := next((key for key in keys if known[key]), ""):
+                lost.append(f"line {number}: {missing}: {known[missing]}")
+        if lost:
+            raise DataError(
+                f"{self._params.pairs}: {lost[0]}; {len(lost)} of its {len(pairs)} pairs lack a photograph, and "
+                "numbers on the others are not LFW's. Put all of LFW there, or read this part as kind: folder"
+            )
         return pairs
+
+    def _why_missing(self, key: str) -> str:
+        """Empty where the photograph is there."""
+        try:
+            self._folder.path(key)
+        except OSError as error:
+            return str(error)
+        return ""
 
 
 def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:
@@ -65,7 +77,7 @@ def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:
 
     Raises DataError, naming the line, at anything that is not as published.
     """
-    numbered = lines(file)
+    numbered = _from_csv(file) if file.suffix.lower() == ".csv" else lines(file)
     number, header = next(numbered, (1, ""))
     folds, per_fold = _header(file, number, header)
     for fold in range(folds):
@@ -79,6 +91,18 @@ def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:
                 yield number, _pair(f"{file}: line {number}", line, same, fold)
     for number, line in numbered:
         raise DataError(f"{file}: line {number}: more than the {2 * folds * per_fold} pairs of {header!r}: {line!r}")
+
+
+def _from_csv(file: Path) -> Iterator[tuple[int, str]]:
+    """Kaggle's pairs.csv as the lines of pairs.txt: it names its columns where pairs.txt has the number of folds."""
+    rows = [(number, line.rstrip(", ").replace(",", "\t")) for number, line in lines(file)][1:]
+    runs = [len(list(run)) for _, run in groupby(rows, lambda row: row[1].count("\t"))]
+    if len(runs) < 4:
+        raise DataError(
+            f"{file}: expected pairs of one person and of two by turns, fold by fold; found {len(runs)} runs"
+        )
+    yield 1, f"{len(runs) // 2}\t{runs[0]}"
+    yield from rows
 
 
 def _header(file: Path, number: int, header: str) -> tuple[int, int]:

@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from facedistill.data.problems import DataError
-from facedistill.data.sources.files import SUFFIXES, Folder, lines
+from facedistill.data.folder import SUFFIXES, Folder, entries, is_text
+from facedistill.data.photograph import Problem
+from facedistill.data.problems import SHOWN, DataError
+from facedistill.data.sources.celeba import FOLDERS, images
+from facedistill.data.sources.files import lines
+from facedistill.data.sources.msceleb import COLUMNS
+from facedistill.data.sources.table import FORMS, NEEDED
 
 Block = dict[str, Any]
 
 LOOKED_AT = 100
 """Folders, and files of one, that are looked at before a folder is taken for something else."""
 
+LISTED = 10_000
+"""Lines of a landmark list that are looked at: of a part of a set, the first may have no photograph."""
+
+LEVELS = 3
+"""How deep below a folder sets are looked for: archives have a folder in a folder."""
+
+CELEBA = ("Anno", "Img", *FOLDERS.values())
+"""The folders of CelebA."""
+
+SIDES = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
+"""Folders that are parts of a set and no people."""
+
+LISTS = re.compile(r"(list_\w+|identity_celeba|(mis)?match\w+|pairs|people\w*|lfw_\w+)\.csv", re.IGNORECASE)
+"""Kaggle's lists of CelebA and LFW, which are tables of something else."""
+
 EXPECTED = (
-    "a folder for each identity, LFW, CelebA (Anno and Img), RecordIO (train.rec), a .bin verification set, the "
-    "aligned .tsv of MS-Celeb-1M, or a .csv or .parquet table"
+    "a folder for each identity, LFW, CelebA (Anno and Img, or Kaggle's copy), RecordIO (train.rec), a .bin "
+    f"verification set, the aligned .tsv of MS-Celeb-1M, or a table ({', '.join(FORMS)})"
 )
 
 
@@ -27,56 +50,138 @@ def recognise(path: Path) -> list[Block]:
 
     Raises DataError where nothing is recognised.
     """
-    if not path.exists():
+    # Path.exists would raise for a name that is too long.
+    if not os.path.exists(path):  # noqa: PTH110
         raise DataError(f"{path}: no such file or folder")
-    if blocks := _set(path) or [block for entry in _entries(path) for block in _set(entry)]:
+    if blocks := _sets(path, LEVELS):
+        if odd := [value for block in blocks for value in block.values() if not is_text(str(value))]:
+            raise DataError(f"{str(odd[0])!a}: the name is not UTF-8; rename it")
         return [{k: str(v) if isinstance(v, Path) else v for k, v in block.items()} for block in blocks]
-    if path.is_dir() and _has_photographs(path):
+    if _is_list(path):
+        raise DataError(f"{path}: a list of LFW's or CelebA's; give the folder that its photographs are in, too")
+    if _has_photographs(path):
         raise DataError(
             f"{path}: photographs, but not in a folder for each identity; sort them into folders, "
             "or make a table (.csv) with the columns path and identity"
         )
-    raise DataError(f"{path}: nothing that is known here; expected {EXPECTED}")
+    raise DataError(f"{path}: nothing that is known here; expected {EXPECTED}{_not_read(path)}")
+
+
+def _sets(path: Path, levels: int) -> list[Block]:
+    """The blocks of `path`, or of what lies up to so many levels below it."""
+    try:
+        blocks = _set(path)
+    except PermissionError:
+        blocks = []
+    # Whoever unpacks CelebA into a folder of sets has its parts among them.
+    if not levels or (blocks and (blocks[0]["kind"] != "celeba" or blocks[0]["root"] != path)):
+        return blocks
+    others = [entry for entry in _entries(path) if entry.name not in CELEBA]
+    inside = {entry: found for entry in others if (found := _sets(entry, levels - 1))}
+    folders = [entry for entry in inside if entry.is_dir()]
+    if _are_people(folders) and all(block["kind"] == "folder" for entry in folders for block in inside[entry]):
+        people: Block = {"kind": "folder", "root": path, "landmarks": _landmarks(path, None)}
+        inside = {path: [people]} | {entry: found for entry, found in inside.items() if entry not in folders}
+    return [*blocks, *(block for found in inside.values() for block in found)]
 
 
 def _set(path: Path) -> list[Block]:
     match path.suffix.lower():
-        case ".csv" | ".parquet" if path.is_file():
-            return [{"kind": "table", "file": path, "root": path.parent}]
-        case ".tsv" if path.is_file():
+        case ".tsv" if path.is_file() and _is_msceleb(_columns(path)):
             return [{"kind": "msceleb", "file": path}]
+        case suffix if suffix in FORMS and path.is_file() and not _is_list(path):
+            return [{"kind": "table", "file": path, "root": path.parent}]
         case ".bin" if path.is_file():
             return [{"kind": "bin", "file": path}]
         case ".rec" if path.name == "train.rec" and path.is_file():
             return [{"kind": "recordio", "root": path.parent}]
     if (path / "train.rec").is_file():
-        sets = sorted(file for file in path.glob("*.bin") if file.is_file())
+        sets = [file for file in _entries(path) if file.suffix.lower() == ".bin" and file.is_file()]
         return [{"kind": "recordio", "root": path}, *({"kind": "bin", "file": file} for file in sets)]
-    if (path / "Anno").is_dir() and (path / "Img").is_dir():
-        folders = {"in_the_wild": "img_celeba", "aligned": "img_align_celeba"}
-        found = [variant for variant, folder in folders.items() if (path / "Img" / folder).is_dir()]
+    if path.name in CELEBA and path.is_dir():
+        return _set(path.parent)
+    if found := [variant for variant in FOLDERS if images(path, variant).is_dir()]:
         return [{"kind": "celeba", "root": path, "variant": variant} for variant in found]
-    people = [entry for entry in islice(_entries(path), LOOKED_AT) if _has_photographs(entry)]
-    return [_people(path, people[0])] if people else []
+    looked_at = list(islice(_entries(path), LOOKED_AT))
+    people = [entry for entry in looked_at if _has_photographs(entry)]
+    deeper = people and [
+        entry for entry in looked_at if entry not in people and any(map(_has_photographs, _entries(entry)))
+    ]
+    if len(people) <= len(deeper):
+        return []
+    beside = [file for file in _entries(path) if file.suffix.lower() in (".csv", ".tsv") and file.is_file()]
+    tables = [file for file in beside if set(_columns(file)) >= NEEDED]
+    return [_people(path, people[0]), *(block for table in tables for block in _set(table))]
+
+
+def _columns(table: Path) -> list[str]:
+    """The columns that the first line of a .csv or .tsv file names, if it names any and may be read."""
+    try:
+        with table.open("rb") as data:
+            header = data.readline(2**16).decode("utf-8-sig", "replace")
+    except OSError:
+        return []
+    return [name.strip() for name in header.split("\t" if table.suffix.lower() == ".tsv" else ",")]
+
+
+def _is_list(file: Path) -> bool:
+    """Whether it is one of LISTS, and no table of the user's that is called like one."""
+    return bool(LISTS.fullmatch(file.name)) and file.is_file() and not set(_columns(file)) >= NEEDED
+
+
+def _is_msceleb(columns: list[str]) -> bool:
+    """Whether there are as many as in MS-Celeb-1M, whose file has no names of columns."""
+    return len(columns) == len(COLUMNS) and not set(columns) >= NEEDED
+
+
+def _are_people(folders: list[Path]) -> bool:
+    """Whether folders with folders of photographs are people with a folder for each video, and not sets of people.
+
+    Both look alike. A set has more people than there are sets, and a person has no more videos than there are people.
+    """
+    inner = sum(entry.is_dir() for folder in folders for entry in _entries(folder))
+    return len(folders) > 1 and inner <= len(folders) ** 2 and not {f.name.lower() for f in folders} <= SIDES
 
 
 def _people(root: Path, first: Path) -> Block:
-    """The block of a folder for each identity: LFW where the names and pairs.txt say so."""
-    lfw = any(re.fullmatch(re.escape(first.name) + r"_\d{4}\.jpg", file.name) for file in islice(first.iterdir(), 9))
-    pairs = next((file for file in (root.parent / "pairs.txt", root / "pairs.txt") if file.is_file()), None)
+    """The block of a folder for each identity: LFW where the names and its pairs say so."""
+    lfw = any(re.fullmatch(re.escape(first.name) + r"_\d{4}\.jpg", file.name) for file in islice(_entries(first), 9))
+    # Kaggle has the folder of people in a folder of its name, and the pairs beside that.
+    near = [root.parent, root, *([root.parent.parent] if root.parent.name == root.name else [])]
+    lists = (folder / name for folder in near for name in ("pairs.txt", "pairs.csv"))
+    pairs = next((file for file in lists if file.is_file()), None)
     block: Block = {"kind": "lfw", "root": root, "pairs": pairs} if lfw and pairs else {"kind": "folder", "root": root}
-    landmarks = (file for file in sorted(root.parent.glob("*.txt")) if file != pairs and _names_files_of(root, file))
-    return block | {"landmarks": next(landmarks, None)}
+    return block | {"landmarks": _landmarks(root, pairs)}
+
+
+def _landmarks(root: Path, pairs: Path | None) -> Path | None:
+    """The first list beside a folder of people that gives coordinates for a photograph in it."""
+    files = (file for file in _entries(root.parent) if file.suffix.lower() == ".txt" and file != pairs)
+    return next((file for file in files if _names_files_of(root, file)), None)
 
 
 def _names_files_of(root: Path, file: Path) -> bool:
-    """Whether the first line of a list is of a photograph in this folder, with its coordinates."""
+    folder = Folder(root)
     try:
-        _, line = next(lines(file), (0, ""))
-        name, _, rest = line.partition("\t")
-        return len(rest.split()) in (10, 11) and Folder(root).path(name.strip()).is_file()
+        for _, line in islice(lines(file), LISTED):
+            name, _, rest = line.partition("\t")
+            if len(rest.split()) not in (10, 11):
+                return False
+            with suppress(OSError):
+                folder.key(name.strip())
+                return True
     except (DataError, OSError):
         return False
+    return False
+
+
+def _not_read(path: Path) -> str:
+    """Which files below a folder are not read, by their endings, and why."""
+    records = islice(Folder(path).photographs(), LISTED) if path.is_dir() else ()
+    problems = [record for record in records if isinstance(record, Problem)]
+    counts = Counter(Path(problem.record).suffix.lower() or "no ending" for problem in problems)
+    named = ", ".join(f"{ending} ({count})" for ending, count in counts.most_common(SHOWN))
+    return f". Not read: {named}; the first is {problems[0].record}: {problems[0].reason}" if problems else ""
 
 
 def _has_photographs(folder: Path) -> bool:
@@ -84,8 +189,6 @@ def _has_photographs(folder: Path) -> bool:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, sorted; nothing in what is no folder or may not be read. Hidden names are skipped."""
-    try:
-        yield from sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError:
-        return
+    """What lies in a folder, sorted, as `entries`; nothing in what is no folder or may not be read."""
+    with suppress(OSError):
+        yield from (Path(entry) for entry in entries(folder))

@@ -1,10 +1,11 @@
-"""A table of the user's own, CSV or parquet: path, identity, and optionally x1, y1 … x5, y5 and group."""
+"""A table of the user's own, CSV, TSV or parquet: path, identity, and optionally x1, y1 … x5, y5 and group."""
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
@@ -14,13 +15,19 @@ from facedistill.params import params
 
 Row = Mapping[str, Any]
 
+NEEDED = frozenset({"path", "identity"})
+"""Columns that every table has."""
+
+FORMS = (".csv", ".tsv", ".parquet")
+"""Endings of tables, in any case."""
+
 LONGEST_LINE = 2**20
-"""Characters of the longest line of a CSV file, whose other columns may hold anything."""
+"""Characters of the longest line of a table of text, whose other columns may hold anything."""
 
 
 @params
 class TableParams:
-    """file: .csv or .parquet; columns of other names are left alone. root: the folder that its paths start from."""
+    """file: .csv, .tsv or .parquet; other columns are left alone. root: the folder that its paths start from."""
 
     kind: Literal["table"]
     file: Path
@@ -43,16 +50,15 @@ class TableSource(FolderSource):
             try:
                 if row is None:
                     raise ValueError("the number of fields is not that of the header")
-                place = str(PurePosixPath(name))  # one for x.jpg and ./x.jpg
-                if place in seen:
-                    raise ValueError("named a second time")
                 photograph = _photograph(row)
-                self._folder.path(name)
+                key = self._folder.key(name)  # one for x.jpg and ./x.jpg
+                if key in seen:
+                    raise ValueError("named a second time")
             except (ValueError, OSError) as error:
                 yield Problem(str(self._file), name or f"row {number}", f"row {number}: {error}")
             else:
-                seen.add(place)
-                yield photograph
+                seen.add(key)
+                yield replace(photograph, key=key)
 
 
 def _photograph(row: Row) -> Photograph:
@@ -73,19 +79,22 @@ def _text(row: Row, column: str) -> str:
 
 def _rows(file: Path) -> Iterator[Row | None]:
     """The rows of the table as they are read; None where a line has too few or too many fields."""
-    if file.suffix not in (".csv", ".parquet"):
-        raise DataError(f"{file}: expected a .csv or a .parquet file")
+    form = file.suffix.lower()
+    if form not in FORMS:
+        raise DataError(f"{file}: expected a file that ends in {', '.join(FORMS)}")
     if not file.is_file():
         raise DataError(f"{file}: no such file")
     try:
-        yield from _csv(file) if file.suffix == ".csv" else _parquet(file)
+        yield from _parquet(file) if form == ".parquet" else _text_table(file, "\t" if form == ".tsv" else ",")
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DataError(f"{file}: not a CSV file in UTF-8: {error}") from None
+        raise DataError(f"{file}: not a table in UTF-8: {error}") from None
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}") from None
 
 
-def _csv(file: Path) -> Iterator[Row | None]:
+def _text_table(file: Path, delimiter: str) -> Iterator[Row | None]:
     with file.open(encoding="utf-8-sig", newline="") as text:
-        rows = csv.reader(bounded(text, file, LONGEST_LINE), strict=True)
+        rows = csv.reader(bounded(text, file, LONGEST_LINE), delimiter=delimiter, strict=True)
         header = [name.strip() for name in next(rows, [])]
         _check_columns(file, header)
         for fields in rows:
@@ -111,7 +120,7 @@ def _parquet(file: Path) -> Iterator[Row]:
 
 
 def _check_columns(file: Path, names: list[str]) -> None:
-    needed = {"path", "identity", *(COORDINATES if set(COORDINATES) & set(names) else ())}
+    needed = NEEDED.union(COORDINATES if set(COORDINATES) & set(names) else ())
     if missing := sorted(needed - set(names)):
         raise DataError(f"{file}: no column {', '.join(missing)}; it has: {', '.join(names)}")
     if twice := sorted(name for name in needed | {"group"} if names.count(name) > 1):

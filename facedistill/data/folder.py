@@ -1,0 +1,164 @@
+"""The one reader of folders, for training, `inspect`, `embed` and `search`: nothing outside a root is ever opened."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
+
+from facedistill.data.photograph import Note, Photograph, Problem
+from facedistill.data.problems import DataError
+
+SUFFIXES = frozenset({".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
+"""Endings of photographs, in any case: JPEG, PNG, WebP and BMP, which are all that is decoded."""
+
+NOT_READ = f"not one of {', '.join(sorted(SUFFIXES))}; if it is a photograph, convert it"
+
+DOCUMENTS = frozenset({".aae", ".csv", ".json", ".md", ".parquet", ".tsv", ".txt", ".xml", ".xmp"})
+"""Endings of lists and notes: they lie among photographs, and leaving them costs none."""
+
+DROPPINGS = frozenset(
+    {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "icon\r"}
+    | {"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information"}
+    | {"__macosx", "lost+found", "network trash folder", "temporary items"}
+)
+"""What systems, viewers and network storage leave in folders, in lower case; the rest of it begins with a dot."""
+
+LARGEST_FILE = 2**28
+"""Bytes of the largest photograph that is read."""
+
+
+class Folder:
+    """The only door to the files of a data set: nothing outside `root` is ever opened."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._last: tuple[str | None, Path] = None, root
+        """The folder of the last file, by its name and where it leads."""
+
+    @cached_property
+    def _resolved(self) -> Path:
+        if not self.root.is_dir():
+            raise DataError(f"{self.root}: no such folder; put the photographs there or change `root`")
+        return self.root.resolve()
+
+    def plain(self, name: str) -> str:
+        """A name as names are compared: accents composed, forward slashes, and from the root where it is absolute."""
+        place = PurePosixPath(normalize("NFC", name.replace("\\", "/")))
+        if place.is_absolute():
+            for root in (self.root.absolute(), self._resolved):
+                if place.is_relative_to(root):
+                    return str(place.relative_to(root))
+        return str(place)
+
+    def key(self, name: str) -> str:
+        """The key of the file that a list calls `name`, as `photographs` gives it. Raises as `path` does."""
+        plain = self.plain(name)
+        try:
+            self.path(plain)
+        except FileNotFoundError:
+            self.path(plain := normalize("NFD", plain))  # as a Mac writes it
+        return plain
+
+    def path(self, key: str) -> Path:
+        """The file with this key, relative to the root and with forward slashes.
+
+        Raises PermissionError where the key is absolute, climbs by `..` or is a link that leaves the root, and
+        FileNotFoundError where there is no such file.
+        """
+        if key.startswith("/") or ".." in key.split("/") or "\0" in key:
+            raise PermissionError(f"not a path inside {self.root}")
+        folder, _, file = key.rpartition("/")
+        # Neighbours in a list lie in one folder: it is followed once, and a file that is no link not at all.
+        if folder != self._last[0]:
+            self._last = folder, self._inside(self._resolved / folder)
+        path = self._last[1] / file
+        try:
+            plain = stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            raise FileNotFoundError(f"no such file in {self.root}") from None
+        if not plain and not (path := self._inside(path)).is_file():
+            raise FileNotFoundError(f"not a file in {self.root}")
+        return path
+
+    def _inside(self, path: Path) -> Path:
+        """Where a path leads. Raises as `path` does."""
+        try:
+            path = path.resolve(strict=True)
+        except (OSError, RuntimeError):  # RuntimeError: links in a circle
+            raise FileNotFoundError(f"no such file in {self.root}") from None
+        if not path.is_relative_to(self._resolved):
+            raise PermissionError(f"a link that leaves {self.root}")
+        return path
+
+    def read(self, key: str) -> bytes:
+        """The bytes of one file. Raises OSError as `path` does, or where it cannot be read or is over LARGEST_FILE."""
+        path = self.path(key)
+        if (size := path.stat().st_size) > LARGEST_FILE:
+            raise OSError(f"{size} bytes; a photograph has no more than {LARGEST_FILE}")
+        return path.read_bytes()
+
+    def photographs(self) -> Iterator[Photograph | Problem]:
+        """Every photograph below the root, at any depth, folder by folder in the order of names; all else is a Problem.
+
+        The key is the path from the root. The identity is the folder in the root, None for a photograph that lies
+        right there. The group is the folder within that one, as `person/video`; None where there is none. Hidden names
+        and DROPPINGS are skipped. A person's folder may be a link inside the root.
+
+        Raises DataError where the root is missing or cannot be listed.
+        """
+        root = str(self._resolved)
+        try:
+            waiting = entries(root)[::-1]
+        except OSError as error:
+            raise DataError(f"{self.root}: {error.strerror}") from None
+        while waiting:
+            entry = waiting.pop()
+            key = entry.path.removeprefix(root).removeprefix("/")
+            try:
+                if self._is_folder(entry, key):
+                    waiting += entries(entry.path)[::-1]
+                else:
+                    yield self._photograph(entry, key)
+            except OSError as error:
+                yield Problem(str(self.root), key if is_text(key) else ascii(key), error.strerror or str(error))
+
+    def _is_folder(self, entry: os.DirEntry[str], key: str) -> bool:
+        """Whether to go into it. Raises OSError for a link that leads nowhere, out of the root, or in a circle."""
+        if not entry.is_symlink():
+            return entry.is_dir()
+        target = self._inside(Path(entry.path))
+        if target.is_dir() and ("/" in key or target == self._resolved):
+            raise OSError("a link to a folder; only the folder of one person, right in the root, may be a link")
+        return target.is_dir()
+
+    def _photograph(self, entry: os.DirEntry[str], key: str) -> Photograph | Problem:
+        if not is_text(key):
+            return Problem(str(self.root), ascii(key), "the name is not UTF-8")
+        suffix = Path(key).suffix.lower()
+        if suffix in DOCUMENTS:
+            return Note(str(self.root), key, "no photograph, by its ending")
+        if suffix not in SUFFIXES:
+            return Problem(str(self.root), key, NOT_READ)
+        if not entry.is_file():
+            return Problem(str(self.root), key, "not a file")
+        above = key.split("/")[:-1]
+        return Photograph(key, above[0] if above else None, group="/".join(above[:2]) if len(above) > 1 else None)
+
+
+def entries(folder: str | Path) -> list[os.DirEntry[str]]:
+    """What lies in a folder, sorted by name, without hidden names and DROPPINGS. Raises OSError."""
+    with os.scandir(folder) as found:
+        return sorted((e for e in found if e.name[0] != "." and e.name.lower() not in DROPPINGS), key=lambda e: e.name)
+
+
+def is_text(name: str) -> bool:
+    """Whether a name of the file system is UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -66,6 +66,36 @@ def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository:
     assert len({row for row in rows if row}) >= 2, "the commit and the experiment differ"
 
 
+def test_a_changed_side_of_crops_makes_new_crops(repository: Path) -> None:
+    """DVC's cache of runs leaves parameters called `size` out: a change would be "cached", and the crops as before."""
+    file, index = repository / "params.yaml", repository / "data/crops/lfw/crops.json"
+    before = file.read_text()
+    head, lfw, tail = before.partition("  lfw:\n")
+    try:
+        file.write_text(head + lfw + tail.replace("pixels: 24", "pixels: 28", 1))
+        assert stages_run(dvc(repository, "repro", "align_crop@lfw")) == {"align_crop@lfw"}
+        assert json.loads(index.read_text())["pixels"] == 28
+    finally:
+        file.write_text(before)
+    dvc(repository, "repro", "align_crop@lfw")
+    assert json.loads(index.read_text())["pixels"] == 24
+
+
+def test_crops_of_another_run_are_refused(repository: Path) -> None:
+    index = repository / "data/crops/lfw/crops.json"
+    before = index.read_text()
+    index.unlink()  # it may be a link into DVC's cache
+    try:
+        index.write_text(before.replace('"pixels": 24', '"pixels": 36'))
+        with pytest.raises(
+            AssertionError, match=r"data/crops/lfw: crops of 36 px, and datasets\.lfw\.crop\.pixels is 24"
+        ):
+            run(repository, sys.executable, "-m", "stages.evaluate")
+    finally:
+        index.unlink()
+        index.write_text(before)
+
+
 def test_a_changed_parameter_touches_the_stages_that_read_it(repository: Path) -> None:
     def changed(name: str) -> set[str]:
         status = json.loads(dvc(repository, "status", "--json"))

@@ -130,8 +130,30 @@ def test_identity_batches_hold_p_identities_by_q_photographs() -> None:
     assert 6 not in labels[list(seen)]
 
 
+@pytest.mark.parametrize(("batch", "per_identity"), [(8, 4), (4, 2), (6, 2)])
+def test_every_batch_shows_two_people(batch: int, per_identity: int) -> None:
+    # The first person has half of the groups: by chance many batches of two groups would be theirs alone.
+    labels = np.repeat(np.arange(5, dtype=np.int32), [40, 12, 12, 8, 8])
+    sampler = IdentityBatches(labels, batch, per_identity, seed=0)
+    for epoch in range(50):
+        sampler.epoch = epoch
+        batches = [[row for _, row in keys] for keys in sampler]
+        assert len(batches) == len(sampler) == 80 // batch
+        assert min(len(set(labels[rows])) for rows in batches) >= 2
+        assert all((labels[rows[::per_identity]] == labels[rows].reshape(-1, per_identity).T).all() for rows in batches)
+        groups = [tuple(rows[i : i + per_identity]) for rows in batches for i in range(0, batch, per_identity)]
+        assert len(set(groups)) == len(groups), "no group is taken twice"
+
+
+def test_identity_batches_refuse_a_person_who_would_fill_a_batch() -> None:
+    labels = np.repeat(np.arange(2, dtype=np.int32), [44, 36])
+    with pytest.raises(DataError, match=r"one person has 44 of 80 .* per_identity 4 some batches of 8 would"):
+        IdentityBatches(labels, 8, 4, 0)
+    assert len(IdentityBatches(labels, 12, 4, 0)) == 6
+
+
 def test_identity_batches_refuse_people_without_a_second_photograph() -> None:
-    with pytest.raises(ValueError, match="two identities"):
+    with pytest.raises(DataError, match="two people with two photographs"):
         IdentityBatches(np.array([0, 0, 1, 2], np.int32), 4, 2, 0)
 
 

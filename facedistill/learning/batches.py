@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from facedistill.data.problems import DataError
 from facedistill.data.shards import Crops
 from facedistill.learning.augment import AugmentationParams, Photometric, flip
 
@@ -54,9 +55,10 @@ class ShuffledBatches(Sampler[list[tuple[int, int]]]):
 class IdentityBatches(Sampler[list[tuple[int, int]]]):
     """P identities x Q photographs: every photograph about once an epoch, in groups of Q of one identity.
 
-    The last group of an identity is filled up with photographs of it that are already in other groups. skip: batches of
-    the epoch that are passed over. Raises ValueError where fewer than two identities have two photographs: such a set
-    has no triplets.
+    The last group of an identity is filled up with photographs of it that are already in other groups. Every batch has
+    two identities or more. skip: batches of the epoch that are passed over.
+    Raises DataError where fewer than two identities have two photographs, or one has so many that batches would be its
+    alone: such a batch has no triplets.
     """
 
     def __init__(self, labels: NDArray[np.int32], batch: int, per_identity: int, seed: int) -> None:
@@ -64,12 +66,20 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
         members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
         self.members = [m for m in members if len(m) >= 2]
         if len(self.members) < 2:
-            raise ValueError("the triplet loss needs two identities with two photographs each")
+            raise DataError("batches of several photographs of a person need two people with two photographs each")
         self.per_identity, self.seed, self.epoch, self.skip = per_identity, seed, 0, 0
-        groups = sum(-(-len(m) // per_identity) for m in self.members)
+        counts = [-(-len(m) // per_identity) for m in self.members]
+        self.owners = np.repeat(np.arange(len(counts)), counts)
+        groups = len(self.owners)
         self.groups_per_batch = min(batch // per_identity, groups)
         self.batch = self.groups_per_batch * per_identity
         self.batches = groups // self.groups_per_batch
+        if max(counts) > groups - self.batches:
+            raise DataError(
+                f"one person has {max(map(len, self.members))} of {len(labels)} training photographs: with "
+                f"per_identity {per_identity} some batches of {self.batch} would show nobody else; raise the task's "
+                "batch, or leave photographs of that person out"
+            )
 
     def __len__(self) -> int:
         return self.batches
@@ -81,10 +91,26 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
             shuffled = rng.permutation(members)
             padded = np.resize(shuffled, -(-len(shuffled) // self.per_identity) * self.per_identity)
             groups.append(padded.reshape(-1, self.per_identity))
-        shuffled_groups = rng.permutation(np.concatenate(groups))
+        order = self._mixed(rng.permutation(len(self.owners)))
+        rows = np.concatenate(groups)[order]
         for i in range(self.skip, self.batches):
-            chosen = shuffled_groups[i * self.groups_per_batch : (i + 1) * self.groups_per_batch]
+            chosen = rows[i * self.groups_per_batch : (i + 1) * self.groups_per_batch]
             yield [(self.epoch, int(row)) for row in chosen.ravel()]
+
+    def _mixed(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The order of the groups, where a batch of one person has exchanged a group with one that can spare it."""
+        batch = np.arange(len(order)) // self.groups_per_batch
+        whole = self.owners[order[: self.batches * self.groups_per_batch]].reshape(self.batches, -1)
+        for alone in np.flatnonzero((whole == whole[:, :1]).all(1)):
+            owners = self.owners[order]
+            other = owners != owners[batch == alone][0]
+            if other[batch == alone].any():
+                continue  # it has given a group of its own to another batch
+            # Groups of others, where two are in one batch, or which the epoch leaves out.
+            spare = other & ((np.bincount(batch, other)[batch] > 1) | (batch >= self.batches))
+            here, there = np.flatnonzero(batch == alone)[0], np.flatnonzero(spare)[0]
+            order[[here, there]] = order[[there, here]]
+        return order
 
 
 BatchSampler = ShuffledBatches | IdentityBatches

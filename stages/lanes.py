@@ -20,6 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from tqdm import tqdm
 
+from facedistill.machine import cores
 from stages import progress
 
 
@@ -76,8 +77,7 @@ def changed_stages() -> tuple[dict[str, set[str]], set[str]]:
 
 def share(lane: int, lanes: int, environment: Mapping[str, str]) -> dict[str, str]:
     """What a lane has of the machine, as variables: its part of the cores, and one of the GPUs that are named."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = {"OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", str(max(1, cores // lanes)))}
+    found = {"OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", str(max(1, cores() // lanes)))}
     if gpus := [gpu for gpu in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]:
         found["CUDA_VISIBLE_DEVICES"] = gpus[lane % len(gpus)]
     return found

@@ -29,6 +29,7 @@ from facedistill.learning.batches import Batch, BatchSampler
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.processes import LAUNCHED, Process, ProcessParams
 from facedistill.learning.student import Loss, Objective
+from facedistill.machine import cores
 from facedistill.params import PARAMS_FILE, ParamsError
 
 MEETING_SECONDS = 1800
@@ -61,7 +62,7 @@ def launch(params: ProcessParams, workspace: Path) -> None:
     os.environ[LAUNCHED] = str(os.getpid())
     # Without a word where every weight has a gradient, which DistributedDataParallel is prepared not to find.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // params.devices)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // params.devices)))
     logs = workspace / "processes"
     logs.mkdir(exist_ok=True)
     config = LaunchConfig(

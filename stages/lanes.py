@@ -39,11 +39,13 @@ def main() -> None:
             command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
             ended = subprocess.run(
                 command,
-                env=os.environ | share(lane, lanes, os.environ),
+                env=os.environ | {"PYTHONIOENCODING": "utf-8"} | share(lane, lanes, os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                # What a stage runs may write in letters of any kind.
+                encoding="utf-8",
+                errors="backslashreplace",
                 check=False,
             )
             bar.write(f"{stage}: {time.monotonic() - start:.0f} s" if not ended.returncode else ended.stdout)

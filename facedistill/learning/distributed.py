@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 
+from facedistill.entry import REPORT, line
 from facedistill.learning.batches import Batch, BatchSampler
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.processes import LAUNCHED, Process, ProcessParams
@@ -106,8 +107,7 @@ def work(main: Callable[[], None]) -> None:
     try:
         main()
     except Exception as error:
-        known = type(error).__module__.startswith("facedistill")
-        said = f"{type(error).__name__}: {error}" if known else traceback.format_exc()
+        said = line(error) or traceback.format_exc() + REPORT
         # The elastic agent reads `message` and `timestamp`; its own clock counts whole seconds.
         record = {"message": said, "timestamp": int(time.time()), "error": said, "moment": time.time_ns()}
         Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(record), encoding="utf-8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from facedistill import git
 from facedistill.files import sha256, write_json
 from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import check
@@ -35,7 +35,7 @@ def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
         "scale": network.scale,
         "parameters": sum(p.numel() for p in network.parameters()),
         "sha256": sha256(folder / WEIGHTS),
-        "git_revision": _git_revision(),
+        "git_revision": git.revision(),
         **record,
     }
     write_json(folder / CARD, card)
@@ -94,11 +94,3 @@ def warm_start(network: FaceNetwork, folder: Path) -> None:
             f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, as {different[0]}"
         )
     network.load_state_dict(fitting, strict=False)
-
-
-def _git_revision() -> str | None:
-    try:
-        command = ["git", "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facedistill.data.photograph import Pair, Photograph, Problem
-from facedistill.data.problems import DataError
+from facedistill.data.problems import DataError, missing
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp"})
 
@@ -37,7 +37,7 @@ class Folder:
     @cached_property
     def _resolved(self) -> Path:
         if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder; put the photographs there or change `root`")
+            raise missing(self.root, "folder", "put the photographs there or change `root`")
         return self.root.resolve()
 
     def path(self, name: str) -> Path:
@@ -150,7 +150,7 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\n")
     except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{file}: no such file") from None
+        raise missing(file, "file", "put it there or change its path") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error}") from None
 
@@ -174,7 +174,7 @@ def memory_map(file: Path) -> mmap.mmap:
         with file.open("rb") as data:
             return mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
-        raise DataError(f"{file}: no such file") from None
+        raise missing(file, "file", "put it there or change its path") from None
     except ValueError:
         raise DataError(f"{file}: an empty file") from None
     except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
-from facedistill.data.problems import DataError
+from facedistill.data.problems import DataError, missing
 from facedistill.data.sources.files import FolderSource, bounded, points
 from facedistill.params import params
 
@@ -76,7 +76,7 @@ def _rows(file: Path) -> Iterator[Row | None]:
     if file.suffix not in (".csv", ".parquet"):
         raise DataError(f"{file}: expected a .csv or a .parquet file")
     if not file.is_file():
-        raise DataError(f"{file}: no such file")
+        raise missing(file, "file", "put it there or change its path")
     try:
         yield from _csv(file) if file.suffix == ".csv" else _parquet(file)
     except (csv.Error, UnicodeDecodeError) as error:

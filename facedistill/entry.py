@@ -58,9 +58,10 @@ def tell(kind: type[BaseException], error: BaseException, where: TracebackType |
 def line(error: Exception) -> str | None:
     """What to say of an error that is expected: of the user's files and settings, or of the machine. None of others."""
     name, package = type(error).__name__, type(error).__module__.partition(".")[0]
-    # DVC's own errors are for its users too.
-    if package in ("facedistill", "dvc"):
+    if package == "facedistill":
         return f"{name}: {error}"
+    if package == "dvc":
+        return f"{name}: {of_dvc(str(error))}"
     if isinstance(error, OSError) and error.strerror and (error.filename is not None or error.errno in SYSTEM):
         file = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
         advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
@@ -74,7 +75,17 @@ def line(error: Exception) -> str | None:
         return (
             f"{name}: {str(error) or 'out of memory'}; stop other programs, or lower `batch` of the task in params.yaml"
         )
+    if isinstance(error, RuntimeError) and "shared memory" in str(error):
+        said = str(error).splitlines()[0]
+        return f"{name}: {said}; give /dev/shm more (`docker run --shm-size 2g`), or set `loader.workers` to 0"
     return None
+
+
+def of_dvc(said: str) -> str:
+    """What DVC says, with what to do where it leaves that out."""
+    if "is not a git repository" in said:
+        said += "; a ZIP has no history: `git init`, or `dvc config --local core.no_scm true`"
+    return said
 
 
 def _unread() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,11 @@ def cores() -> int:
         # A list is for threads within threads: the first is ours.
         limits.append(int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]))
     return max(1, math.ceil(min(limits)))
+
+
+def shares_memory() -> bool:
+    """Whether processes can share memory, as those of PyTorch's loader do. A container may have no /dev/shm."""
+    return sys.platform != "linux" or os.access("/dev/shm", os.W_OK)  # noqa: S108 - nothing is put there
 
 
 def _quotas() -> Iterator[float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facedistill.checks import CHECKS, Checks, check_report
-from facedistill.entry import line
+from facedistill.entry import line, of_dvc
 
 STAGES = 5
 """Most stages that a message explains."""
@@ -44,7 +44,7 @@ def changed_stages(root: Path) -> Iterator[str]:
         return
     status = _dvc(root, "status", "--json")
     if status.returncode:
-        yield f"dvc cannot read the repository: {(status.stderr or dry.stderr).strip()}"
+        yield f"dvc cannot read the repository: {of_dvc((status.stderr or dry.stderr).strip())}"
         return
     reasons = {
         stage: found for stage, changes in json.loads(status.stdout).items() if (found := list(_changed(changes)))

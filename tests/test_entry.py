@@ -141,6 +141,17 @@ def test_a_package_that_is_missing_is_told_with_the_python_that_lacks_it(toy: li
     assert "Traceback" in ended([*toy, "own import"]).stderr.decode()
 
 
+@pytest.mark.parametrize("module", ["stages.lanes", "stages.check_metrics"])
+def test_a_zip_without_git_is_told_what_to_do(module: str, tmp_path: Path) -> None:
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / "params.yaml").write_text("{}")
+    command = [sys.executable, "-m", module, *ENTRY_POINTS[module]]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    advice = "is not a git repository; a ZIP has no history: `git init`, or `dvc config --local core.no_scm true`"
+    assert done.stderr.splitlines()[0].endswith(advice)
+
+
 def test_python_without_any_package_says_so(tmp_path: Path) -> None:
     for module in ("stages.prepare", "facedistill.data.inspect", "facedistill"):
         # -S and -I: without what is installed, and without what is set for this test.

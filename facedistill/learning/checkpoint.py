@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 
 from facedistill import git
-from facedistill.files import sha256, write_json
+from facedistill.files import naming, sha256, write_json
 from facedistill.learning.networks import FaceNetwork, NetworkParams
 from facedistill.params import check
 
@@ -24,10 +25,15 @@ class ModelError(RuntimeError):
 
 
 def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
-    """Write `network` into `folder`. `record`: JSON values on how it came about (recipe, data, metrics)."""
+    """Write `network` into `folder`. `record`: JSON values on how it came about (recipe, data, metrics).
+
+    Raises OSError that names the file where the disk is full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
+    with naming(folder / WEIGHTS):
+        # The library's own writing of files has an error of its own for a full disk.
+        (folder / WEIGHTS).write_bytes(serialise(state))
     card = {
         "network": asdict(network.params),
         "classes": network.classes,

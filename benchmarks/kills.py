@@ -56,6 +56,8 @@ TIMED = (
 def main() -> None:
     kills, seed = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 200), (2, 0)))
     rng = random.Random(seed)
+    # What a shell runs in the background ignores SIGINT, and so would all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with TemporaryDirectory() as folder:
         repository = build(Path(folder) / "repository", toy())
         began = time.perf_counter()

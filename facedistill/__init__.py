@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+if sys.argv[:1] == ["-m"]:
+    # Python says so where `python -m` is about to run a module of ours, whose imports come later.
+    from facedistill import entry
+
+    entry.guard()
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,15 +5,31 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
 
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """An error of the system in this block names `file`: a full disk is an OSError without a name."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(file)) from None
+
+
 def write_json(file: Path, value: Any) -> None:
-    """`value` as JSON that reads well in a diff; the same bytes on every machine. Makes the folder if need be."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    """`value` as JSON that reads well in a diff; the same bytes on every machine. Makes the folder if need be.
+
+    Raises OSError that names it, where the disk is full or read-only for one.
+    """
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    with naming(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
 
 
 def sha256(file: Path) -> str:
@@ -27,24 +43,18 @@ def write_whole(file: Path, data: bytes) -> None:
 
     Raises OSError that names it, where the disk is full or read-only for one.
     """
-    try:
-        _write_whole(file, data)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(file)) from None
-
-
-def _write_whole(file: Path, data: bytes) -> None:
-    with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
+    with naming(file):
+        with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
+            try:
+                part.write(data)
+                part.flush()
+                os.fsync(part.fileno())
+            except BaseException:
+                Path(part.name).unlink()
+                raise
+        Path(part.name).replace(file)
+        folder = os.open(file.parent, os.O_RDONLY)
         try:
-            part.write(data)
-            part.flush()
-            os.fsync(part.fileno())
-        except BaseException:
-            Path(part.name).unlink()
-            raise
-    Path(part.name).replace(file)
-    folder = os.open(file.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -4,7 +4,7 @@
     dvc repro
     python -m facedistill.profile keep real-faces    # all reports, params.yaml, dvc.lock: reports/real-faces
 
-`git restore params.yaml dvc.lock reports` brings the default back.
+`git restore params.yaml dvc.lock reports` brings the default back. A params.yaml that was edited is not replaced.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import argparse
 import shutil
 import sys
 from pathlib import Path
+
+from facedistill import git
 
 PARAMS, PROFILES, REPORTS = Path("params.yaml"), Path("params"), Path("reports")
 DOCUMENTS = (
@@ -36,6 +38,11 @@ def main() -> None:
     args = parser.parse_args()
     profile = PROFILES / f"{args.name}.yaml"
     if args.action == "use":
+        if PARAMS.exists() and not _kept(PARAMS.read_bytes()):
+            sys.exit(
+                f"{PARAMS} was edited, and nothing else has these edits: commit it, or copy it to "
+                f"{PROFILES}/NAME.yaml, or drop them by `git restore {PARAMS}`; then run this again"
+            )
         shutil.copyfile(profile, PARAMS)
         # Another grid has other files: none of the last one's may stay among them.
         for name in ("metrics", "speed"):
@@ -44,6 +51,11 @@ def main() -> None:
         sys.exit(f"{PARAMS} is not {profile}: these reports are not of this profile")
     else:
         keep(REPORTS / args.name)
+
+
+def _kept(content: bytes) -> bool:
+    """Whether a parameter file of these bytes can be had again: from PROFILES, or from git."""
+    return any(content == file.read_bytes() for file in PROFILES.glob("*.yaml")) or content == git.committed(PARAMS)
 
 
 def keep(folder: Path) -> None:

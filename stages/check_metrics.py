@@ -6,6 +6,7 @@ Needs no data and no models. Ends with 1 where something is wrong, and says what
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from facedistill.checks import CHECKS, Checks, check_report
+from facedistill.entry import line, of_dvc
 
 STAGES = 5
 """Most stages that a message explains."""
@@ -24,10 +26,10 @@ def main() -> None:
     try:
         failures += check_report(root)
         floors = Checks.read(root)
-    except ValueError as error:
-        if not type(error).__module__.startswith("facedistill"):
+    except Exception as error:
+        if not (said := line(error)):
             raise
-        failures.append(f"{type(error).__name__}: {error}")
+        failures.append(said)
     if failures:
         sys.exit("\n".join(f"- {failure}" for failure in failures))
     held = f"{len(floors.floors)} floors and {len(floors.claims)} claims kept" if floors else f"not in {CHECKS}"
@@ -37,12 +39,12 @@ def main() -> None:
 def changed_stages(root: Path) -> Iterator[str]:
     """A message where `dvc repro` has something to do: which stages, and what changed that they read or wrote."""
     dry = _dvc(root, "repro", "--allow-missing", "--dry")
-    would_run = [line.split("'")[1] for line in dry.stdout.splitlines() if line.startswith("Running stage ")]
+    would_run = [said.split("'")[1] for said in dry.stdout.splitlines() if said.startswith("Running stage ")]
     if not dry.returncode and not would_run:
         return
     status = _dvc(root, "status", "--json")
     if status.returncode:
-        yield f"dvc cannot read the repository: {(status.stderr or dry.stderr).strip()}"
+        yield f"dvc cannot read the repository: {of_dvc((status.stderr or dry.stderr).strip())}"
         return
     reasons = {
         stage: found for stage, changes in json.loads(status.stdout).items() if (found := list(_changed(changes)))
@@ -72,7 +74,11 @@ def _changed(changes: list[Any]) -> Iterator[str]:
 
 def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dvc", *arguments]
-    return subprocess.run(command, cwd=root, capture_output=True, text=True)  # noqa: S603 - no word of it is data
+    # The names of stages may have letters that this terminal lacks.
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
+    return subprocess.run(  # noqa: S603 - no word of it is data
+        command, cwd=root, env=environment, capture_output=True, encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import shutil
@@ -24,9 +25,12 @@ if TYPE_CHECKING:
     from facedistill.learning.cell import Plan
     from facedistill.learning.parameters import NetworkParams, TaskParams
 
+END_SECONDS = 60
+"""How long a stage that has failed may take to end."""
+
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage; an error meant for its user is printed without a traceback, and the stage fails.
+    """Run a stage, which ends in END_SECONDS after an error, whatever it has left running.
 
     No second process of the same stage runs beside it. Its snapshots go once it has ended well. On a terminal it begins
     with where it stands among all stages.
@@ -54,9 +58,10 @@ def run(main: Callable[[], None]) -> None:
             f"this stage runs already, as process {pid}, left perhaps by a dvc that was stopped; wait until it "
             f"ends, or stop it (kill {pid}), then run this again: it goes on from the last snapshot"
         )
-    except (ValueError, OSError, RuntimeError) as error:
-        if type(error).__module__.startswith("facedistill"):
-            sys.exit(f"{type(error).__name__}: {error}")
+    except BaseException:
+        # Python waits for threads and processes: those that do not end are shown, and ended with this one.
+        if sys.stderr:
+            faulthandler.dump_traceback_later(END_SECONDS, exit=True)
         raise
 
 

@@ -20,6 +20,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from tqdm import tqdm
 
+from facedistill.machine import cores
 from stages import progress
 
 
@@ -38,11 +39,13 @@ def main() -> None:
             command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
             ended = subprocess.run(
                 command,
-                env=os.environ | share(lane, lanes, os.environ),
+                env=os.environ | {"PYTHONIOENCODING": "utf-8"} | share(lane, lanes, os.environ),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                text=True,
+                # What a stage runs may write in letters of any kind.
+                encoding="utf-8",
+                errors="backslashreplace",
                 check=False,
             )
             bar.write(f"{stage}: {time.monotonic() - start:.0f} s" if not ended.returncode else ended.stdout)
@@ -76,8 +79,7 @@ def changed_stages() -> tuple[dict[str, set[str]], set[str]]:
 
 def share(lane: int, lanes: int, environment: Mapping[str, str]) -> dict[str, str]:
     """What a lane has of the machine, as variables: its part of the cores, and one of the GPUs that are named."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    found = {"OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", str(max(1, cores // lanes)))}
+    found = {"OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", str(max(1, cores() // lanes)))}
     if gpus := [gpu for gpu in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]:
         found["CUDA_VISIBLE_DEVICES"] = gpus[lane % len(gpus)]
     return found

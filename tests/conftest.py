@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 REAL_FACES = Path(__file__).parents[2] / "shared/real-faces"
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a test starts can be stopped by SIGINT, which a shell has all ignore that it runs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

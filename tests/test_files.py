@@ -12,10 +12,12 @@ import pytest
 import torch
 from squares import run_together, weights
 
-from facedistill.files import write_whole
+from facedistill.files import write_json, write_whole
+from facedistill.learning.checkpoint import WEIGHTS, save
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
-from facedistill.learning.parameters import SnapshotParams
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.parameters import NetworkParams, SnapshotParams
 
 
 @contextmanager
@@ -65,3 +67,14 @@ def test_a_full_disk_ends_a_run_and_costs_no_snapshot_that_was_whole(
     run_together(recipe, snapshots=every_step)
     assert len(steps) == 3
     assert all(torch.equal(tensor, undisturbed[name]) for name, tensor in weights("s/softmax").items())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
+    """Python's own error of a write has no name; nor has that of safetensors, which is none of the system's."""
+    for name in ("a.json", WEIGHTS):
+        (tmp_path / name).symlink_to("/dev/full")
+    with pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"):
+        write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(OSError, match=rf"No space left on device: '.*{WEIGHTS}'"):
+        save(tmp_path, FaceNetwork(NetworkParams("resnet50", divisor=16), 2), {})

@@ -1,13 +1,29 @@
-"""Nothing that data can reach runs code: no pickle, eval or shell in the sources, and every dependency has a bound."""
+"""Nothing that data can reach runs code: what docs/promises.md promises, tried by names and files that would.
+
+No pickle, eval or shell is in the sources, no program is named by data, and every dependency has a bound.
+"""
 
 from __future__ import annotations
 
 import ast
+import hashlib
+import json
+import os
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from photographs import GOOD
+
+from facedistill.data.crops import align_crop
+from facedistill.data.dataset import DatasetParams
+from facedistill.data.prepare import prepare
+from facedistill.inference.model import FaceModel, ModelFileError
+from facedistill.learning.checkpoint import CARD, KEYS, WEIGHTS, load_state
+from facedistill.params import ParamsError, check, read
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted(file for top in ("facedistill", "stages", "benchmarks") for file in (ROOT / top).rglob("*.py"))
@@ -16,6 +32,8 @@ MODULES = {"pickle", "_pickle", "cloudpickle", "dill", "joblib", "jsonpickle", "
 """They run what a file says, or are made to keep objects of any kind."""
 
 CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load", "torch.hub.load"}
+CALLS |= {"importlib.import_module", "subprocess.getoutput", "subprocess.getstatusoutput", "ctypes.CDLL", "pd.eval"}
+CALLS |= {"os.posix_spawn", *(f"os.{name}" for name in vars(os) if name.startswith(("exec", "spawn")))}
 CALLS |= {"yaml.unsafe_load", "yaml.full_load", "pd.read_pickle", "pandas.read_pickle"}
 
 ARGUMENTS = {("allow_pickle", True), ("shell", True), ("weights_only", False)}
@@ -64,6 +82,10 @@ def test_no_source_can_run_what_a_file_holds() -> None:
         "value = eval(text)",
         "subprocess.run(command, shell=True)",
         "os.system(command)",
+        "os.execvp(command[0], command)",
+        "from os import spawnv",
+        "importlib.import_module(name)",
+        "subprocess.getoutput(command)",
         "yaml.load(text)",
         "yaml.load(text, Loader=yaml.Loader)",
     ],
@@ -77,6 +99,121 @@ def test_what_is_safe_is_let_through() -> None:
         "model.eval()\nre.compile(text)\nyaml.load(text, Loader=yaml.SafeLoader)\nsubprocess.run(words)\nnp.load(file)"
     )
     assert not list(runs_code(safe))
+
+
+STARTING = {"facedistill/git.py", "stages/check_metrics.py", "stages/lanes.py"}
+"""What starts programs; a training stage of several processes starts itself, by PyTorch."""
+
+
+def test_the_programs_that_are_started_are_git_and_python_by_words_of_the_sources() -> None:
+    found = set()
+    for file in SOURCES:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        calls = [node for node in calls if ast.unparse(node.func).startswith("subprocess.")]
+        if "benchmarks" in file.parts or not calls:
+            continue
+        found.add(file.relative_to(ROOT).as_posix())
+        assert {ast.unparse(node.args[0]) for node in calls} == {"command"}
+        lists = [
+            node.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and "command" in map(ast.unparse, node.targets)
+        ]
+        assert lists
+        for words in lists:
+            assert isinstance(words, ast.List)
+            assert ast.unparse(words.elts[0]) in ("'git'", "sys.executable")
+    assert found == STARTING
+
+
+EVIL = [
+    "$(touch X)",
+    "`touch X`",
+    "; touch X #",
+    "| touch X",
+    "' && touch X && '",
+    "__import__('os').system('touch X')",
+    "!!python__object__apply:os.system ['touch X']",
+    "${jndi:X} {0.__class__} %(X)s",
+    "=cmd|' touch X'!A1",
+    "--help",
+]
+"""Names that run something where a shell, eval, a loader of YAML or a format takes them."""
+
+
+def people(root: Path) -> dict[str, Any]:
+    """A folder of people with such names; its source."""
+    for name in EVIL:
+        (root / name).mkdir(parents=True)
+        for i in range(2):
+            (root / name / f"{name}{i}.jpg").write_bytes(GOOD["plain"])
+    return {"kind": "folder", "root": str(root)}
+
+
+def rows(root: Path) -> dict[str, Any]:
+    """A table of such people, groups and paths; its source."""
+    people(root)
+    lines = [["path", "identity", "group"]]
+    lines += [[f"{name}/{name}{i}.jpg", name, f"{name}{i}"] for name in EVIL for i in range(2)]
+    table = root / "$(touch X).csv"
+    table.write_text("".join(",".join(f'"{word}"' for word in line) + "\n" for line in lines), encoding="utf-8")
+    return {"kind": "table", "file": str(table), "root": str(root)}
+
+
+@pytest.mark.parametrize("make", [people, rows])
+def test_names_of_people_groups_and_files_are_names_and_no_more(
+    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    left_out = tmp_path / "left_out.txt"
+    left_out.write_text(EVIL[0] + "\n", encoding="utf-8")
+    values = {
+        "source": make(tmp_path / "$(touch X)"),
+        "split": {"by": "image", "test": 0.5},
+        "leave_out": str(left_out),
+        "detector": None,
+        "bad_share": 0.0,
+        "crop": {"method": "centre", "pixels": 16},
+    }
+    params = check(DatasetParams, values, "datasets.faces")
+    prepare(params, 0, Path("manifest"))
+    align_crop(params, Path("manifest"), Path("crops"))
+    report = json.loads(Path("manifest/report.json").read_text(encoding="utf-8"))
+    assert report["left_out"] == []
+    names = {file.name for file in tmp_path.rglob("*")}
+    assert names >= {"manifest", "crops", EVIL[0]}
+    assert not {name for name in names if name == "X"}
+
+
+class Runs:
+    """What would be run by whoever unpickles it."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, ("X",)
+
+
+def test_a_model_file_that_is_a_pickle_is_refused_unopened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    data = pickle.dumps(Runs())
+    for name in (WEIGHTS, "float32.onnx"):
+        (tmp_path / name).write_bytes(data)
+    card = dict.fromkeys(KEYS) | {"sha256": hashlib.sha256(data).hexdigest()}
+    (tmp_path / CARD).write_text(json.dumps(card))
+    with pytest.raises(Exception, match="header"):
+        load_state(tmp_path)
+    with pytest.raises(ModelFileError):
+        FaceModel(tmp_path)
+    assert not Path("X").exists()
+
+
+@pytest.mark.parametrize("tag", ["!!python/object/apply:os.mkdir [X]", "!!python/name:os.mkdir", "!x {}"])
+def test_a_parameter_file_holds_plain_data(tag: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(f"seed: {tag}\n")
+    with pytest.raises(ParamsError, match=r"params\.yaml: not valid YAML"):
+        read()
+    assert not Path("X").exists()
 
 
 def test_every_dependency_has_an_upper_bound() -> None:

@@ -7,39 +7,41 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = """
-import sys, time
+import sys, threading, time
 from pathlib import Path
-from stages.common import run, workspace
+from stages import common
+from stages.common import workspace
 
 def main():
     (workspace() / "snapshot").touch()
     Path("began").touch()
     while not Path("go").exists():
         time.sleep(0.02)
+    if Path("hang").exists():
+        common.END_SECONDS = 1
+        threading.Thread(target=time.sleep, args=[3600], name="hanging").start()
     if Path("fail").exists():
         raise OSError("no space left")
 
-run(main)
+common.run(main)
 """
 FOLDER = Path(".checkpoints/stage-student-a_b")
 
 
+pytestmark = pytest.mark.usefixtures("interruptible")
+
+
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "stage.py").write_text(SCRIPT)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    # A shell has what it runs in the background ignore SIGINT, and so would the stage.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 COMMAND = [sys.executable, "stage.py", "--student", "a/b"]
@@ -92,6 +94,18 @@ def test_a_stage_that_fails_leaves_its_snapshots() -> None:
     process = begin()
     assert process.wait(20) != 0
     assert (FOLDER / "snapshot").exists()
+
+
+def test_a_stage_that_fails_ends_whatever_it_has_left_running_and_says_what_that_was() -> None:
+    for name in ("go", "fail", "hang"):
+        Path(name).touch()
+    said = begin().communicate(timeout=30)[1]
+    assert "OSError: no space left" in said
+    assert "Timeout (0:00:01)!" in said, "and the stacks of all threads"
+    assert (FOLDER / "snapshot").exists()
+    Path("fail").unlink()
+    Path("hang").unlink()
+    assert subprocess.run(COMMAND, timeout=20).returncode == 0, "nothing holds the lock"
 
 
 def test_an_orphan_leaves_its_snapshots_to_the_next_run() -> None:

@@ -80,7 +80,7 @@ def write(rows: Iterable[Row], machine: str, file: Path) -> None:
     """The table as FILE.csv, with the machine in every line, and as FILE.md, with the machine below."""
     records = [asdict(row) | {"reached": row.reached, "machine": machine} for row in rows]
     with file.with_suffix(".csv").open("w", newline="", encoding="utf-8") as out:
-        writer = csv.DictWriter(out, list(records[0]))
+        writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(records)
     lines = [f"| {' | '.join(HEADER)} |", "|---|---|---|---:|---:|---:|---:|---|"]

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from facedistill.data.codec import decode, quarter_turns, to_bgr
 from facedistill.data.photograph import Photograph, Problem, Source
-from facedistill.data.problems import DataError
+from facedistill.data.problems import DataError, missing
 from facedistill.files import sha256
 from facedistill.params import params
 
@@ -42,7 +42,7 @@ class Detector:
 
     def __init__(self, params: DetectorParams) -> None:
         if not params.model.is_file():
-            raise DataError(f"{params.model}: no such file; put the detector's model there or change `detector.model`")
+            raise missing(params.model, "file", "put the detector's model there or change `detector.model`")
         if (found := sha256(params.model)) != params.sha256:
             raise DataError(f"{params.model}: its sha256 is {found}, not {params.sha256}; is it the file you mean?")
         try:

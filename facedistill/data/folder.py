@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
 from facedistill.data.photograph import Note, Photograph, Problem
-from facedistill.data.problems import DataError
+from facedistill.data.problems import DataError, missing
 
 SUFFIXES = frozenset({".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
 """Endings of photographs, in any case: JPEG, PNG, WebP and BMP, which are all that is decoded."""
@@ -42,7 +42,7 @@ class Folder:
     @cached_property
     def _resolved(self) -> Path:
         if not self.root.is_dir():
-            raise DataError(f"{self.root}: no such folder; put the photographs there or change `root`")
+            raise missing(self.root, "folder", "put the photographs there or change `root`")
         return self.root.resolve()
 
     def plain(self, name: str) -> str:

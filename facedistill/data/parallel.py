@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import time
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import islice
 from multiprocessing import get_context, parent_process
-from threading import Thread
-from typing import TypeVar
+from multiprocessing.connection import Connection
+from threading import Lock, Thread, local
+from typing import Any, TypeVar
 
 import cv2
+
+from facedistill.machine import cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,29 +26,123 @@ R = TypeVar("R")
 CHUNK = 64
 """Items that a process is given at a time."""
 
+GRACE_SECONDS = 5.0
+"""How long processes may go on with what they are at, where an error has ended the work."""
+
+_CONTEXT = get_context("spawn")
+
+
+class ProcessError(RuntimeError):
+    """A process ended in the middle of its work."""
+
+
+class Pool:
+    """Up to `workers` processes, and a thread for each, which hands it a task and waits for the answer.
+
+    Nothing but a pipe lies between the two, so a process that dies ends the wait. There is no queue, as that of
+    ProcessPoolExecutor, in which a task that cannot be pickled keeps everybody waiting (CPython before 3.12).
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._threads = ThreadPoolExecutor(workers)
+        self._mine, self._starting, self._workers = local(), Lock(), list[_Worker]()
+        self._ended = False
+
+    def submit(self, task: Callable[..., R], *arguments: Any) -> Future[R]:
+        """Have a process do `task(*arguments)`. Its future raises ProcessError where the process dies."""
+        return self._threads.submit(self._ask, task, *arguments)
+
+    def _ask(self, task: Callable[..., R], *arguments: Any) -> R:
+        if not hasattr(self._mine, "worker"):
+            with self._starting:
+                if self._ended:
+                    raise ProcessError("the work has ended")
+                self._mine.worker = _Worker()
+                self._workers.append(self._mine.worker)
+        return self._mine.worker.ask(task, *arguments)  # type: ignore[no-any-return]
+
+    def wait(self) -> None:
+        """Until all that was submitted is done."""
+        self._threads.shutdown()
+
+    def end(self) -> None:
+        """End all processes: those that are at a task after it, or after GRACE_SECONDS."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._starting:
+            self._ended = True
+        deadline = time.monotonic() + GRACE_SECONDS
+        try:
+            for worker in self._workers:
+                if worker.busy.acquire(timeout=max(0, deadline - time.monotonic())):
+                    worker.busy.release()
+        finally:
+            for worker in self._workers:
+                worker.process.kill()
+            for worker in self._workers:
+                worker.process.join(GRACE_SECONDS)
+
+
+class _Worker:
+    """One process. busy: held while it is at a task."""
+
+    def __init__(self) -> None:
+        self.busy = Lock()
+        self.link, theirs = _CONTEXT.Pipe()
+        with theirs:
+            self.process = _CONTEXT.Process(target=_work, args=(theirs,), daemon=True)
+            self.process.start()
+
+    def ask(self, task: Callable[..., R], *arguments: Any) -> R:
+        with self.busy:
+            try:
+                self.link.send((task, arguments))
+                error, result = self.link.recv()
+            except (EOFError, OSError):
+                raise ProcessError(f"a process that shares the work {self._end()}") from None
+        if error:
+            raise error
+        return result  # type: ignore[no-any-return]
+
+    def _end(self) -> str:
+        self.process.join(GRACE_SECONDS)
+        code = self.process.exitcode
+        if code is None or code >= 0:
+            return f"ended with exit code {code}; what it said is above"
+        return f"was killed by {signal.Signals(-code).name}, for want of memory perhaps; run this again"
+
 
 @contextmanager
-def pool(workers: int | None = None) -> Iterator[ProcessPoolExecutor]:
+def pool(workers: int | None = None) -> Iterator[Pool]:
     """Processes of one thread each, `workers` or one a core.
 
-    They end with the block, after all that was submitted; where an error or Ctrl-C ends it, after what they are at; and
-    when this process is killed, at once.
+    They end with the block, after all that was submitted; where an error or Ctrl-C ends it, after what they are at, or
+    after GRACE_SECONDS if that takes longer; and when this process is killed, at once.
     """
-    processes = ProcessPoolExecutor(workers, get_context("spawn"), _begin)
+    processes = Pool(workers or cores())
     try:
         yield processes
-        processes.shutdown()
-    except BaseException:
-        processes.shutdown(cancel_futures=True)
-        raise
+        processes.wait()
+    finally:
+        processes.end()
 
 
-def _begin() -> None:
-    """In each process, before its first task."""
+def _work(link: Connection[Any, Any]) -> None:
+    """What each process does: task after task, until it is killed."""
     cv2.setNumThreads(1)
     # Ctrl-C reaches the whole group: the process that asked answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
+    # Where the process that asked is gone there is nobody to tell.
+    with suppress(EOFError, ConnectionError):
+        while True:
+            task, arguments = link.recv()
+            try:
+                result = task(*arguments)
+            except Exception as error:
+                error.add_note(f"in a process that shares the work:\n{traceback.format_exc()}")
+                link.send((error, None))
+            else:
+                link.send((None, result))
 
 
 def _end_with_parent() -> None:
@@ -56,9 +155,10 @@ def _end_with_parent() -> None:
 def in_order(task: Callable[[list[T]], list[R]], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
     """The results of `task`, which maps a chunk of items to as many, in the order of the items, few chunks in memory.
 
-    workers: processes, one a core by default; with 1 everything stays in this one.
+    workers: processes, one a core by default; with 1 everything stays in this one. Raises what `task` does, and
+    ProcessError where a process dies.
     """
-    workers = workers or getattr(os, "process_cpu_count", os.cpu_count)() or 1
+    workers = workers or cores()
     rest = iter(items)
     chunks = iter(lambda: list(islice(rest, CHUNK)), [])
     if workers == 1:

@@ -8,12 +8,27 @@ from pathlib import Path
 
 from facedistill.data.photograph import Problem
 from facedistill.files import write_json
+from facedistill.params import PARAMS_FILE
 
 SHOWN = 5
+RAW = Path("data/raw")
+EXPERIMENTS = "/.dvc/tmp/exps/"
+"""In the path of every workspace that DVC makes for an experiment."""
 
 
 class DataError(ValueError):
     """Data that a stage cannot go on without, or too many bad records."""
+
+
+def missing(path: Path, what: str, advice: str) -> DataError:
+    """The error to raise where `path`, a file or folder (`what`) of the user's, is not there. advice: what to do."""
+    if not path.is_absolute() and EXPERIMENTS in Path.cwd().as_posix():
+        copied = RAW if path.is_relative_to(RAW) else path
+        advice = (
+            "this is a workspace of `dvc exp run --queue` or `--temp`, which has what git and DVC keep, and nothing "
+            f"else; give the absolute path in {PARAMS_FILE}, or run it with `--copy-paths {copied}`"
+        )
+    return DataError(f"{path}: no such {what}; {advice}")
 
 
 def report(

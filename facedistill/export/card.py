@@ -146,9 +146,13 @@ def markdown(found: Mapping[str, Any]) -> str:
         found["use"],
         "\n".join(f"- {limit}" for limit in found["limits"]),
         "## What made it",
-        f"`{found['command']}`, at revision {training['git_revision']}; sha256 of the weights {found['sha256']}.",
+        f"`{found['command']}`, at {_revision(training['git_revision'])}; sha256 of the weights {found['sha256']}.",
     ]
     return "\n\n".join(blocks) + "\n"
+
+
+def _revision(found: str | None) -> str:
+    return f"revision {found}" if found else "an unknown revision, outside git"
 
 
 def _threshold(version: Mapping[str, Any], dataset: str) -> list[str]:

@@ -32,7 +32,7 @@ exit codes:
   3  a photograph or a gallery that cannot be used; embed and search go on without bad photographs of a folder, and
      name them
   4  a model that is missing, damaged, or made for something else
-  70 anything else: a full disk, a package that is not installed, a defect; a traceback says what
+  70 anything else: a full disk, a package that is not installed, or a defect, which has a traceback
 """
 
 POINTS = "x and y of left eye, right eye, nose, left and right mouth corner, left and right being the image's"

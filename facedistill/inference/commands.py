@@ -173,7 +173,8 @@ def _left_out(found: gallery.Gallery) -> int:
 
 
 def _print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False))
+    # Escaped by JSON's own rules, and not as a terminal does that lacks a letter.
+    print(json.dumps(value))
 
 
 def _fail(message: str, code: int) -> int:

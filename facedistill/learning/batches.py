@@ -17,6 +17,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from facedistill.data.problems import DataError
 from facedistill.data.shards import Crops
 from facedistill.learning.augment import AugmentationParams, Photometric, flip
+from facedistill.machine import shares_memory
+from facedistill.params import PARAMS_FILE, ParamsError
 
 
 class Batch(NamedTuple):
@@ -149,8 +151,16 @@ class TrainingCrops(Dataset[Batch]):
         return len(self.crops)
 
     def batches(self, sampler: Sampler[list[tuple[int, int]]], workers: int) -> DataLoader[Batch]:
-        """The loader over one epoch of `sampler`; set `sampler.epoch` and `skip` before each."""
+        """The loader over one epoch of `sampler`; set `sampler.epoch` and `skip` before each.
+
+        Raises ParamsError where this machine cannot have workers.
+        """
         workers = 0 if self.cache is not None else workers
+        if workers and not shares_memory():
+            raise ParamsError(
+                f"{PARAMS_FILE}: loader.workers: {workers}, but this machine has no /dev/shm, through which workers "
+                "hand over their batches; take 0"
+            )
         return DataLoader(
             self,
             batch_sampler=sampler,

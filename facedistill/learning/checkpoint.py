@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialise
 
-from facedistill.files import sha256, write_json
+from facedistill import git
+from facedistill.files import naming, sha256, write_json
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams
 from facedistill.params import check
@@ -25,10 +26,15 @@ class ModelError(RuntimeError):
 
 
 def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
-    """Write `network` into `folder`. `record`: JSON values on how it came about (recipe, data, metrics)."""
+    """Write `network` into `folder`. `record`: JSON values on how it came about (recipe, data, metrics).
+
+    Raises OSError that names the file where the disk is full.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    save_file(state, folder / WEIGHTS)
+    with naming(folder / WEIGHTS):
+        # The library's own writing of files has an error of its own for a full disk.
+        (folder / WEIGHTS).write_bytes(serialise(state))
     card = {
         "network": asdict(network.params),
         "classes": network.classes,
@@ -36,7 +42,7 @@ def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
         "scale": network.scale,
         "parameters": sum(p.numel() for p in network.parameters()),
         "sha256": sha256(folder / WEIGHTS),
-        "git_revision": _git_revision(),
+        "git_revision": git.revision(),
         **record,
     }
     write_json(folder / CARD, card)
@@ -95,11 +101,3 @@ def warm_start(network: FaceNetwork, folder: Path) -> None:
             f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, as {different[0]}"
         )
     network.load_state_dict(fitting, strict=False)
-
-
-def _git_revision() -> str | None:
-    try:
-        command = ["git", "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -25,11 +25,13 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 
+from facedistill.entry import REPORT, line
 from facedistill.learning.batches import Batch, BatchSampler
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.parameters import ProcessParams
 from facedistill.learning.processes import LAUNCHED, Process
 from facedistill.learning.student import Loss, Objective
+from facedistill.machine import cores
 from facedistill.params import PARAMS_FILE, ParamsError
 
 MEETING_SECONDS = 1800
@@ -62,7 +64,7 @@ def launch(params: ProcessParams, workspace: Path) -> None:
     os.environ[LAUNCHED] = str(os.getpid())
     # Without a word where every weight has a gradient, which DistributedDataParallel is prepared not to find.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // params.devices)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // params.devices)))
     logs = workspace / "processes"
     logs.mkdir(exist_ok=True)
     config = LaunchConfig(
@@ -106,8 +108,7 @@ def work(main: Callable[[], None]) -> None:
     try:
         main()
     except Exception as error:
-        known = type(error).__module__.startswith("facedistill")
-        said = f"{type(error).__name__}: {error}" if known else traceback.format_exc()
+        said = line(error) or traceback.format_exc() + REPORT
         # The elastic agent reads `message` and `timestamp`; its own clock counts whole seconds.
         record = {"message": said, "timestamp": int(time.time()), "error": said, "moment": time.time_ns()}
         Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(record), encoding="utf-8")

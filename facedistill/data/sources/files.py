@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from facedistill.data.folder import Folder
 from facedistill.data.photograph import Note, Pair, Photograph, Problem
-from facedistill.data.problems import DataError
+from facedistill.data.problems import DataError, missing
 
 LONGEST_LINE = 2**12
 """Characters of the longest line of a list."""
@@ -44,7 +44,7 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\n")
     except (FileNotFoundError, IsADirectoryError):
-        raise DataError(f"{file}: no such file") from None
+        raise missing(file, "file", "put it there or change its path") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error}") from None
     except OSError as error:
@@ -70,7 +70,7 @@ def memory_map(file: Path) -> mmap.mmap:
         with file.open("rb") as data:
             return mmap.mmap(data.fileno(), 0, access=mmap.ACCESS_READ)
     except FileNotFoundError:
-        raise DataError(f"{file}: no such file") from None
+        raise missing(file, "file", "put it there or change its path") from None
     except ValueError:
         raise DataError(f"{file}: an empty file") from None
     except OSError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
-from facedistill.data.problems import DataError
+from facedistill.data.problems import DataError, missing
 from facedistill.data.sources.files import FolderSource, bounded, points
 from facedistill.params import params
 
@@ -83,7 +83,7 @@ def _rows(file: Path) -> Iterator[Row | None]:
     if form not in FORMS:
         raise DataError(f"{file}: expected a file that ends in {', '.join(FORMS)}")
     if not file.is_file():
-        raise DataError(f"{file}: no such file")
+        raise missing(file, "file", "put it there or change its path")
     try:
         yield from _parquet(file) if form == ".parquet" else _text_table(file, "\t" if form == ".tsv" else ",")
     except (csv.Error, UnicodeDecodeError) as error:

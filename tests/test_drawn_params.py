@@ -22,6 +22,7 @@ from drawn_params import ROOT, base, outcome, parameter_files
 from hypothesis import HealthCheck, Phase, event, given, settings
 from matplotlib.figure import Figure
 
+from facedistill.data import parallel
 from facedistill.evaluation import cost
 from facedistill.export import latency
 from facedistill.params import items
@@ -49,7 +50,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One thread, no process beside this one, no time measured, and pictures that are laid out and not encoded."""
     threads, here = torch.get_num_threads(), Path.cwd()
     torch.set_num_threads(1)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(parallel, "cores", lambda: 1)
     monkeypatch.setattr(style, "save", laid_out)
     monkeypatch.setattr(latency, "_median", lambda *_: 1.0)
     monkeypatch.setattr(cost, "latency", lambda *_: 1.0)

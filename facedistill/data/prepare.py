@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm import tqdm
@@ -14,11 +15,15 @@ from tqdm import tqdm
 from facedistill.data import manifest
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.detector import Detector, add_landmarks
+from facedistill.data.landmark_lists import landmark_fault
 from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.data.problems import DataError, report
 from facedistill.data.sources import open_source
 from facedistill.data.sources.files import lines
+
+SAMPLE = 2000
+"""Photographs whose landmarks are looked at together, in equal steps through the set."""
 
 
 def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = None) -> None:
@@ -37,6 +42,9 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
         scan = in_order(partial(add_landmarks, dataset.source, dataset.detector), scan, workers)
     shown = tqdm(scan, desc=f"prepare {out.name}", unit=" photographs", disable=None)
     table = manifest.build(_usable(shown, problems, noted), dataset.split, seed)
+    sample = table.take(np.linspace(0, len(table) - 1, min(len(table), SAMPLE)).astype(int))
+    if fault := landmark_fault(source, list(manifest.photographs(sample))):
+        raise DataError(f"datasets.{out.name}.source: {fault}")
     pairs = source.pairs()
     if pairs and dataset.split:
         raise DataError(f"a set with pairs is for testing alone: set datasets.{out.name}.split to null")

@@ -40,7 +40,7 @@ ANY_POSE = 0.55
 OUTSIDE = 0.5
 """Share of faces that may have a landmark outside their photograph: its edge cuts them."""
 
-OPENED = 100
+OPENED = 32
 """Photographs whose size is looked at."""
 
 

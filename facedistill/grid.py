@@ -66,6 +66,8 @@ PAIRED = ("lfw", "bin")
 """Kinds of source that always have verification pairs."""
 
 TEACHER = "teacher"
+COST = "cost"
+"""The name of the file of all networks' costs, beside those of their metrics."""
 OWN = "own"
 """The target of the cells that the user's own alpha and beta weigh."""
 
@@ -116,7 +118,8 @@ class Layout:
     """What the tables hold. students: every one. members: those of each table, by its section in params.yaml.
 
     margins: the margin softmax losses, each with a teacher of its own, that the students of `proxyless` learn from.
-    tasks: every task that has a teacher, classification first. pairs: the sets of verification pairs, by key.
+    tasks: every task that has a teacher, classification first. datasets: the data set that each of these trains on.
+    pairs: the sets of verification pairs, by key.
     weights: of every target by name, the user's `own` last.
     """
 
@@ -124,6 +127,7 @@ class Layout:
     members: Mapping[str, tuple[Student, ...]]
     margins: tuple[Margin, ...]
     tasks: tuple[str, ...]
+    datasets: Mapping[str, str]
     pairs: tuple[str, ...]
     weights: Mapping[str, Weights]
 
@@ -163,8 +167,8 @@ class Layout:
             name: Student(name, _architecture(name, path), network.get("divisor", 1), network.get("seed", seed))
             for name, network in load(dict[str, dict[str, Any]], "students", path).items()
         }
-        if taken := known.keys() & {TEACHER, OWN}:
-            raise ParamsError(f"{path}: students: {taken.pop()!r} is the name of a folder of other models")
+        if taken := known.keys() & {TEACHER, OWN, COST}:
+            raise ParamsError(f"{path}: students: {taken.pop()!r} is a name that the project has for its own files")
 
         def students(section: str) -> tuple[Student, ...]:
             names = load(tuple[str, ...], f"{section}.students", path)
@@ -192,6 +196,7 @@ class Layout:
             members=tables,
             margins=margins,
             tasks=tasks,
+            datasets={task: load(str, f"tasks.{task}.dataset", path) for task in tasks},
             pairs=pairs,
             weights={name: load(Weights, f"targets.{name}", path) for name in TARGETS} | {OWN: Weights.own(path)},
         )

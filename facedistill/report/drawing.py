@@ -95,10 +95,11 @@ class Drawing:
         (self._root / PRIVATE).mkdir(parents=True, exist_ok=True)
         drawn: list[tuple[str, str, Callable[[str], Figure], str]] = [
             (self._layout.pairs[0], "pairs", self._hardest, "The hardest pairs"),
-            ("classification", "crops", self._sheet, "Crops, a person in each row"),
+            (self._layout.datasets["classification"], "crops", self._sheet, "Crops, a person in each row"),
         ]
         if self._layout.transfer("alignment"):
-            drawn.insert(0, ("alignment", "landmarks", self._landmarks, "Landmarks on test photographs, best to worst"))
+            title = "Landmarks on test photographs, best to worst"
+            drawn.insert(0, (self._layout.datasets["alignment"], "landmarks", self._landmarks, title))
         for dataset, name, draw, title in drawn:
             kept = self._provenance.datasets[dataset]
             file = f"{name}.jpg"
@@ -190,7 +191,7 @@ class Drawing:
 
     @cached_property
     def _aligned(self) -> Crops:
-        return Crops(self._root / CROPS / "alignment", "test")
+        return Crops(self._root / CROPS / self._layout.datasets["alignment"], "test")
 
     def _landmarks(self, title: str) -> Figure:
         shown = {"Teacher": self._places(TEACHER, "alignment", "evaluate_teacher")}
@@ -238,7 +239,7 @@ class Drawing:
         return pictures.hardest_pairs(rows, f"{title}: far apart and yet one person, near and yet two")
 
     def _sheet(self, title: str) -> Figure:
-        crops = Crops(self._root / CROPS / "classification", "train")
+        crops = Crops(self._root / CROPS / self._layout.datasets["classification"], "train")
         people, each = SHEET
         rows = [np.flatnonzero(crops.labels == label)[:each] for label in range(min(people, len(crops.classes)))]
         return pictures.sheet([[crops.image(int(i)) for i in row] for row in rows], title)

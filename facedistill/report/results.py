@@ -12,8 +12,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Self
 
-from facedistill.grid import TEACHER, TRANSFER, Cell, Layout, cells, metrics
-from facedistill.paths import METRICS
+from facedistill.grid import COST, TEACHER, TRANSFER, Cell, Layout, cells, metrics
 
 
 class MissingResultError(ValueError):
@@ -101,7 +100,7 @@ class Results:
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
                 seeds[*address(layout, cell), *number].append(value)
-        file, stage = root / METRICS / "cost.json", "measure_cost"
+        file, stage = root / metrics(COST), "measure_cost"
         for name in dict.fromkeys([TEACHER, *(student.name for student in layout.first.values())]):
             for key in _COST:
                 seeds["cost", name, key].append(_number(document(file, stage), (name, key), file, stage))

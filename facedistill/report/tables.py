@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from facedistill.grid import OWN, Student
+from facedistill.grid import OWN, SETS, Student
 from facedistill.report.leads import teacher_sentence
 from facedistill.report.markdown import SEEDS, cell, number, spread, table
 from facedistill.report.results import METRIC, Paper, Results
@@ -57,20 +57,21 @@ def table1(results: Results, paper: Paper, student: Student) -> list[str]:
 def table2(results: Results, paper: Paper, corpus: str) -> list[str]:
     """Top-1, and accuracy on each set of pairs, of every student. corpus: the half of the paper's, casia or msceleb."""
 
-    def entry(metric: str, address: tuple[str, ...], *place: str) -> str:
-        printed = paper.get("table2", corpus, metric, *place)
-        if metric == "top1":
-            return cell(results[*address, "top1"], printed)
-        accuracy, error = (results[*address, "pairs", metric, key] for key in ("accuracy", "standard_error"))
+    def entry(pairs: str | None, address: tuple[str, ...], *place: str) -> str:
+        if pairs is None:
+            return cell(results[*address, "top1"], paper.get("table2", corpus, "top1", *place))
+        # A user's own set may be called top1.
+        printed = paper.get("table2", corpus, pairs, *place) if pairs in SETS else None
+        accuracy, error = (results[*address, "pairs", pairs, key] for key in ("accuracy", "standard_error"))
         return f"{spread(accuracy, error)} ({number(printed)})"
 
     students = results.layout.tables["table2"]
     blocks = []
-    for metric, title in {"top1": "Top-1", **results.layout.sets}.items():
+    for pairs, title in [(None, "Top-1"), *results.layout.sets.items()]:
         rows = []
         for i, (recipe, label) in enumerate(ROWS.items()):
-            teacher = entry(metric, ("teacher", "classification"), "teacher") if i == 0 else ""
-            ours = (entry(metric, ("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
+            teacher = entry(pairs, ("teacher", "classification"), "teacher") if i == 0 else ""
+            ours = (entry(pairs, ("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
             rows.append([label, teacher, *ours])
         blocks.append(table([title, "Teacher, ResNet-50", *(s.label for s in students)], rows))
     blocks.append(f"± is the standard error over the folds, {SEEDS}.")

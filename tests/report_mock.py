@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
+from matplotlib.figure import Figure
 
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
@@ -21,9 +26,11 @@ from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report
+from facedistill.report.drawing import Drawing
 from facedistill.report.exported import exported
 from facedistill.report.provenance import Provenance, write_datasets
 from facedistill.report.recipes import Budget
+from facedistill.report.render import render
 from facedistill.report.results import Paper, Results
 
 RATE = {"epochs": 4, "learning_rate": 0.1}
@@ -272,6 +279,36 @@ def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
 
 def results(root: Path) -> Results:
     return Results(Layout.read(root / "params.yaml"), root)
+
+
+def drawing(root: Path) -> Drawing:
+    layout = Layout.read(root / "params.yaml")
+    return Drawing(root, results(root), read(root / "params.yaml"), Provenance.read(layout, root))
+
+
+class Here:
+    """In place of a pool of processes: what is submitted is done at once."""
+
+    def submit(self, task: Callable[..., None], *arguments: Any) -> Future[None]:
+        done: Future[None] = Future()
+        try:
+            done.set_result(task(*arguments))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+@contextmanager
+def here() -> Iterator[Here]:
+    yield Here()
+
+
+def render_here(root: Path, save: Callable[[Figure, Path], None]) -> None:
+    """`render` in this process alone, with `save` for each figure and its file; it has to write that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facedistill.report.render.pool", here)
+        patch.setattr("facedistill.report.style.save", save)
+        render(root)
 
 
 def edit(root: Path, file: str, change: Any) -> None:

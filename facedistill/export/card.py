@@ -12,7 +12,7 @@ from facedistill.grid import COST, LABELS, TEACHER, Layout, metrics
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import MODELS
 from facedistill.report.exported import LATENCIES, VERSIONS
-from facedistill.report.markdown import number, table
+from facedistill.report.markdown import number, spread, table
 from facedistill.report.provenance import FORMS, NAMES, Dataset, rate_in_words
 from facedistill.report.results import Mean, read_json
 
@@ -119,7 +119,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     header = ["Metric", "This model", *(["Mean over seeds ± deviation"] if several else [])]
     rows = [
         [f"`{name}`", number(m["value"])]
-        + ([f"{m['mean']:.2f} ± {m['deviation']:.2f}" if m["seeds"] > 1 else "–"] if several else [])
+        + ([spread(m["mean"], m["deviation"]) if m["seeds"] > 1 else "–"] if several else [])
         for name, m in found["metrics"].items()
     ]
     versions = [

@@ -98,8 +98,9 @@ def comparisons(layout: Layout) -> Iterator[Comparison]:
         for chosen in product(*axes):
             words = dict(zip(claim.over, chosen, strict=True))
             # A user may call a student as a network or a table is called: a cell is looked up by the network alone.
-            of_tables = {axis: str(words[axis]) for axis, values in claim.over.items() if isinstance(values, str)}
-            words |= {axis: networks.get(student, NOBODY) for axis, student in of_tables.items()}
+            for axis, values in claim.over.items():
+                if isinstance(values, str):
+                    words[axis] = networks[str(words[axis])] if layout.tables[values] else NOBODY
 
             def fill(address: Address, words: Mapping[str, str | tuple[str, ...]] = words) -> Address:
                 return tuple(word.format(**words) for word in address)

@@ -87,13 +87,15 @@ def report(
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:
         blocks += [*tables.table1(results, paper, student), provenance.caption("classification")]
-    blocks.append(f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)")
     corpus, caption = provenance.corpus, provenance.caption("classification", *layout.pairs)
-    blocks += [
-        *tables.table2(results, paper, corpus),
-        provenance.caption("classification", *layout.pairs, corpus=corpus),
-    ]
-    blocks += [f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}", *leads(results)]
+    if layout.tables["table2"]:
+        blocks += [
+            f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)",
+            *tables.table2(results, paper, corpus),
+            provenance.caption("classification", *layout.pairs, corpus=corpus),
+            f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
+            *leads(results),
+        ]
     for task in filter(layout.transfer, TRANSFER):
         blocks += [f"## {TITLES[task]}", *tables.transfer(results, paper, task)]
         if task != "alignment" and provenance.of(task).grouped:

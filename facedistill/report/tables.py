@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from facedistill.grid import OWN, SETS, Student
 from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import SEEDS, cell, number, spread, table
+from facedistill.report.markdown import SEEDS, cell, gap, number, spread, table
 from facedistill.report.results import METRIC, Paper, Results
 from facedistill.report.selection import TIE, agrees, choices, verdict
 
@@ -138,7 +138,7 @@ def selection(results: Results, paper: Paper) -> list[str]:
             TASK_NAMES[choice.task],
             choice.student,
             INITS[choice.init],
-            *(f"{choice.gains[t]:+.2f} {verdict(choice.gains[t])}".replace("-", "−") for t in targets),
+            *(f"{gap(choice.gains[t])} {verdict(choice.gains[t])}" for t in targets),
             f"**{choice.preferred}**",
             "agrees" if agrees(own, choice.preferred) else "differs",
             "–" if choice.paper is None else str(choice.paper),

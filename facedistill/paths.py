@@ -12,6 +12,8 @@ METRICS = Path("reports/metrics/networks")
 """The papers' grid, and cost. Beside it the user's own cells, and the exports, which depend on all of METRICS."""
 OWN_METRICS = Path("reports/metrics/own")
 EXPORT_METRICS = Path("reports/metrics/exports")
+EXPORTS = Path("exports")
+"""A folder for each exported model: its ONNX files and its card."""
 SPEED = Path("reports/speed")
 """Where the time of every training stage went. Not below reports/metrics, which others depend on."""
 EVALUATION = Path("reports/evaluation")

@@ -141,6 +141,12 @@ class TestResults:
         assert r.subsets == NEGATIVES
         assert r["cost", "conv5", "milliseconds"] == COST["milliseconds"]
 
+    def test_a_subset_whose_pairs_are_too_few_has_no_column_and_is_named(self, copy: Path) -> None:
+        edit(copy, "teacher.json", lambda m: m.update(negatives=NEGATIVES | {"pose": 0}))
+        text = section(tables(copy), "Table 6")
+        assert "TPR, frontal | TPR, lighting |" in text
+        assert "No TPR on pose: too few pairs." in text
+
     @pytest.mark.parametrize(
         ("file", "change", "message"),
         [

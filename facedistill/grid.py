@@ -12,7 +12,7 @@ from pydantic import Field
 
 from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
-from facedistill.paths import METRICS, MODELS, OWN_METRICS
+from facedistill.paths import COST, METRICS, MODELS, OWN_METRICS
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
 TASKS = ("classification", *TRANSFER)
@@ -66,8 +66,6 @@ PAIRED = ("lfw", "bin")
 """Kinds of source that always have verification pairs."""
 
 TEACHER = "teacher"
-COST = "cost"
-"""The name of the file of all networks' costs, beside those of their metrics."""
 OWN = "own"
 """The target of the cells that the user's own alpha and beta weigh."""
 
@@ -118,7 +116,7 @@ class Layout:
     """What the tables hold. students: every one. members: those of each table, by its section in params.yaml.
 
     margins: the margin softmax losses, each with a teacher of its own, that the students of `proxyless` learn from.
-    tasks: every task that has a teacher, classification first. datasets: the data set that each of these trains on.
+    tasks: every task that has a teacher, classification first. datasets: what each of these trains on, by task.
     pairs: the sets of verification pairs, by key.
     weights: of every target by name, the user's `own` last.
     """
@@ -163,11 +161,11 @@ class Layout:
     def read(cls, path: Path = PARAMS_FILE) -> Layout:
         """From a parameter file. Raises ParamsError, also where a table lacks what it needs, and at what none needs."""
         seed = load(int, "seed", path)
-        known = {
-            name: Student(name, _architecture(name, path), network.get("divisor", 1), network.get("seed", seed))
-            for name, network in load(dict[str, dict[str, Any]], "students", path).items()
-        }
-        if taken := known.keys() & {TEACHER, OWN, COST}:
+        known = dict[str, Student]()
+        for name, network in load(dict[str, dict[str, Any]], "students", path).items():
+            architecture = load(str, f"students.{name}.architecture", path)
+            known[name] = Student(name, architecture, network.get("divisor", 1), network.get("seed", seed))
+        if taken := known.keys() & {TEACHER, OWN, COST.stem}:
             raise ParamsError(f"{path}: students: {taken.pop()!r} is a name that the project has for its own files")
 
         def students(section: str) -> tuple[Student, ...]:
@@ -202,10 +200,6 @@ class Layout:
         )
         _check_seeds(layout, path)
         return layout
-
-
-def _architecture(student: str, path: Path) -> str:
-    return load(str, f"students.{student}.architecture", path)
 
 
 def _check_seeds(layout: Layout, path: Path) -> None:

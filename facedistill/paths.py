@@ -9,7 +9,9 @@ MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 MODELS = Path("models")
 METRICS = Path("reports/metrics/networks")
-"""The papers' grid, and cost. Beside it the user's own cells, and the exports, which depend on all of METRICS."""
+"""The papers' grid, and COST, what each network costs. Beside it the user's own cells, and the exports, which depend on
+all of METRICS."""
+COST = METRICS / "cost.json"
 OWN_METRICS = Path("reports/metrics/own")
 EXPORT_METRICS = Path("reports/metrics/exports")
 EXPORTS = Path("exports")

@@ -7,10 +7,11 @@ from dataclasses import asdict
 
 from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
-from facedistill.grid import COST, TEACHER, Layout, metrics
+from facedistill.grid import TEACHER, Layout
 from facedistill.learning.cell import TaskParams
 from facedistill.learning.networks import FaceNetwork
 from facedistill.params import load
+from facedistill.paths import COST
 from stages.common import network_params, run
 
 
@@ -22,7 +23,7 @@ def main() -> None:
     sections |= {student.name: f"students.{student.name}" for student in Layout.read().first.values()}
     networks = {name: network_params(section)[0] for name, section in sections.items()}
     costs = {name: asdict(cost(FaceNetwork(network).trunk, side)) for name, network in networks.items()}
-    write_json(metrics(COST), costs)
+    write_json(COST, costs)
 
 
 if __name__ == "__main__":

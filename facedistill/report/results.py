@@ -12,7 +12,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Self
 
-from facedistill.grid import COST, TEACHER, TRANSFER, Cell, Layout, cells, metrics
+from facedistill.grid import TEACHER, TRANSFER, Cell, Layout, cells, metrics
+from facedistill.paths import COST
 
 
 class MissingResultError(ValueError):
@@ -102,7 +103,7 @@ class Results:
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
                 seeds[*address(layout, cell), *number].append(value)
-        file, stage = root / metrics(COST), "measure_cost"
+        file, stage = root / COST, "measure_cost"
         for name in dict.fromkeys([TEACHER, *(student.name for student in layout.first.values())]):
             for key in _COST:
                 seeds["cost", name, key].append(_number(document(file, stage), (name, key), file, stage))

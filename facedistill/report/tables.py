@@ -73,7 +73,7 @@ def table2(results: Results, paper: Paper, corpus: str) -> list[str]:
             teacher = entry(pairs, ("teacher", "classification"), "teacher") if i == 0 else ""
             ours = (entry(pairs, ("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
             rows.append([label, teacher, *ours])
-        blocks.append(table([title, "Teacher, ResNet-50", *(s.label for s in students)], rows))
+        blocks.append(table([title, "Teacher", *(s.label for s in students)], rows))
     blocks.append(f"± is the standard error over the folds, {SEEDS}.")
     blocks.append(_lead(results, students))
     return blocks
@@ -110,7 +110,7 @@ def transfer(results: Results, paper: Paper, task: str) -> list[str]:
                 yield [student.label if init == "pretrain" else "", name, teacher, *values]
                 teacher = ""
 
-    header = ["Student", "Initialisation", "Teacher, ResNet-50", *columns]
+    header = ["Student", "Initialisation", "Teacher", *columns]
     alone = {
         f"{s.label} Pretrain with {weights['none']}": results[task, s.name, "pretrain", "none", metric]
         for s in students

@@ -63,7 +63,7 @@ class TeacherParams:
 class StudentParams(NetworkParams):
     """seed: of its training. Where it is left out, the seed is the one of all."""
 
-    seed: Seed | None = None
+    seed: Seed = 0
 
 
 @params

@@ -20,6 +20,7 @@ from facedistill.evaluation.operating_point import (
     tpr_at_far,
     tpr_of_pairs,
 )
+from facedistill.evaluation.pairs import UndefinedMetricError
 
 
 def people(seed: int, n: int, count: int, spread: float = 1.0, width: int = 8) -> tuple[torch.Tensor, np.ndarray]:
@@ -153,6 +154,8 @@ def test_the_pairs_of_a_protocol_judge_for_themselves() -> None:
     tpr_of_pairs(cosines, same, 0.00168)
     with pytest.raises(TooFewNegatives, match=r"5000 such pairs$"):
         tpr_of_pairs(cosines[:8], same[:8], 0.001)
-    for wrong in ((cosines[:-1], same), (cosines, same.astype(int)), (cosines, np.zeros(6000, np.bool_))):
+    with pytest.raises(UndefinedMetricError, match="none of 6000 pairs is of one person"):
+        tpr_of_pairs(cosines, np.zeros(6000, np.bool_), 0.01)
+    for wrong in ((cosines[:-1], same), (cosines, same.astype(int))):
         with pytest.raises(ValueError, match="cosines and"):
             tpr_of_pairs(*wrong, 0.01)

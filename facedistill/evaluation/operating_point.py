@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from facedistill.evaluation.cosine import blocks, unit_rows
+from facedistill.evaluation.pairs import UndefinedMetricError
 
 MIN_FALSE_ACCEPTS = 5
 """Fewest false accepts that may set a threshold. A count of k deviates by √k: with 5 the FAR is known to 45 % of
 itself, with 30 (Doddington's rule of 30) to 18 %, and pairs that share photographs count for less."""
 
 
-class TooFewNegatives(ValueError):
+class TooFewNegatives(UndefinedMetricError):
     """A false accept rate that the pairs of two people are too few to resolve."""
 
 
@@ -41,8 +42,8 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
     pass its rows alone: the threshold is then set on the subset's own negatives.
     Exact: every cosine is computed in float64 and compared as float32, so that duplicates tie, and of a tie all or none
     are accepted. Memory: some blocks of cosines, the positives, and a share `far` of the negatives.
-    Raises TooFewNegatives, and ValueError for shapes that disagree, a FAR outside 0..1, nobody with two photographs,
-    and an embedding that is zero or not finite.
+    Raises TooFewNegatives, UndefinedMetricError where nobody has two photographs, and ValueError for shapes that
+    disagree, a FAR outside 0..1, and an embedding that is zero or not finite.
     """
     names = np.asarray(identities)
     if names.shape != embeddings.shape[:1]:
@@ -55,7 +56,9 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
     positives = int((counts * (counts - 1) // 2).sum())
     negatives = n * (n - 1) // 2 - positives
     if not positives:
-        raise ValueError(f"{n} photographs of {len(counts)} people: nobody has two, so there is no positive pair")
+        raise UndefinedMetricError(
+            f"{n} photographs of {len(counts)} people: nobody has two, so there is no positive pair"
+        )
     accepted = _accepted(far, negatives)
 
     person = torch.from_numpy(numbers).to(unit.device)
@@ -77,16 +80,17 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
 def tpr_of_pairs(cosines: ArrayLike, same: ArrayLike, far: float) -> OperatingPoint:
     """The same over given pairs alone, where nobody knows whom photographs of two pairs show.
 
-    cosines: (n,) in −1..1. same: (n,) bool. Raises TooFewNegatives, and ValueError for shapes that disagree, a FAR
-    outside 0..1 and where no pair is of one person.
+    cosines: (n,) in −1..1. same: (n,) bool. Raises TooFewNegatives, UndefinedMetricError where no pair is of one
+    person, and ValueError for shapes that disagree and a FAR outside 0..1.
     """
     values, genuine = np.asarray(cosines, np.float32), np.asarray(same)
-    if values.ndim != 1 or genuine.shape != values.shape or genuine.dtype != np.bool_ or not genuine.any():
+    if values.ndim != 1 or genuine.shape != values.shape or genuine.dtype != np.bool_:
         raise ValueError(
-            f"expected (n,) cosines and (n,) bool, one true or more; found {values.shape} and {genuine.shape} of "
-            f"{genuine.dtype}"
+            f"expected (n,) cosines and (n,) bool, found {values.shape} and {genuine.shape} of {genuine.dtype}"
         )
     positives = int(genuine.sum())
+    if not positives:
+        raise UndefinedMetricError(f"none of {len(genuine)} pairs is of one person")
     negatives = len(genuine) - positives
     first_out = -1 - _accepted(far, negatives)
     threshold = float(np.sort(values[~genuine])[first_out])

@@ -51,7 +51,7 @@ def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
     values, layout = read(root / PARAMS_FILE), Layout.read(root / PARAMS_FILE)
     results, paper, found = Results(layout, root), Paper(), load(root / CLAIMS)
     provenance = Provenance.read(layout, root)
-    budget = Budget(values, provenance.datasets["classification"].train)
+    budget = Budget(values, provenance.of("classification").train)
     models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
     texts = {
         "tables.md": report(results, paper, provenance, budget, found, models, pictures),
@@ -87,19 +87,20 @@ def report(
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:
         blocks += [*tables.table1(results, paper, student), provenance.caption("classification")]
-    blocks.append(f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)")
     corpus, caption = provenance.corpus, provenance.caption("classification", *layout.pairs)
-    blocks += [
-        *tables.table2(results, paper, corpus),
-        provenance.caption("classification", *layout.pairs, corpus=corpus),
-    ]
-    blocks += [f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}", *leads(results)]
+    if layout.tables["table2"]:
+        blocks += [
+            f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)",
+            *tables.table2(results, paper, corpus),
+            provenance.caption("classification", *layout.pairs, corpus=corpus),
+            f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
+            *leads(results),
+        ]
     for task in filter(layout.transfer, TRANSFER):
-        data = "alignment" if task == "alignment" else "classification"
         blocks += [f"## {TITLES[task]}", *tables.transfer(results, paper, task)]
-        if task != "alignment" and provenance.datasets[data].grouped:
+        if task != "alignment" and provenance.of(task).grouped:
             blocks.append(GROUPED)
-        blocks.append(provenance.caption(data))
+        blocks.append(provenance.caption(task))
     blocks += tables.selection(results, paper)
     if layout.tables["losses"]:
         blocks += ["## Table 6. Improved KD: losses (%)", *poster.losses(results, paper), caption]

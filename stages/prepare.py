@@ -6,6 +6,8 @@ import argparse
 
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
+from facedistill.evaluation.false_accepts import check_far
+from facedistill.grid import EvaluationParams
 from facedistill.params import load
 from facedistill.paths import MANIFESTS
 from stages.common import run
@@ -17,6 +19,9 @@ def main() -> None:
     name = parser.parse_args().dataset
     dataset = load(DatasetParams, f"datasets.{name}")
     prepare(dataset, load(int, "seed"), MANIFESTS / name)
+    evaluation = load(EvaluationParams, "evaluation")
+    if name == evaluation.pairs[0]:
+        check_far(MANIFESTS / name, evaluation.far)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,9 @@ from facedistill.evaluation.cross_model import rank1
 from facedistill.evaluation.embedding_map import EACH as EACH_MAPPED
 from facedistill.evaluation.embedding_map import PEOPLE as PEOPLE_MAPPED
 from facedistill.evaluation.embedding_map import WIDTH, mapped
+from facedistill.evaluation.false_accepts import TooFewNegatives
 from facedistill.evaluation.models import Evaluation
-from facedistill.evaluation.operating_point import TooFewNegatives, tpr_at_far
+from facedistill.evaluation.operating_point import tpr_at_far
 from facedistill.evaluation.pairs import UndefinedMetricError
 from facedistill.evaluation.predictions import predict
 from facedistill.grid import EvaluationParams

@@ -330,7 +330,7 @@ def tables(root: Path) -> str:
     provenance = Provenance.read(layout, root)
     budget = Budget(read(root / "params.yaml"), provenance.of("classification").train)
     models = exported(chosen(layout, root / "params.yaml").values(), layout, root)
-    return report(results(root), Paper(), provenance, budget, {}, models, [])
+    return report(results(root), Paper(), provenance, budget, {}, [], models, [])
 
 
 def section(text: str, title: str) -> str:

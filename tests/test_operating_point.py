@@ -163,7 +163,7 @@ def test_a_set_that_cannot_resolve_the_far_is_refused_before_anything_trains(tmp
     people = ["a"] * 20 + ["b"] * 30
     pq.write_table(pa.table({"identity": people}), tmp_path / "manifest.parquet")
     check_far(tmp_path, 5 / 600)
-    with pytest.raises(TooFewNegatives, match=rf"params.yaml: evaluation\.far and datasets\..* 600 pairs"):
+    with pytest.raises(TooFewNegatives, match=r"params.yaml: evaluation\.far and datasets\..* 600 pairs"):
         check_far(tmp_path, 5 / 601)
     # Where a photograph's person is unknown, over the given pairs.
     pq.write_table(pa.table({"identity": [*people, None]}), tmp_path / "manifest.parquet")

@@ -5,10 +5,11 @@ A rule yields a message for each contradiction. The message begins with a key, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from facedistill import grid
+from facedistill.data.crop import CropParams
 from facedistill.data.problems import DataError
 from facedistill.data.sources.bin_pairs import BinParams
 from facedistill.data.sources.casia import CasiaParams
@@ -51,27 +52,26 @@ def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
         yield from rule(p, layout)
 
 
-def cut_otherwise(p: Parameters) -> Iterator[str]:
-    """A sentence for each set of pairs whose crops show another part of a face than the photographs of training do."""
-    trained = p.tasks["classification"].dataset
-    for name in p.evaluation.pairs:
-        ours, theirs = (_framing(p.datasets[key]) for key in (trained, name))
-        if ours != theirs:
+def cut_otherwise(values: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence for each set of pairs whose crops show another part of a face than the photographs of training do.
+
+    values: a parameter file that was checked.
+    """
+    datasets, trained = values["datasets"], values["tasks"]["classification"]["dataset"]
+    for name in values["evaluation"]["pairs"]:
+        if _framing(datasets[name]) != _framing(datasets[trained]):
             yield (
                 f"datasets.{name}.crop is not datasets.{trained}.crop: the networks see another part of these faces "
                 "than they learned from, which costs accuracy"
             )
 
 
-def _framing(dataset: DatasetParams) -> tuple[object, ...]:
+def _framing(dataset: Mapping[str, Any]) -> tuple[Any, ...]:
     """What decides which part of a face fills how many pixels. Sets of aligned crops have ArcFace's template."""
-    crop = dataset.crop
-    method = "landmarks" if crop.method == "none" and _aligned(dataset) else crop.method
-    return method, crop.pixels, crop.margin if method == "box" else None
-
-
-def _aligned(dataset: DatasetParams) -> bool:
-    return isinstance(dataset.source, RecordIOParams | BinParams)
+    crop = dataset["crop"]
+    aligned = crop["method"] == "none" and dataset["source"]["kind"] in ("recordio", "bin")
+    method = "landmarks" if aligned else crop["method"]
+    return method, crop["pixels"], crop.get("margin", CropParams.margin) if method == "box" else None
 
 
 def _sets_of_tasks(p: Parameters, layout: Layout) -> dict[str, str]:

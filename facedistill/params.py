@@ -88,7 +88,7 @@ def check(kind: Any, value: Any, where: str) -> Any:
     except ValidationError as error:
         # `where` may be the file alone: then the first part of the place has no dot before it.
         lines = [
-            f"{where}{_dotted(e['loc'])}: {_explain(kind, e)}".replace(": .", ": ", 1)
+            f"{where}{_dotted(e['loc'], value)}: {_explain(kind, e)}".replace(": .", ": ", 1)
             for e in error.errors(include_url=False)
         ]
         raise ParamsError("\n".join(lines)) from None
@@ -103,9 +103,15 @@ def items(values: Any, where: str = "") -> Iterator[tuple[str, Any]]:
         yield from items(value, place)
 
 
-def _dotted(loc: tuple[Any, ...]) -> str:
-    # Pydantic says of a key that its fault lies in `[key]`.
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc if part != "[key]")
+def _dotted(loc: tuple[Any, ...], value: Any) -> str:
+    """The place of a fault in `value`, without the words of Pydantic's own: `[key]`, and the kind of a union."""
+    text = ""
+    for part in loc:
+        if part == "[key]" or (isinstance(value, Mapping) and part not in value and part == value.get("kind")):
+            continue
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return text
 
 
 def _explain(kind: Any, error: Any) -> str:

@@ -10,9 +10,8 @@ from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
 from facedistill.evaluation.false_accepts import check_far
 from facedistill.grid import EvaluationParams
-from facedistill.params import PARAMS_FILE, load
+from facedistill.params import PARAMS_FILE, load, read
 from facedistill.paths import MANIFESTS
-from facedistill.schema import parameters
 from stages.common import run
 
 
@@ -25,7 +24,7 @@ def main() -> None:
     evaluation = load(EvaluationParams, "evaluation")
     if name == evaluation.pairs[0]:
         check_far(MANIFESTS / name, evaluation.far)
-        for said in cut_otherwise(parameters()):
+        for said in cut_otherwise(read()):
             print(f"{PARAMS_FILE}: {said}", file=sys.stderr)
 
 

@@ -25,7 +25,7 @@ from facedistill.learning.losses.recipe import PsiName
 from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.curves import WEIGHTING
-from facedistill.report.document import report
+from facedistill.report.document import report, warnings
 from facedistill.report.drawing import Drawing
 from facedistill.report.exported import exported
 from facedistill.report.provenance import Provenance, write_datasets
@@ -33,14 +33,15 @@ from facedistill.report.recipes import Budget
 from facedistill.report.render import render
 from facedistill.report.results import Paper, Results
 
+CROP = {"method": "landmarks", "pixels": 24}
 RATE = {"epochs": 4, "learning_rate": 0.1}
 PARAMS: dict[str, Any] = {
     "seed": 3,
     "alpha": 0.5,
     "beta": 2,
     "report": {"title": "A demo on drawn faces", "note": "A demo: it shows that every part works."},
-    "datasets": {name: {"source": {"kind": "synthetic"}} for name in ("classification", "alignment")}
-    | {"lfw": {"source": {"kind": "synthetic", "pairs_per_fold": 30}}},
+    "datasets": {name: {"source": {"kind": "synthetic"}, "crop": CROP} for name in ("classification", "alignment")}
+    | {"lfw": {"source": {"kind": "synthetic", "pairs_per_fold": 30}, "crop": CROP}},
     "evaluation": {"pairs": ["lfw"], "far": 0.001},
     "rates": {"scratch": RATE, "initialised": {"epochs": 1, "learning_rate": 0.01}},
     "teacher": {"rates": {"scratch": {"epochs": 16, "learning_rate": 0.05}, "initialised": RATE}},
@@ -100,6 +101,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
     """A repository after evaluation: every file that the tables are made from, filled from a fixed generator."""
     rng = np.random.default_rng(0)
     root.mkdir(parents=True, exist_ok=True)
+    params = params | {"datasets": {name: {"crop": CROP} | found for name, found in params["datasets"].items()}}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     layout = Layout.read(root / "params.yaml")
     for name in params["datasets"]:
@@ -328,9 +330,10 @@ def tables(root: Path) -> str:
     layout = Layout.read(root / "params.yaml")
     write_datasets(layout, root)
     provenance = Provenance.read(layout, root)
-    budget = Budget(read(root / "params.yaml"), provenance.of("classification").train)
+    values = read(root / "params.yaml")
+    budget = Budget(values, provenance.of("classification").train)
     models = exported(chosen(layout, root / "params.yaml").values(), layout, root)
-    return report(results(root), Paper(), provenance, budget, {}, [], models, [])
+    return report(results(root), Paper(), provenance, budget, {}, warnings(values), models, [])
 
 
 def section(text: str, title: str) -> str:

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
-from contextlib import nullcontext
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,15 +27,6 @@ from facedistill.params import items
 from facedistill.report import render, style
 
 
-class Here(Executor):
-    """In place of a pool of processes: what is submitted runs at once."""
-
-    def submit(self, task: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        done.set_result(task(*arguments, **named))
-        return done
-
-
 def laid_out(figure: Figure, file: Path) -> None:
     """In place of `style.save`: all but the encoding of the picture."""
     figure.draw_without_rendering()
@@ -54,7 +43,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(style, "save", laid_out)
     monkeypatch.setattr(latency, "_median", lambda *_: 1.0)
     monkeypatch.setattr(cost, "latency", lambda *_: 1.0)
-    monkeypatch.setattr(render, "pool", lambda: nullcontext(Here()))
+    monkeypatch.setattr(render, "pool", here)
     yield
     torch.set_num_threads(threads)
     os.chdir(here)
@@ -85,7 +74,8 @@ def test_the_toy_that_files_are_drawn_from_runs() -> None:
 )
 @given(parameter_files())
 def test_a_drawn_file_is_refused_by_its_key_or_runs_to_its_end(values: dict[str, Any]) -> None:
-    before = {key for key, _ in items(values)}
+    keys = [key for key, _ in items(values)]
+    before = {*keys, *(key.rpartition(".")[2] for key in keys)}
     found = in_a_folder_of_its_own(values)
     event(found if found == "finished" else "refused")
     if found != "finished":

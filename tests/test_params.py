@@ -202,7 +202,7 @@ BIN = {
             r"verification\.tasks: \[triplet, triplet_softmax\] or \[\], found \[triplet\]",
         ),
         ({"verification": {"students": ["resnet50-8"]}}, r"verification\.tasks: missing"),
-        ({"tasks": {}}, r"tasks: no 'classification', which the tables need"),
+        ({"tasks": {}}, r"no key 'tasks\.classification'"),
     ],
 )
 def test_data_and_tables_that_do_not_fit_are_refused(change: dict[str, object], message: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from report_mock import SMALL, drawing, edit, mock, mock_plots, results, section, tables
+from report_mock import CROP, SMALL, drawing, edit, mock, mock_plots, results, section, tables
 
 from facedistill import grid
 from facedistill.grid import OWN, Layout, Weights, first_cells
@@ -274,7 +274,10 @@ class TestRender:
         self, rendered: Path, tmp_path: Path
     ) -> None:
         root = Path(shutil.copytree(rendered, tmp_path / "real"))
-        kinds = {"classification": {"source": {"kind": "casia"}}, "alignment": {"source": {"kind": "celeba"}}}
+        kinds = {
+            name: {"source": {"kind": kind}, "crop": CROP}
+            for name, kind in (("classification", "casia"), ("alignment", "celeba"))
+        }
         real = SMALL | {"datasets": SMALL["datasets"] | kinds}
         (root / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
         render(root)

@@ -9,7 +9,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from report_mock import PARAMS, PREPARED, edit, mock, mock_plots, results, section, tables, write_crops, write_json
+from report_mock import (
+    CROP,
+    PARAMS,
+    PREPARED,
+    edit,
+    mock,
+    mock_plots,
+    results,
+    section,
+    tables,
+    write_crops,
+    write_json,
+)
 
 from facedistill.paths import CROPS, MANIFESTS, METRICS
 from facedistill.report.render import render
@@ -194,3 +206,10 @@ class TestProvenance:
         (tmp_path / MANIFESTS / "lfw/report.json").unlink()
         with pytest.raises(MissingResultError, match=r"lfw/report\.json: no such file; run `dvc repro prepare@lfw`"):
             tables(tmp_path)
+
+
+def test_pairs_that_are_cut_otherwise_are_said_before_any_number(tmp_path: Path) -> None:
+    first = {"lfw": {"source": {"kind": "synthetic", "pairs_per_fold": 30}, "crop": CROP | {"pixels": 112}}}
+    text = tables(repository(tmp_path, PARAMS | {"datasets": PARAMS["datasets"] | first}))
+    said = "**datasets.lfw.crop is not datasets.classification.crop: the networks see another part of these faces"
+    assert 0 < text.index(said) < text.index("|")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from facedistill.agreement import cut_otherwise
 from facedistill.export.chosen import chosen
@@ -19,7 +20,6 @@ from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Paper, Results
 from facedistill.report.verdicts import CLAIMS, Finding, load
-from facedistill.schema import parameters
 
 TITLES = {
     "alignment": "Table 3. Alignment: NRMSE (%), lower is better",
@@ -55,9 +55,8 @@ def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
     provenance = Provenance.read(layout, root)
     budget = Budget(values, provenance.of("classification").train)
     models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
-    warnings = [f"**{said}.**" for said in cut_otherwise(parameters(root / PARAMS_FILE))]
     texts = {
-        "tables.md": report(results, paper, provenance, budget, found, warnings, models, pictures),
+        "tables.md": report(results, paper, provenance, budget, found, warnings(values), models, pictures),
         "claims.md": claims_document(results, paper, provenance, found),
     }
     return texts | {"index.html": page(texts, origin(values, provenance, root), root)}
@@ -69,21 +68,21 @@ def report(
     provenance: Provenance,
     budget: Budget,
     found: Mapping[str, Finding],
-    warnings: Sequence[str],
+    first: Sequence[str],
     models: Sequence[str],
     pictures: Sequence[str],
 ) -> str:
     """The whole of tables.md; a table without students is left out.
 
-    found, pictures: as in `documents`. warnings: what a reader has to know before any number. models: Markdown blocks
-    of those that were exported.
+    found, pictures: as in `documents`. first: what `warnings` gives. models: Markdown blocks of those that were
+    exported.
     """
     heading, layout = provenance.heading, results.layout
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
     blocks += [
-        *warnings,
+        *first,
         LEGEND,
         _seeds(layout),
         summary(found),
@@ -121,6 +120,11 @@ def report(
     if layout.tables["losses"]:
         blocks += ["## All recipes, ranked", *ranking.ranking(results, budget), caption]
     return "\n\n".join([*blocks, *models, "## Plots", *pictures]) + "\n"
+
+
+def warnings(values: Mapping[str, Any]) -> list[str]:
+    """What a reader of the report by these parameters has to know before any number, as Markdown."""
+    return [f"**{said}.**" for said in cut_otherwise(values)]
 
 
 def _seeds(layout: Layout) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 
@@ -27,5 +28,11 @@ def _git(*arguments: str) -> bytes | None:
         said = "git is not installed"
     except subprocess.CalledProcessError as error:
         said = error.stderr.decode(errors="replace").strip()
-    print(f"git {arguments[0]}: {said}", file=sys.stderr)
+    _say(f"git {arguments[0]}: {said}")
     return None
+
+
+@cache
+def _say(message: str) -> None:
+    """On stderr, once: a stage asks for each of its models."""
+    print(message, file=sys.stderr)

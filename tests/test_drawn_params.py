@@ -5,6 +5,7 @@ DRAWN_PARAMETER_FILES is how many are drawn; 20 by default.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -19,7 +20,9 @@ import torch
 from drawn_params import ROOT, base, outcome, parameter_files
 from hypothesis import HealthCheck, Phase, event, given, settings
 from matplotlib.figure import Figure
+from report_mock import here
 
+from facedistill import grid
 from facedistill.data import parallel
 from facedistill.evaluation import cost
 from facedistill.export import latency
@@ -37,7 +40,7 @@ def laid_out(figure: Figure, file: Path) -> None:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One thread, no process beside this one, no time measured, and pictures that are laid out and not encoded."""
-    threads, here = torch.get_num_threads(), Path.cwd()
+    threads, folder = torch.get_num_threads(), Path.cwd()
     torch.set_num_threads(1)
     monkeypatch.setattr(parallel, "cores", lambda: 1)
     monkeypatch.setattr(style, "save", laid_out)
@@ -46,22 +49,44 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(render, "pool", here)
     yield
     torch.set_num_threads(threads)
-    os.chdir(here)
+    os.chdir(folder)
 
 
-def in_a_folder_of_its_own(values: dict[str, Any]) -> str:
-    with TemporaryDirectory() as folder:
-        os.chdir(folder)
-        Path("data").mkdir()
-        Path("data/leave_out").symlink_to(ROOT / "data/leave_out")
-        try:
-            return outcome(values)
-        finally:
-            os.chdir(ROOT)
+def in_a_folder(folder: Path, values: dict[str, Any]) -> str:
+    os.chdir(folder)
+    Path("data").mkdir()
+    Path("data/leave_out").symlink_to(ROOT / "data/leave_out")
+    try:
+        return outcome(values)
+    finally:
+        os.chdir(ROOT)
 
 
-def test_the_toy_that_files_are_drawn_from_runs() -> None:
-    assert in_a_folder_of_its_own(base()) == "finished"
+def own_names() -> dict[str, Any]:
+    """One data set for two tasks; pairs, and two seeds of a network, called as the user likes."""
+    params = base()
+    params["datasets"] = {"faces": params["datasets"]["classification"], "unseen": params["datasets"]["lfw"]}
+    for task in params["tasks"].values():
+        task["dataset"] = "faces"
+    params["evaluation"]["pairs"] = ["unseen"]
+    network = params["students"]["small"]
+    params["students"] = {"conv5": network, "losses": network | {"seed": 1}}
+    for section in grid.NEEDS:
+        params[section]["students"] = {"table2": ["conv5", "losses"], "alignment": ["conv5"]}.get(section, [])
+    params["export"]["models"] = ["teacher/classification", "losses/ours", "conv5/alignment/ours/soft"]
+    return params
+
+
+def test_names_of_the_user_run_to_the_end_and_the_report_is_about_these_sets(tmp_path: Path) -> None:
+    assert in_a_folder(tmp_path, own_names()) == "finished"
+    tables = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
+    assert "Trained several times: ResNet-50/32 with seeds 0, 1" in tables
+    assert "## Table 2. Classification: top-1 and unseen accuracy (%)" in tables
+    assert "`losses/ours` | PyTorch" in tables
+    pictures = {file.name for file in (tmp_path / "reports/plots").iterdir()}
+    assert {"pairs.jpg", "crops.jpg", "landmarks.jpg"} <= pictures
+    card = json.loads((tmp_path / "exports/losses/ours/card.json").read_text(encoding="utf-8"))
+    assert card["measured_on"] == "unseen"
 
 
 @settings(
@@ -76,7 +101,8 @@ def test_the_toy_that_files_are_drawn_from_runs() -> None:
 def test_a_drawn_file_is_refused_by_its_key_or_runs_to_its_end(values: dict[str, Any]) -> None:
     keys = [key for key, _ in items(values)]
     before = {*keys, *(key.rpartition(".")[2] for key in keys)}
-    found = in_a_folder_of_its_own(values)
+    with TemporaryDirectory() as folder:
+        found = in_a_folder(Path(folder), values)
     event(found if found == "finished" else "refused")
     if found != "finished":
         named = set(re.findall(r"[a-z][\w-]*(?:\.[\w-]+)*", found))

@@ -64,6 +64,18 @@ def test_the_numbers_are_those_of_the_real_photographs(real_layouts: Path, tmp_p
     prepare(check(DatasetParams, dataset, "datasets.x"), 0, tmp_path / "m")
 
 
+def test_a_list_that_fits_no_face_is_said_before_it_is_pasted(tmp_path: Path) -> None:
+    exchanged = "30 40 60 41 45 55 57 71 33 70"
+    (tmp_path / "faces/a").mkdir(parents=True)
+    for i in range(3):
+        (tmp_path / f"faces/a/{i}.jpg").write_bytes(red("JPEG", (90, 90)))
+    (tmp_path / "list.txt").write_text("".join(f"a/{i}.jpg\t{exchanged}\n" for i in range(3)))
+    text, _ = inspected(tmp_path / "faces")
+    assert "wrong: the landmarks of 3 of the 3 photographs looked at fit no face" in text
+    assert "right_mouth, left_mouth" in text
+    assert "# these landmarks fail the stage prepare" in text
+
+
 def test_broken_records_are_counted_and_named(tmp_path: Path) -> None:
     for person, photographs in {"a": ["plain"], "b": ["plain", "png"], "c": ["plain", "cut", "bomb"]}.items():
         (tmp_path / "faces" / person).mkdir(parents=True)

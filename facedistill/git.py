@@ -14,9 +14,14 @@ def revision() -> str | None:
     return found.decode().strip() if found else None
 
 
-def committed(file: Path) -> bytes | None:
-    """The bytes of a file, by its path from here, in the commit that is checked out. None where git has none."""
-    return _git("cat-file", "blob", f"HEAD:./{file.as_posix()}")
+def committed(file: Path, revision: str = "HEAD") -> bytes | None:
+    """The bytes of a file, by its path from here, in a commit. None where git has none."""
+    return _git("cat-file", "blob", f"{revision}:./{file.as_posix()}")
+
+
+def history(file: Path) -> list[str]:
+    """The commits up to the one checked out that changed a file, by its path from here, newest first."""
+    return (_git("log", "--format=%H", "--", file.as_posix()) or b"").decode().split()
 
 
 def _git(*arguments: str) -> bytes | None:

@@ -1,6 +1,6 @@
-"""Whole parameter files: put one of params/ in place of params.yaml, and keep the reports that it made.
+"""Profiles: params/NAME.yaml holds what differs from the default params.yaml, for other data or another purpose.
 
-    python -m facedistill.profile use real-faces     # params/real-faces.yaml becomes params.yaml
+    python -m facedistill.profile use real-faces     # params.yaml: the default with these differences
     dvc repro
     python -m facedistill.profile keep real-faces    # all reports, params.yaml, dvc.lock: reports/real-faces
 
@@ -10,13 +10,22 @@
 from __future__ import annotations
 
 import argparse
+import io
+import re
 import shutil
 import sys
+from itertools import takewhile
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from facedistill import git
+from facedistill.params import PARAMS_FILE, ParamsError, read
 
-PARAMS, PROFILES, REPORTS = Path("params.yaml"), Path("params"), Path("reports")
+PROFILES, REPORTS = Path("params"), Path("reports")
 DOCUMENTS = (
     "index.html",
     "tables.md",
@@ -28,7 +37,13 @@ DOCUMENTS = (
     "metrics",
     "speed",
 )
-KEPT = (PARAMS, Path("dvc.lock"), *(REPORTS / name for name in DOCUMENTS))
+KEPT = (PARAMS_FILE, Path("dvc.lock"), *(REPORTS / name for name in DOCUMENTS))
+
+REMOVE = "remove"
+"""The key of a profile that lists, by dotted names, the keys of the default that the merged file lacks."""
+
+MARK = re.compile(r"# Profile (\S+): ")
+"""How a params.yaml begins that `use` wrote. The default does not begin so."""
 
 
 def main() -> None:
@@ -36,32 +51,40 @@ def main() -> None:
     parser.add_argument("action", choices=["use", "keep"])
     parser.add_argument("name", choices=sorted(path.stem for path in PROFILES.glob("*.yaml")))
     args = parser.parse_args()
-    profile = PROFILES / f"{args.name}.yaml"
     if args.action == "use":
-        if PARAMS.exists() and not _kept(PARAMS.read_bytes()):
-            sys.exit(
-                f"{PARAMS} was edited, and nothing else has these edits: commit it, or copy it to "
-                f"{PROFILES}/NAME.yaml, or drop them by `git restore {PARAMS}`; then run this again"
-            )
-        shutil.copyfile(profile, PARAMS)
-        # Another grid has other files: none of the last one's may stay among them.
-        for name in ("metrics", "speed"):
-            shutil.rmtree(REPORTS / name, ignore_errors=True)
-    elif PARAMS.read_bytes() != profile.read_bytes():
-        sys.exit(f"{PARAMS} is not {profile}: these reports are not of this profile")
+        use(args.name)
     else:
-        keep(REPORTS / args.name)
+        keep(args.name)
 
 
-def _kept(content: bytes) -> bool:
-    """Whether a parameter file of these bytes can be had again: from PROFILES, or from git."""
-    return any(content == file.read_bytes() for file in PROFILES.glob("*.yaml")) or content == git.committed(PARAMS)
+def use(name: str) -> None:
+    """Write the default with the differences of this profile to params.yaml.
+
+    Exits with a message if params.yaml has edits that nothing else has.
+    """
+    default = _default()
+    if PARAMS_FILE.exists() and not _known(PARAMS_FILE.read_text(encoding="utf-8"), default):
+        sys.exit(
+            f"{PARAMS_FILE} was edited, and nothing else has these edits: commit it, or write what differs to "
+            f"{PROFILES}/NAME.yaml, or drop the edits by `git restore {PARAMS_FILE}`; then run this again"
+        )
+    PARAMS_FILE.write_text(merged(PROFILES / f"{name}.yaml", default), encoding="utf-8", newline="\n")
+    # Another grid has other files: none of the last one's may stay among them.
+    for folder in ("metrics", "speed"):
+        shutil.rmtree(REPORTS / folder, ignore_errors=True)
 
 
-def keep(folder: Path) -> None:
-    """Copy the reports of the last `dvc repro`, and what made them, into `folder`."""
+def keep(name: str) -> None:
+    """Copy the reports of the last `dvc repro`, and what made them, to reports/NAME.
+
+    Exits with a message if params.yaml has other values than the profile, or if a report is missing.
+    """
+    found, profile = read(PARAMS_FILE), PROFILES / f"{name}.yaml"
+    if found != _parse(merged(profile, _default())):
+        sys.exit(f"{PARAMS_FILE} is not the default with {profile}: these reports are not of this profile")
     if missing := [str(path) for path in KEPT if not path.exists()]:
         sys.exit(f"{', '.join(missing)}: not there, so nothing is kept; run `dvc repro` to its end first")
+    folder = REPORTS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in KEPT:
@@ -69,6 +92,134 @@ def keep(folder: Path) -> None:
             shutil.copytree(path, folder / path.name)
         else:
             shutil.copyfile(path, folder / path.name)
+
+
+def merged(profile: Path, default: str) -> str:
+    """The text of the default parameter file with the differences of a profile, under the head of the profile.
+
+    Comments and lines of the default that do not differ stay as they are. Raises ParamsError if the profile is no
+    YAML mapping, or removes a key that the default lacks.
+    """
+    differences, values = read(profile), _parse(default)
+    if not isinstance(removed := differences.pop(REMOVE, []), list):
+        raise ParamsError(f"{profile}: {REMOVE}: expected a list of dotted keys, found {removed!r}")
+    for name in removed:
+        *sections, key = str(name).split(".")
+        mapping = values
+        for section in sections:
+            mapping = mapping.get(section) if isinstance(mapping, dict) else None
+        if not isinstance(mapping, dict) or key not in mapping:
+            raise ParamsError(f"{profile}: {REMOVE}: the default has no key {name!r}")
+        del mapping[key]
+    text = _rewrite(default, merge(values, differences))
+    head = _head(profile.read_text(encoding="utf-8"))
+    mark = f"# Profile {profile.stem}: the default parameters with the differences in {PROFILES}/{profile.name}.\n"
+    return mark + head + text.removeprefix(_head(default))
+
+
+def merge(default: dict[str, Any], differences: dict[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key. Any other value, a list or null too, takes the place of the default's.
+
+    A mapping with another `kind` takes the place of the whole mapping: a source of another kind has other keys.
+    """
+    result = dict(default)
+    for key, value in differences.items():
+        mine = default.get(key)
+        if (
+            isinstance(mine, dict)
+            and isinstance(value, dict)
+            and value.get("kind", mine.get("kind")) == mine.get("kind")
+        ):
+            result[key] = merge(mine, value)
+        else:
+            result[key] = value
+    return result
+
+
+def _default() -> str:
+    """The newest params.yaml in the history of git that `use` did not write: one that it wrote may be committed too."""
+    for revision in git.history(PARAMS_FILE):
+        content = git.committed(PARAMS_FILE, revision)
+        if content and not MARK.match(text := content.decode()):
+            return text
+    sys.exit(
+        f"git has no default {PARAMS_FILE}, which profiles differ from; a ZIP has no history: `git init`, and commit it"
+    )
+
+
+def _known(text: str, default: str) -> bool:
+    """Whether a parameter file with this text can be had again: from git, or by `use`."""
+    if text.encode() == git.committed(PARAMS_FILE):
+        return True
+    mark = MARK.match(text)
+    profile = PROFILES / f"{mark[1]}.yaml" if mark else None
+    return bool(profile and profile.exists() and text == merged(profile, default))
+
+
+def _head(text: str) -> str:
+    """The lines of comment at the top."""
+    return "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
+
+
+def _parse(text: str) -> Any:
+    return YAML(typ="safe").load(text)
+
+
+def _rewrite(text: str, values: dict[str, Any]) -> str:
+    """The text of a YAML mapping, changed where its values are not these, and nowhere else."""
+    text = text if text.endswith("\n") else text + "\n"
+    edits: list[tuple[int, int, str]] = []
+
+    def visit(node: MappingNode, old: dict[str, Any], new: dict[str, Any]) -> None:
+        for key, child in node.value:
+            name, start, end = key.value, key.start_mark.index, _end(key, child, text)
+            block = isinstance(child, MappingNode) and not child.flow_style
+            if name not in new:
+                edits.append((start - key.start_mark.column, text.index("\n", end) + 1, ""))
+            elif block and isinstance(new[name], dict) and old[name].keys() & new[name].keys():
+                visit(child, old[name], new[name])
+            elif _entry(name, old[name]) != _entry(name, new[name]):
+                edits.append((start, end, _entry(name, new[name])))
+        # `end` is now that of the last key, and so of the whole mapping.
+        indent, bottom = " " * node.start_mark.column, text.index("\n", end) + 1
+        edits.extend((bottom, bottom, f"{indent}{_entry(name, new[name])}\n") for name in new if name not in old)
+
+    visit(YAML(typ="safe", pure=True).compose(text), _parse(text), values)
+    parts, position = [], 0
+    for start, end, replacement in sorted(edits, key=lambda edit: edit[0]):
+        parts += [text[position:start], replacement]
+        position = end
+    result = "".join([*parts, text[position:]])
+    try:
+        if _parse(result) == values:
+            return result
+    except YAMLError:
+        pass
+    raise ParamsError(
+        f"the default {PARAMS_FILE} cannot be merged: write it without anchors (&), aliases (*) and tags (!)"
+    )
+
+
+def _entry(name: str, value: Any) -> str:
+    """A key and its value on one line: `students: [resnet50-8]`."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = True
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = sys.maxsize
+    yaml.dump({name: value}, stream := io.StringIO())
+    return stream.getvalue().strip()[1:-1]
+
+
+def _end(key: Node, value: Node, text: str) -> int:
+    """Where the text of a value ends: before the comments that follow, which the mark of a block is behind."""
+    if value.start_mark.index == value.end_mark.index:
+        return text.index(":", key.end_mark.index) + 1
+    if isinstance(value, MappingNode) and not value.flow_style:
+        last, inner = value.value[-1]
+        return _end(last, inner, text)
+    if isinstance(value, SequenceNode) and not value.flow_style:
+        return _end(key, value.value[-1], text)
+    return len(text[: value.end_mark.index].rstrip())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-REAL_FACES = Path(__file__).parents[2] / "shared/real-faces"
+from facedistill import profile
+
+ROOT = Path(__file__).parents[1]
+REAL_FACES = ROOT.parent / "shared/real-faces"
 REAL_PHOTOS = REAL_FACES.parent / "real-photos"
 
 
@@ -21,6 +24,17 @@ def interruptible() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", params=["default", *sorted(file.stem for file in (ROOT / "params").glob("*.yaml"))])
+def parameter_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Each parameter file that the repository offers: the default, and the default with each profile; read only."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    if request.param != "default":
+        text = profile.merged(ROOT / f"params/{request.param}.yaml", text)
+    file = tmp_path_factory.mktemp(request.param) / "params.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-import pytest
 import yaml
 from pydantic.fields import FieldInfo
 
@@ -164,7 +163,6 @@ def test_the_page_has_the_parameters_of_the_code_and_no_others() -> None:
         assert all(len(meaning.split()) >= 2 for _, meaning in found[section]), section
 
 
-@pytest.mark.parametrize("file", ["params.yaml", *(f"params/{f.name}" for f in (ROOT / "params").glob("*.yaml"))])
-def test_every_section_of_a_parameter_file_is_on_the_page(file: str) -> None:
+def test_every_section_of_a_parameter_file_is_on_the_page(parameter_file: Path) -> None:
     roots = {section.split(".")[0] for section in page()} | {row.key for row, _ in page()[""]}
-    assert read(ROOT / file).keys() <= roots - {""}
+    assert read(parameter_file).keys() <= roots - {""}

@@ -176,10 +176,8 @@ def test_an_export_of_no_model_of_the_tables_is_refused(tmp_path: Path) -> None:
         chosen(Layout.read(file), file)
 
 
-def test_the_default_exports_are_of_the_tables() -> None:
-    root = Path(__file__).parents[1]
-    for file in (root / "params.yaml", *(root / "params").glob("*.yaml")):
-        assert chosen(Layout.read(file), file), file
+def test_the_exports_of_a_parameter_file_are_of_the_tables(parameter_file: Path) -> None:
+    assert chosen(Layout.read(parameter_file), parameter_file)
 
 
 @pytest.mark.parametrize("architecture", ["resnet43_thin", "shufflenet", "densenet"])

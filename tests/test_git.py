@@ -32,6 +32,19 @@ def test_a_clone_tells_its_commit_and_what_is_in_it(repository: Path) -> None:
     assert git.committed(Path("params.yaml")) == b"seed: 0\n"
 
 
+def test_the_history_of_a_file_is_of_the_commits_that_changed_it(repository: Path) -> None:
+    first = git.revision()
+    (repository / "other").touch()
+    commit(repository, "second")
+    assert git.history(Path("params.yaml")) == [first]
+    (repository / "params.yaml").write_bytes(b"seed: 1\n")
+    commit(repository, "third")
+    newest, oldest = git.history(Path("params.yaml"))
+    assert (newest, oldest) == (git.revision(), first)
+    assert git.committed(Path("params.yaml"), oldest) == b"seed: 0\n"
+    assert git.history(Path("nowhere")) == []
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="giving files to another user takes root")
 def test_a_clone_of_another_user_is_no_less_of_its_commit(repository: Path) -> None:
     expected = git.revision()

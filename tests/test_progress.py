@@ -22,18 +22,15 @@ ROOT = Path(__file__).parents[1]
 STAGES = ["first", "grid@a-x", "grid@b-x", "last"]
 
 
-@pytest.mark.parametrize(
-    "file", [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))], ids=lambda f: f.stem
-)
 def test_names_and_order_are_those_by_which_dvc_goes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameter_file: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
-    (tmp_path / "params.yaml").write_bytes(file.read_bytes())
+    (tmp_path / "params.yaml").write_bytes(parameter_file.read_bytes())
     with Repo.init(no_scm=True) as repo:
         steps = [stage.addressing for stage in plan_repro(get_active_graph(repo.index.graph))]
-    assert progress.names(read(ROOT / "dvc.yaml"), read(file)) == steps
+    assert progress.names(read(ROOT / "dvc.yaml"), read(parameter_file)) == steps
 
 
 @pytest.mark.parametrize(

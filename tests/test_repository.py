@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from toy_repository import run
 
-from facedistill import grid, profile
+from facedistill import grid
 from facedistill.agreement import TOGETHER
 from facedistill.learning.curves import EPOCHS
 from facedistill.params import read
@@ -188,63 +187,3 @@ def test_no_file_outgrows_its_reader() -> None:
     for folder in ("facedistill", "stages"):
         for file in (ROOT / folder).rglob("*.py"):
             assert len(file.read_text(encoding="utf-8").splitlines()) <= 350, file
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("params", "reports/plots", "reports/metrics", "reports/speed", "reports/toy"):
-        (tmp_path / name).mkdir(parents=True)
-    for name in ("params.yaml", "params/toy.yaml", "params/other.yaml", "dvc.lock", *TEXTS, "reports/plots/a.png"):
-        (tmp_path / name).write_text(name)
-    (tmp_path / "params.yaml").write_text("params/other.yaml")
-    (tmp_path / "reports/toy/stale.md").write_text("of an earlier run")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr("sys.argv", ["profile", *arguments])
-    profile.main()
-
-
-def test_a_parameter_file_is_put_in_place_and_its_reports_are_kept(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("metrics", "speed"):
-        (workspace / f"reports/{name}/of_another_grid.json").write_text("{}")
-    command(monkeypatch, "use", "toy")
-    assert (workspace / "params.yaml").read_text() == "params/toy.yaml"
-    with pytest.raises(SystemExit, match=r"reports/metrics, reports/speed: not there, so nothing is kept"):
-        command(monkeypatch, "keep", "toy")
-    assert (workspace / "reports/toy/stale.md").exists()
-    for name in ("metrics", "speed"):
-        (workspace / f"reports/{name}").mkdir()
-    command(monkeypatch, "keep", "toy")
-    kept = {str(file.relative_to(workspace / "reports/toy")) for file in (workspace / "reports/toy").rglob("*.*")}
-    assert kept == {"params.yaml", "dvc.lock", *(Path(text).name for text in TEXTS), "plots/a.png"}
-
-
-def test_a_parameter_file_that_was_edited_is_not_replaced(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (workspace / "params.yaml").write_text("seed: 1")
-    for _ in range(2):
-        with pytest.raises(SystemExit, match=r"was edited.*copy it to params/NAME\.yaml.*git restore params\.yaml"):
-            command(monkeypatch, "use", "toy")
-        assert (workspace / "params.yaml").read_text() == "seed: 1"
-        assert (workspace / "reports/metrics").exists()
-        # What is only in the index is lost by the next `git add`.
-        for words in (["init", "-q"], ["add", "params.yaml"]):
-            run(workspace, "git", *words)
-    run(workspace, "git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "edited")
-    command(monkeypatch, "use", "toy")
-    assert (workspace / "params.yaml").read_text() == "params/toy.yaml"
-    (workspace / "params.yaml").unlink()
-    command(monkeypatch, "use", "other")
-    assert (workspace / "params.yaml").read_text() == "params/other.yaml"
-
-
-def test_reports_of_other_parameters_are_not_kept_under_a_name(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(SystemExit, match="are not of this profile"):
-        command(monkeypatch, "keep", "toy")
-    assert (workspace / "reports/toy/stale.md").exists()

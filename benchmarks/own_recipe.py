@@ -90,8 +90,9 @@ def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int)
         for first, (name, recipe) in zip(plans, recipes.items(), strict=True)
     ]
     for together in rounds(plans):
-        shared = training_params(together, "students.resnet50-8") | {"seed": seed, "workspace": folder / "snapshots"}
-        train_cells(task=task, soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
+        shared = training_params(task, together, "students.resnet50-8")
+        shared |= {"seed": seed, "workspace": folder / "snapshots"}
+        train_cells(soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
 
 
 def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:

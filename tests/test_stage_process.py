@@ -18,6 +18,8 @@ from pathlib import Path
 from stages import common
 from stages.common import workspace
 
+common.check_file = lambda: None  # a stage without parameters
+
 def main():
     (workspace() / "snapshot").touch()
     Path("began").touch()

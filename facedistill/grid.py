@@ -12,7 +12,7 @@ from pydantic import Field
 
 from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
-from facedistill.paths import METRICS, MODELS, OWN_METRICS
+from facedistill.paths import COST, METRICS, MODELS, OWN_METRICS
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
 TASKS = ("classification", *TRANSFER)
@@ -113,7 +113,8 @@ class Layout:
     """What the tables hold. students: every one. members: those of each table, by its section in params.yaml.
 
     margins: the margin softmax losses, each with a teacher of its own, that the students of `proxyless` learn from.
-    tasks: every task that has a teacher, classification first. pairs: the sets of verification pairs, by key.
+    tasks: every task that has a teacher, classification first. datasets: what each of these trains on, by task.
+    pairs: the sets of verification pairs, by key.
     weights: of every target by name, the user's `own` last.
     """
 
@@ -121,6 +122,7 @@ class Layout:
     members: Mapping[str, tuple[Student, ...]]
     margins: tuple[Margin, ...]
     tasks: tuple[str, ...]
+    datasets: Mapping[str, str]
     pairs: tuple[str, ...]
     weights: Mapping[str, Weights]
 
@@ -156,12 +158,12 @@ class Layout:
     def read(cls, path: Path = PARAMS_FILE) -> Layout:
         """From a parameter file. Raises ParamsError, also where a table lacks what it needs, and at what none needs."""
         seed = load(int, "seed", path)
-        known = {
-            name: Student(name, _architecture(name, path), network.get("divisor", 1), network.get("seed", seed))
-            for name, network in load(dict[str, dict[str, Any]], "students", path).items()
-        }
-        if taken := known.keys() & {TEACHER, OWN, "cost"}:
-            raise ParamsError(f"{path}: students: {taken.pop()!r} is the name of other models, or of their metrics")
+        known = dict[str, Student]()
+        for name, network in load(dict[str, dict[str, Any]], "students", path).items():
+            architecture = load(str, f"students.{name}.architecture", path)
+            known[name] = Student(name, architecture, network.get("divisor", 1), network.get("seed", seed))
+        if taken := known.keys() & {TEACHER, OWN, COST.stem}:
+            raise ParamsError(f"{path}: students: {taken.pop()!r} is a name that the project has for its own files")
 
         def students(section: str) -> tuple[Student, ...]:
             names = load(tuple[str, ...], f"{section}.students", path)
@@ -188,15 +190,12 @@ class Layout:
             members=tables,
             margins=margins,
             tasks=tasks,
+            datasets={task: load(str, f"tasks.{task}.dataset", path) for task in tasks},
             pairs=pairs,
             weights={name: load(Weights, f"targets.{name}", path) for name in TARGETS} | {OWN: Weights.own(path)},
         )
         _check_seeds(layout, path)
         return layout
-
-
-def _architecture(student: str, path: Path) -> str:
-    return load(str, f"students.{student}.architecture", path)
 
 
 def _check_seeds(layout: Layout, path: Path) -> None:

@@ -9,9 +9,13 @@ MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 MODELS = Path("models")
 METRICS = Path("reports/metrics/networks")
-"""The papers' grid, and cost. Beside it the user's own cells, and the exports, which depend on all of METRICS."""
+"""The papers' grid, and COST, what each network costs. Beside it the user's own cells, and the exports, which depend on
+all of METRICS."""
+COST = METRICS / "cost.json"
 OWN_METRICS = Path("reports/metrics/own")
 EXPORT_METRICS = Path("reports/metrics/exports")
+EXPORTS = Path("exports")
+"""A folder for each exported model: its ONNX files and its card."""
 SPEED = Path("reports/speed")
 """Where the time of every training stage went. Not below reports/metrics, which others depend on."""
 EVALUATION = Path("reports/evaluation")

@@ -63,7 +63,7 @@ class TeacherParams:
 class StudentParams(NetworkParams):
     """seed: of its training. Where it is left out, the seed is the one of all."""
 
-    seed: Seed | None = None
+    seed: Seed = 0
 
 
 @params
@@ -126,13 +126,18 @@ class Parameters:
     export: ExportParams
 
 
+def parameters(path: Path = PARAMS_FILE) -> Parameters:
+    """A whole parameter file. Raises ParamsError for whatever in it is unknown, missing or wrong."""
+    found: Parameters = check(Parameters, read(path), f"{path}: ")
+    return found
+
+
 def check_file(path: Path = PARAMS_FILE) -> None:
     """Raises ParamsError for whatever is unknown, missing, wrong or contradictory anywhere in a parameter file."""
     values = read(path)
     if words := [key for key, _ in items(values) if key.rpartition(".")[2] in DVC_WORDS]:
         raise ParamsError(f"{path}: {words[0]}: DVC gives this name a meaning of its own; call it otherwise")
-    parameters: Parameters = check(Parameters, values, f"{path}: ")
-    layout = Layout.read(path)
-    if found := list(disagreements(parameters, layout)):
+    whole, layout = parameters(path), Layout.read(path)
+    if found := list(disagreements(whole, layout)):
         raise ParamsError("\n".join(f"{path}: {message}" for message in found))
     chosen(layout, path)

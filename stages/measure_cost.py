@@ -11,7 +11,7 @@ from facedistill.grid import TEACHER, Layout
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
-from facedistill.paths import METRICS
+from facedistill.paths import COST
 from stages.common import network_params, run
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     sections |= {student.name: f"students.{student.name}" for student in Layout.read().first.values()}
     networks = {name: network_params(section)[0] for name, section in sections.items()}
     costs = {name: asdict(cost(FaceNetwork(network).trunk, side)) for name, network in networks.items()}
-    write_json(METRICS / "cost.json", costs)
+    write_json(COST, costs)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
+from facedistill.agreement import cut_otherwise
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
-from facedistill.params import load
+from facedistill.evaluation.false_accepts import check_far
+from facedistill.grid import EvaluationParams
+from facedistill.params import PARAMS_FILE, load
 from facedistill.paths import MANIFESTS
+from facedistill.schema import parameters
 from stages.common import run
 
 
@@ -17,6 +22,11 @@ def main() -> None:
     name = parser.parse_args().dataset
     dataset = load(DatasetParams, f"datasets.{name}")
     prepare(dataset, load(int, "seed"), MANIFESTS / name)
+    evaluation = load(EvaluationParams, "evaluation")
+    if name == evaluation.pairs[0]:
+        check_far(MANIFESTS / name, evaluation.far)
+        for said in cut_otherwise(parameters()):
+            print(f"{PARAMS_FILE}: {said}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--task", required=True, help="a key of `tasks` in params.yaml")
     args = parser.parse_args()
+
     task = load(TaskParams, f"tasks.{args.task}")
     start = None if args.task == "classification" else "classification"
     plan = Plan(grid.teacher(args.task), Recipe(phi=task.phi, start=start), grid.teacher(start) if start else None)

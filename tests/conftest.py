@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 REAL_FACES = Path(__file__).parents[2] / "shared/real-faces"
+REAL_PHOTOS = REAL_FACES.parent / "real-photos"
 
 
 @pytest.fixture

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
+from matplotlib.figure import Figure
 
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
@@ -21,9 +26,11 @@ from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report
+from facedistill.report.drawing import Drawing
 from facedistill.report.exported import exported
 from facedistill.report.provenance import Provenance, write_datasets
 from facedistill.report.recipes import Budget
+from facedistill.report.render import render
 from facedistill.report.results import Paper, Results
 
 RATE = {"epochs": 4, "learning_rate": 0.1}
@@ -106,7 +113,7 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
         view2 = {"accuracy": round(60 + top1 / 3, 3), "standard_error": 0.61, "fold_std": 1.93}
         pairs = {name: view2 | {"accuracy": view2["accuracy"] - 5 * i} for i, name in enumerate(layout.pairs)}
         tpr = {subset: round(top1 / 2 - 2 * i, 3) for i, subset in enumerate(NEGATIVES)}
-        return {"top1": top1, "pairs": pairs, "tpr": tpr, "rank1": top1 - 10, "parameters": PARAMETERS[name]}
+        return {"top1": top1, "pairs": pairs, "tpr": tpr, "rank1": top1 - 10, "parameters": PARAMETERS.get(name, 1000)}
 
     def transfer(task: str, value: float) -> dict[str, float]:
         return {"nrmse": value, "nme": round(0.8 * value, 3)} if task == "alignment" else {"nn_top1": value}
@@ -118,7 +125,10 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
             teacher[task] |= {"mean_shape_nrmse": 21.5, "mean_shape_nme": 18.5}
     teacher |= {margin: classification("teacher", 92.5) for margin in layout.margins}
     teacher |= {"far": 0.001, "negatives": NEGATIVES, "identified": True}
-    costs = {name: {"parameters": PARAMETERS[name], **COST} for name in (TEACHER, *(s.name for s in layout.students))}
+    costs = {
+        name: {"parameters": PARAMETERS.get(name, 1000), **COST}
+        for name in (TEACHER, *(s.name for s in layout.students))
+    }
     files: dict[Path, Any] = {METRICS / "teacher.json": teacher, METRICS / "cost.json": costs}
     for c in cells(layout):
         task, student = c.key[:2]
@@ -134,7 +144,9 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
         if c.key[2] == "feature":
             del node[c.path[-1]]["top1"]
     for model in chosen(layout, root / "params.yaml").values():
-        files[model.metrics] = exported_metrics(model.task == "alignment", 100 if model.network == TEACHER else 8)
+        dataset = layout.datasets["alignment"] if model.task == "alignment" else layout.pairs[0]
+        milliseconds = 100 if model.network == TEACHER else 8
+        files[model.metrics] = exported_metrics(model.task == "alignment", milliseconds) | {"dataset": dataset}
     for model in [*(MODELS / TEACHER / task for task in layout.tasks), *(cell.model for cell in cells(layout))]:
         seed = next((s.seed for s in layout.students if s.name in model.parts), params["seed"])
         files[model / "model.json"] = {"git_revision": "0123456789abcdef", "sha256": f"{rng.integers(2**60):064x}"}
@@ -269,6 +281,36 @@ def results(root: Path) -> Results:
     return Results(Layout.read(root / "params.yaml"), root)
 
 
+def drawing(root: Path) -> Drawing:
+    layout = Layout.read(root / "params.yaml")
+    return Drawing(root, results(root), read(root / "params.yaml"), Provenance.read(layout, root))
+
+
+class Here:
+    """In place of a pool of processes: what is submitted is done at once."""
+
+    def submit(self, task: Callable[..., None], *arguments: Any) -> Future[None]:
+        done: Future[None] = Future()
+        try:
+            done.set_result(task(*arguments))
+        except Exception as error:
+            done.set_exception(error)
+        return done
+
+
+@contextmanager
+def here() -> Iterator[Here]:
+    yield Here()
+
+
+def render_here(root: Path, save: Callable[[Figure, Path], None]) -> None:
+    """`render` in this process alone, with `save` for each figure and its file; it has to write that."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("facedistill.report.render.pool", here)
+        patch.setattr("facedistill.report.style.save", save)
+        render(root)
+
+
 def edit(root: Path, file: str, change: Any) -> None:
     value = json.loads((root / METRICS / file).read_text())
     change(value)
@@ -286,9 +328,9 @@ def tables(root: Path) -> str:
     layout = Layout.read(root / "params.yaml")
     write_datasets(layout, root)
     provenance = Provenance.read(layout, root)
-    budget = Budget(read(root / "params.yaml"), provenance.datasets["classification"].train)
+    budget = Budget(read(root / "params.yaml"), provenance.of("classification").train)
     models = exported(chosen(layout, root / "params.yaml").values(), layout, root)
-    return report(results(root), Paper(), provenance, budget, {}, models, [])
+    return report(results(root), Paper(), provenance, budget, {}, [], models, [])
 
 
 def section(text: str, title: str) -> str:

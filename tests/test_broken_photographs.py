@@ -46,7 +46,10 @@ def lfw(root: Path) -> tuple[dict[str, Any], list[str]]:
     (root / "Zoë").mkdir(parents=True)
     for i, data in enumerate(PHOTOGRAPHS.values(), 1):
         (root / f"Zoë/Zoë_{i:04d}.jpg").write_bytes(data)
-    (root / "pairs.txt").write_text("1\t1\nZoë\t1\t2\nZoë\t1\tZoë\t2\n")
+    (root / "Amy").mkdir()
+    for i in (1, 2):
+        (root / f"Amy/Amy_{i:04d}.jpg").write_bytes(GOOD["plain"])
+    (root / "pairs.txt").write_text("2\t1\nZoë\t1\t2\nZoë\t1\tAmy\t2\nAmy\t1\t2\nZoë\t2\tAmy\t1\n")
     block = {"kind": "lfw", "root": str(root), "pairs": str(root / "pairs.txt"), "photographs": "all"}
     return block, [f"Zoë/Zoë_{i:04d}.jpg" for i in range(1, len(PHOTOGRAPHS) + 1)]
 
@@ -81,7 +84,7 @@ def recordio(root: Path) -> tuple[dict[str, Any], list[str]]:
 def pickled(root: Path) -> tuple[dict[str, Any], list[str]]:
     root.mkdir(parents=True)
     images = list(PHOTOGRAPHS.values()) * 2
-    (root / "x.bin").write_bytes(pickle.dumps((images, [True] * (len(images) // 2)), protocol=2))
+    (root / "x.bin").write_bytes(pickle.dumps((images, [i % 2 == 0 for i in range(len(images) // 2)]), protocol=2))
     return {"kind": "bin", "file": str(root / "x.bin")}, [f"{i // 2:06d}{'ab'[i % 2]}" for i in range(len(PHOTOGRAPHS))]
 
 

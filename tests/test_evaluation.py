@@ -83,7 +83,7 @@ class TestView2:
             (lambda d, s, f: (np.where(np.arange(240) == 7, np.nan, d), s, f), "distance of pair 7 is nan"),
             (lambda d, s, f: (d, s, np.where(f == 4, 5, f)), "fold 4 has no pairs"),
             (lambda d, s, f: (d, s, np.zeros_like(f)), "one fold only"),
-            (lambda d, s, f: (d, np.ones_like(s), f), "all of one class"),
+            (lambda d, s, f: (d, np.ones_like(s), f), "all of one person or all of two"),
             (lambda d, s, f: (d, s.astype(int), f), "bool"),
             (lambda d, s, f: (d, s, f[:-1]), "folds: expected"),
         ],
@@ -193,7 +193,7 @@ class TestNearestNeighbour:
     @pytest.mark.parametrize(
         ("embeddings", "message"),
         [
-            (torch.zeros(1, 3), "n >= 2"),
+            (torch.zeros(1, 3), "one photograph alone"),
             (torch.zeros(3), "n >= 2"),
             (torch.tensor([[0.0], [math.nan]]), "embedding 1 is not finite"),
         ],

@@ -134,6 +134,8 @@ def test_values_that_are_not_finite_are_refused(exported: Path) -> None:
     crops = Crops(exported / "data/crops/faces", "test")
     with pytest.raises(ExportError, match="the embedding of some crops"):
         Answers.of(lambda images: {"embedding": np.full((len(images), 4), np.nan, np.float32)}, crops, SIDE, "x.onnx")
+    with pytest.raises(ExportError, match=r"x\.onnx: the embedding of some crops .* is 0, which has no direction"):
+        Answers.of(lambda images: {"embedding": np.zeros((len(images), 4), np.float32)}, crops, SIDE, "x.onnx")
 
 
 def write(tmp_path: Path, params: dict[str, Any], *models: str) -> Path:

@@ -169,7 +169,7 @@ def test_training_inspect_embed_and_search_leave_out_the_same(
     people: Path, tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(exported)
-    dataset = DatasetParams(CasiaParams("folder", people), SplitParams("image", 0.5), CropParams("centre", 8), 0.9)
+    dataset = DatasetParams(CasiaParams("folder", people), None, CropParams("centre", 8), 0.9)
     prepare(dataset, 0, tmp_path / "m")
     report = json.loads((tmp_path / "m/report.json").read_text())
     assert {line["record"] for line in report["left_out"]} == LEFT_OUT | {"loose.png"}

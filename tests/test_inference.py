@@ -201,6 +201,7 @@ def test_what_cannot_be_used_has_an_exit_code_of_its_own(
         (3, "no photograph", ("embed", tmp_path / "empty", *model)),
         (3, "no embeddings that", ("search", a, a, *model)),
         (4, "lost/float32.onnx: no such model", ("verify", a, a, "--model", "lost")),
+        (4, "strong/float32.onnx: no such model; there are: exports/small/alignment, exports/", ("verify", a, a)),
         (4, "not a model that ONNX Runtime can load", ("verify", a, a, "--model", tmp_path / "bad.onnx")),
         (4, "was it exported by", ("verify", a, a, "--model", tmp_path / "other.onnx")),
         (4, "a model of landmarks", ("verify", a, a, "--model", POINTS.folder)),

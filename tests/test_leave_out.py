@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pyarrow.parquet as pq
 import pytest
@@ -45,7 +46,6 @@ def prepared(root: Path, left_out: str | None, **source: Any) -> dict[str, Any]:
         ("0000045\n", 1, 4),
         ("\ufeff# a comment\r\n\r\n  0000045  # who is also in LFW\r\nZoë\r\n", 2, 8),
         ("amy\namy\n", 1, 4),
-        ("AMY\n000004\n", 0, 0),
     ],
 )
 def test_people_on_the_list_are_left_out_and_counted(
@@ -83,8 +83,57 @@ def test_a_list_that_leaves_nobody_or_names_nobody_stops_the_stage(left_out: str
         prepared(tmp_path, left_out)
 
 
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ("0000045/", "called '0000045/', but '0000045' is nearly the same; write the name as the set has it"),
+        ('"0000045"', "but '0000045' is nearly the same"),
+        ("45", "but '0000045' is nearly the same"),
+        ("45.0", "but '0000045' is nearly the same"),
+        ("0000045\tJohn Doe", "but '0000045' is nearly the same"),
+        ("faces/0000045", "but '0000045' is nearly the same"),
+        ("AMY", "but 'amy' is nearly the same"),
+        ("Zoe", "but 'Zoë' is nearly the same"),
+        ("000004", "nobody on it is in this set, whose people have names such as '0000045', and not such as '000004'"),
+        ("Joe\nJim", "nobody on it is in this set"),
+        ("amy\n45", "called '45', but '0000045' is nearly the same"),
+    ],
+)
+def test_someone_who_would_be_trained_on_in_spite_of_the_list_stops_the_stage(
+    listed: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=rf"list\.txt: .*{message}"):
+        prepared(tmp_path, listed)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("kind", ["folder", "table"])
+def test_accents_are_compared_and_not_bytes(kind: str, disk: str, form: str, tmp_path: Path) -> None:
+    for person in ("Anna", normalize(disk, "José")):
+        for i in range(4):
+            (tmp_path / "faces" / person).mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"faces/{person}/{i}.jpg").write_bytes(GOOD["plain"])
+    source = {"kind": kind, "root": str(tmp_path / "faces")}
+    if kind == "table":
+        rows = [f"{person}/{i}.jpg,{person}" for person in ("Anna", normalize(form, "José")) for i in range(4)]
+        (tmp_path / "t.csv").write_text("\n".join(["path,identity", *rows]), encoding="utf-8")
+        source["file"] = str(tmp_path / "t.csv")
+    (tmp_path / "list.txt").write_text(normalize(form, "José\n"), encoding="utf-8")
+    crop = {"method": "centre", "pixels": 32}
+    values = {"source": source, "split": None, "crop": crop, "leave_out": str(tmp_path / "list.txt")}
+    prepare(check(DatasetParams, values, "datasets.x"), 0, tmp_path / "m")
+    report = json.loads((tmp_path / "m/report.json").read_text())
+    assert (report["identities_left_out"], report["photographs_left_out"], report["photographs"]) == (1, 4, 4)
+
+
+def test_a_name_that_nobody_has_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    prepared(tmp_path, "amy\nJoe\nJim\n")
+    assert f"m: note: {tmp_path}/list.txt: Joe: not in this set (and 1 more such)\n" in capsys.readouterr().err
+
+
 def test_a_pair_that_needs_someone_on_the_list_stops_the_stage(tmp_path: Path) -> None:
-    (tmp_path / "pairs.txt").write_text("1\t1\namy\t1\t2\namy\t1\tZoë\t1\n")
+    (tmp_path / "pairs.txt").write_text("2\t1\namy\t1\t2\namy\t1\tZoë\t1\nZoë\t1\t2\nZoë\t2\tamy\t2\n")
     with pytest.raises(DataError, match=r"Zoë_0001\.jpg: a pair needs this photograph.*list\.txt"):
         prepared(tmp_path, "Zoë\n", kind="lfw", pairs=str(tmp_path / "pairs.txt"))
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,13 +16,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_curve
 
 from facedistill.evaluation import cosine
-from facedistill.evaluation.operating_point import (
-    MIN_FALSE_ACCEPTS,
-    OperatingPoint,
-    TooFewNegatives,
-    tpr_at_far,
-    tpr_of_pairs,
-)
+from facedistill.evaluation.false_accepts import MIN_FALSE_ACCEPTS, TooFewNegatives, check_far
+from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
+from facedistill.evaluation.pairs import UndefinedMetricError
 
 
 def people(seed: int, n: int, count: int, spread: float = 1.0, width: int = 8) -> tuple[torch.Tensor, np.ndarray]:
@@ -153,6 +152,22 @@ def test_the_pairs_of_a_protocol_judge_for_themselves() -> None:
     tpr_of_pairs(cosines, same, 0.00168)
     with pytest.raises(TooFewNegatives, match=r"5000 such pairs$"):
         tpr_of_pairs(cosines[:8], same[:8], 0.001)
-    for wrong in ((cosines[:-1], same), (cosines, same.astype(int)), (cosines, np.zeros(6000, np.bool_))):
+    with pytest.raises(UndefinedMetricError, match="none of 6000 pairs is of one person"):
+        tpr_of_pairs(cosines, np.zeros(6000, np.bool_), 0.01)
+    for wrong in ((cosines[:-1], same), (cosines, same.astype(int))):
         with pytest.raises(ValueError, match="cosines and"):
             tpr_of_pairs(*wrong, 0.01)
+
+
+def test_a_set_that_cannot_resolve_the_far_is_refused_before_anything_trains(tmp_path: Path) -> None:
+    people = ["a"] * 20 + ["b"] * 30
+    pq.write_table(pa.table({"identity": people}), tmp_path / "manifest.parquet")
+    check_far(tmp_path, 5 / 600)
+    with pytest.raises(TooFewNegatives, match=r"params.yaml: evaluation\.far and datasets\..* 600 pairs"):
+        check_far(tmp_path, 5 / 601)
+    # Where a photograph's person is unknown, over the given pairs.
+    pq.write_table(pa.table({"identity": [*people, None]}), tmp_path / "manifest.parquet")
+    pq.write_table(pa.table({"same": [True] * 100 + [False] * 50}), tmp_path / "pairs.parquet")
+    check_far(tmp_path, 0.1)
+    with pytest.raises(TooFewNegatives, match="50 pairs of two people allows 4 false accepts"):
+        check_far(tmp_path, 0.09)

@@ -8,20 +8,19 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
-from report_mock import SMALL, mock, mock_plots, results
+from report_mock import SMALL, drawing, mock, mock_plots
 from sklearn.metrics import roc_curve
 
 from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Layout
-from facedistill.params import read
 from facedistill.paths import EVALUATION
-from facedistill.report import pictures, style
+from facedistill.report import distances, people, pictures, plots, style
 from facedistill.report.distances import equal_error
-from facedistill.report.drawing import HARDEST, PLACES, Drawing
+from facedistill.report.drawing import PLACES
 from facedistill.report.people import MIXED, confusions, mixed_up
-from facedistill.report.pictures import Found, Pair
+from facedistill.report.pictures import HARDEST, Found, Pair
 from facedistill.report.plots import pareto
-from facedistill.report.provenance import Provenance, write_datasets
+from facedistill.report.provenance import write_datasets
 from facedistill.report.results import MissingResultError
 from facedistill.report.samples import model_rows
 
@@ -33,11 +32,6 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mock_plots(root, SMALL)
     write_datasets(Layout.read(root / "params.yaml"), root)
     return root
-
-
-def drawing(root: Path) -> Drawing:
-    layout = Layout.read(root / "params.yaml")
-    return Drawing(root, results(root), read(root / "params.yaml"), Provenance.read(layout, root))
 
 
 def test_a_front_holds_what_nothing_beats_at_its_cost_or_under_it() -> None:
@@ -81,7 +75,8 @@ def test_landmarks_are_shown_from_the_best_to_the_worst_of_each_network(
 ) -> None:
     seen: dict[str, list[tuple[str, Found]]] = {}
     monkeypatch.setattr(pictures, "landmarks", lambda rows, title: seen.update(rows) or Figure())
-    list(drawing(evaluated).photographs())
+    for picture in drawing(evaluated).photographs():
+        picture.draw()
     assert list(seen) == ["Teacher", "ResNet-50/8\nundistilled", "ResNet-50/8\nyours"]
     for found in seen.values():
         errors = [one.nrmse for _, one in found]
@@ -98,12 +93,48 @@ def test_the_hardest_pairs_are_the_far_of_one_person_and_the_near_of_two(
 ) -> None:
     seen: dict[str, list[Pair]] = {}
     monkeypatch.setattr(pictures, "hardest_pairs", lambda rows, title: seen.update(rows) or Figure())
-    list(drawing(evaluated).photographs())
+    for picture in drawing(evaluated).photographs():
+        picture.draw()
     rows = model_rows(evaluated / EVALUATION / TEACHER / "pairs.parquet", "classification", "").to_pandas()
     one, two = (sorted(rows[rows["same"] == same]["distance"], reverse=same) for same in (True, False))
     assert [pair.distance for pair in seen["Teacher:\none person"]] == one[:HARDEST]
     assert [pair.distance for pair in seen["Teacher:\ntwo people"]] == two[:HARDEST]
     assert len(seen) == 6
+
+
+def test_fewer_pairs_than_places_leave_the_rest_of_their_row_empty() -> None:
+    pair = Pair(*np.zeros((2, 24, 24, 3), np.uint8), 0.5)
+    figure = pictures.hardest_pairs({"one person": [pair] * 2, "two people": [pair] * HARDEST}, "")
+    assert [ax.get_visible() for ax in figure.axes] == [True] * 2 + [False] * (HARDEST - 2) + [True] * HARDEST
+
+
+@pytest.mark.parametrize(("tpr", "edge"), [(0.0, 1), (1.0, 0)])
+def test_an_operating_point_of_0_or_1_is_marked_at_the_edge_of_the_det(tpr: float, edge: int) -> None:
+    """Its normal deviate is infinite, which ended the report before any table was written."""
+    curve = np.array([0, 0, 1]), np.array([0, 0.5, 1])
+    figure = distances.roc_and_det({"A": {"ours": curve}}, {"A": {"ours": tpr}}, 0.001)
+    below = figure.axes[1]
+    (mark,) = (line for line in below.lines if line.get_marker() == style.METHODS["ours"].marker)
+    assert np.isfinite(below.get_ylim()).all()
+    assert mark.get_ydata()[0] == pytest.approx(below.get_ylim()[edge])
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 20])
+def test_embeddings_without_a_spread_are_one_point_of_their_map(points: int) -> None:
+    """t-SNE divides by the spread: it gave NaN, and ended the process where rounding alone was left of it."""
+    rounding = 1e-30 * np.arange(points)[:, None] * np.ones(4)
+    figure = people.embedding_map({"A": (np.zeros(points, np.int32), rounding.astype(np.float32))})
+    drawn = np.concatenate([collection.get_offsets() for collection in figure.axes[0].collections])
+    assert len(drawn) == points
+    assert np.ptp(drawn, axis=0).max() < 1e-6
+
+
+def test_a_model_that_is_lost_leaves_the_others_room_in_the_plot_of_landmarks() -> None:
+    errors = np.linspace(1, 9, 50)
+    figure = plots.nrmse_curves({"A": [("teacher", "", errors), ("none", "pretrain", 1e12 * errors)]})
+    assert figure.axes[0].get_xlim()[1] == pytest.approx(np.percentile(errors, 99))
+    lost = plots.nrmse_curves({"A": [("teacher", "", 1e12 * errors)]})
+    assert lost.axes[0].get_xlim()[1] > 1e12
 
 
 def test_pairs_of_another_set_are_refused(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:

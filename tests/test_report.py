@@ -11,16 +11,15 @@ from typing import Any
 
 import pytest
 import yaml
-from report_mock import SMALL, edit, mock, mock_plots, results, section, tables
+from report_mock import SMALL, drawing, edit, mock, mock_plots, results, section, tables
 
 from facedistill import grid
-from facedistill.grid import OWN, Layout, Weights
+from facedistill.grid import OWN, Layout, Weights, first_cells
 from facedistill.params import ParamsError
 from facedistill.paths import EVALUATION, METRICS, MODELS, OWN_METRICS
-from facedistill.report import style
-from facedistill.report.curves import WEIGHTING, curves
+from facedistill.report.curves import WEIGHTING, curve
 from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import cell
+from facedistill.report.markdown import cell, gap, number
 from facedistill.report.render import render
 from facedistill.report.results import MissingResultError, Paper
 from facedistill.report.selection import agrees, choices, preferred, verdict
@@ -140,6 +139,11 @@ class TestTables:
     def test_a_cell_is_our_number_and_the_papers(self) -> None:
         assert cell(75.2, 75.06) == "75.20 (75.06)"
         assert cell(75.2, None) == "75.20 (–)"
+
+    def test_a_number_has_two_digits_however_small_or_large(self) -> None:
+        """A gap of nothing has no sign of its own, and an error of a network that is lost no line of its own."""
+        assert (gap(0.0), gap(-0.0), gap(-0.001), gap(-1.5)) == ("+0.00", "+0.00", "+0.00", "−1.50")
+        assert (number(0.0), number(100.0), number(2e12), gap(-2e12)) == ("0.00", "100.00", "2.00e+12", "−2.00e+12")
 
     def test_tables_have_the_papers_shape_and_numbers(self, trained: Path) -> None:
         r, text = results(trained), tables(trained)
@@ -291,31 +295,33 @@ class TestRender:
         assert (rendered / "reports/index.html").read_text(encoding="utf-8").count("<img ") == len(before)
 
     @pytest.mark.parametrize(
-        ("file", "message"),
+        ("picture", "file", "message"),
         [
-            (MODELS / "resnet50-8/ours/steps.tsv", "steps.tsv: no such file"),
-            (EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
+            ("curves_classification.png", MODELS / "resnet50-8/ours/steps.tsv", "steps.tsv: no such file"),
+            ("roc.png", EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
             (
+                "nrmse.png",
                 EVALUATION / "own/resnet50-8/alignment/landmarks.parquet",
                 "`dvc repro own_alignment@resnet50-8`",
             ),
-            (EVALUATION / "resnet50-8/centres.parquet", "run `dvc repro evaluate@resnet50-8`"),
+            ("centres.png", EVALUATION / "resnet50-8/centres.parquet", "run `dvc repro evaluate@resnet50-8`"),
         ],
     )
     def test_a_missing_file_of_a_plot_is_an_error(
-        self, rendered: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path, message: str
+        self, rendered: Path, tmp_path: Path, picture: str, file: Path, message: str
     ) -> None:
-        monkeypatch.setattr(style, "save", lambda *_: None)
+        (drawn,) = (p for p in drawing(rendered).numbers() if p.file.name == picture)
         away = (rendered / file).rename(tmp_path / file.name)
         try:
             with pytest.raises(MissingResultError, match=message):
-                render(rendered)
+                drawn.draw()
         finally:
             away.rename(rendered / file)
 
     def test_a_cell_draws_the_terms_of_its_recipe(self, rendered: Path) -> None:
         layout = Layout.read(rendered / "params.yaml")
-        drawn = {(c.task, c.init, c.method): set(c.terms) for c in curves(layout, SMALL, rendered)}
+        curves = (curve(cell, layout, SMALL, rendered) for cell in first_cells(layout))
+        drawn = {(c.task, c.init, c.method): set(c.terms) for c in curves}
         assert drawn["classification", "", "softmax"] == {"loss", "softmax"}
         assert drawn["classification", "", "logits"] == {"loss", "softmax", "logits"}
         assert drawn["classification", "", "feature"] == {"loss", "hidden"}
@@ -337,6 +343,18 @@ class TestExported:
         assert rows[first][-1] == rows[first][4] == "–"
         assert "`resnet50-8/ours`: float16 loses 0.10 points of accuracy, int8 loses 0.50 points of accuracy." in text
         assert "`resnet50-8/alignment/ours/hidden`: float16 loses 0.10 points of NRMSE" in text
+
+    def test_a_time_of_0_is_how_many_times_as_fast_nobody_knows(self, copy: Path) -> None:
+        file = copy / "reports/metrics/exports/resnet50-8/ours.json"
+        found = json.loads(file.read_text())
+        found["int8"]["batch1_threads1"] = 0.0
+        file.write_text(json.dumps(found))
+        (row,) = (
+            row
+            for row in section(tables(copy), "Table 11").partition("`resnet50-8/ours`")[2].splitlines()[:4]
+            if "int8" in row
+        )
+        assert row.endswith("| – |")
 
     def test_an_export_that_was_not_made_names_its_stage(self, copy: Path) -> None:
         (copy / "reports/metrics/exports/resnet50-8/ours.json").unlink()

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from report_mock import COST, NEGATIVES, PARAMS, SMALL, edit, results, section, tables
 
-from facedistill.grid import MARGIN, RECIPES, TASKS, Layout
+from facedistill.grid import MARGIN, RECIPES, TRANSFER, Layout
 from facedistill.params import ParamsError
 from facedistill.paths import METRICS
-from facedistill.report.curves import Curve, figures
+from facedistill.report.curves import figures
 from facedistill.report.leads import closed
 from facedistill.report.markdown import percent
 from facedistill.report.poster import LOSSES
@@ -141,6 +141,12 @@ class TestResults:
         assert r.subsets == NEGATIVES
         assert r["cost", "conv5", "milliseconds"] == COST["milliseconds"]
 
+    def test_a_subset_whose_pairs_are_too_few_has_no_column_and_is_named(self, copy: Path) -> None:
+        edit(copy, "teacher.json", lambda m: m.update(negatives=NEGATIVES | {"pose": 0}))
+        text = section(tables(copy), "Table 6")
+        assert "TPR, frontal | TPR, lighting |" in text
+        assert "No TPR on pose: too few pairs." in text
+
     @pytest.mark.parametrize(
         ("file", "change", "message"),
         [
@@ -263,14 +269,7 @@ class TestCurves:
         assert {name for group in RECIPES.values() for name in group} | set(MARGIN) <= METHODS.keys()
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
         layout = Layout.read(tmp_path / "params.yaml")
-        drawn = [
-            Curve("classification", student.name, recipe, "", {})
-            for group, recipes in RECIPES.items()
-            for student in layout.tables[group]
-            for recipe in recipes
-        ]
-        drawn += [Curve(margin, "resnet50-8", recipe, "", {}) for margin in layout.margins for recipe in MARGIN]
-        found = {name: {curve.method for curve in curves} for name, _, curves in figures(layout, drawn)}
+        found = {name: {cell.key[2] for cell in cells} for name, _, cells in figures(layout) if name not in TRANSFER}
         assert found["losses"] == set(LOSSES)
         assert found["weighting"] == {"hard_soft_featurenorm", "weighted"}
         assert set(found) == {"classification", "losses", "architectures", "weighting", "arcface", "cosface"}
@@ -280,6 +279,5 @@ class TestCurves:
 
     def test_a_group_without_students_has_no_figure(self, tmp_path: Path) -> None:
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(SMALL | {"losses": {"students": []}}))
-        layout = Layout.read(tmp_path / "params.yaml")
-        drawn = [Curve(task, "resnet50-8", "soft", "", {}) for task in TASKS]
-        assert [name for name, _, _ in figures(layout, drawn)] == list(TASKS)
+        names = [name for name, _, _ in figures(Layout.read(tmp_path / "params.yaml"))]
+        assert names == ["classification", "architectures", "weighting", "arcface", *TRANSFER]

@@ -21,7 +21,7 @@ def test_seeds_are_a_paired_t() -> None:
     assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
 
 
-@pytest.mark.parametrize("gaps", [[1.0], [2.0, 2.0, 2.0], [0.0, 0.0]])
+@pytest.mark.parametrize("gaps", [[1.0], [2.0, 2.0, 2.0], [0.0, 0.0], [90.1 - 80.1, 91.3 - 81.3]])
 def test_seeds_without_a_spread_say_nothing(gaps: list[float]) -> None:
     assert students_t(np.array(gaps)) is None
 

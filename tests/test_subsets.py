@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from facedistill.data.synthetic import attributes, view
-from facedistill.evaluation.operating_point import MIN_FALSE_ACCEPTS
+from facedistill.evaluation.false_accepts import MIN_FALSE_ACCEPTS
 from facedistill.evaluation.subsets import FRONTAL_DEGREES, LIGHT_DEGREES, LIGHT_RATIO, subsets
 
 

@@ -45,8 +45,6 @@ def crop_matrix(
         case "landmarks":
             if landmarks is None:
                 raise ValueError("no landmarks, which crop.method: landmarks needs")
-            if _mirrored(landmarks):
-                raise ValueError("mirrored landmarks: their left and right have to be the image's, not the person's")
             return similarity(landmarks, (TEMPLATE + 0.5) * (crop.pixels / TEMPLATE_SIZE) - 0.5)
         case "centre":
             side = float(min(width, height))
@@ -67,13 +65,6 @@ def crop_matrix(
                     f"{width}×{height} pixels, where crop.method: none needs crop.pixels, {crop.pixels}×{crop.pixels}"
                 )
             return np.eye(2, 3)
-
-
-def _mirrored(landmarks: Points) -> bool:
-    """Whether the eyes are exchanged: clearly, since at an extreme profile their order turns on a pixel."""
-    left, right, _, *corners = _complex(landmarks).tolist()
-    eyes, mouth = right - left, sum(corners) - left - right
-    return bool((eyes.conjugate() * mouth).imag < -0.5 * abs(eyes) * abs(mouth))
 
 
 def _window(left: float, top: float, width: float, height: float, size: int) -> Matrix:
@@ -103,6 +94,20 @@ def similarity(points: NDArray[np.floating], target: NDArray[np.floating]) -> Ma
 def _complex(points: NDArray[np.floating]) -> NDArray[np.complex128]:
     """(n, 2) points as (n,) x + iy: NumPy's linear algebra takes tens of microseconds a call, which add up."""
     return np.array(points, np.float64, order="C").view(np.complex128)[:, 0]
+
+
+def misfit(points: NDArray[np.floating], target: NDArray[np.float64] = TEMPLATE) -> tuple[NDArray[np.float64], Matrix]:
+    """How far (…, n, 2) points are from `target` after the similarity that brings them nearest to it.
+
+    (…,) the root mean square of the distances over the template's distance between the eyes, and (…,) the angle of the
+    rotation, −π to π. In 99 of 100 photographs the five points of a face have less than 0.23, in full profile up to
+    0.55. Points that coincide have what no rotation and scale can mend, 0.66.
+    """
+    p, q = (np.array(values, np.float64, order="C").view(np.complex128)[..., 0] for values in (points, target))
+    p, q = p - p.mean(-1, keepdims=True), q - q.mean()
+    factor, spread = (p.conj() * q).sum(-1), (abs(p) ** 2).sum(-1)
+    left = (abs(q) ** 2).sum() - abs(factor) ** 2 / np.maximum(spread, 1e-12)
+    return np.sqrt(np.maximum(left, 0) / len(q)) / np.hypot(*(TEMPLATE[1] - TEMPLATE[0])), np.angle(factor)
 
 
 def transform(points: NDArray[np.floating], matrix: Matrix) -> Points:

@@ -9,9 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from facedistill.data.align import Matrix, Points, crop_matrix, invert, transform, warp
+from facedistill.data.align import Matrix, Points, crop_matrix, invert, misfit, transform, warp
 from facedistill.data.codec import decode, encode, quarter_turns
 from facedistill.params import params
+
+NO_FACE = 0.6
+"""A misfit that no face has, however it is turned; five points with left and right exchanged have more."""
+
+SMALLEST_FACE = 2
+"""Pixels from the first to the last of five landmarks; in fewer there is nothing to see."""
 
 Box = tuple[float, float, float, float]
 """x, y of the upper left corner, width, height; in pixels."""
@@ -67,13 +73,23 @@ def cut(
     """The crop of a photograph; crop.method none keeps its bytes, without a second compression.
 
     data: as encoded. image: (height, width, 3) uint8 RGB, decoded; landmarks, (5, 2), and box are in its pixels.
-    Raises ValueError where a landmark lies outside the image, and as `crop_matrix` and `warp` do.
+    Raises ValueError where a landmark lies outside the image, the landmarks are those of no face, and as `crop_matrix`
+    and `warp` do.
     """
     height, width = image.shape[:2]
-    # A pixel's grace: lists are rounded, and some count from 1.
-    if landmarks is not None and ((landmarks < -1) | (landmarks > (width, height))).any():
-        raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
+    if landmarks is not None:
+        _check_landmarks(landmarks, width, height)
     matrix = crop_matrix(crop, (width, height), landmarks, box)
     moved = None if landmarks is None else transform(landmarks, matrix)
     jpeg = data if crop.method == "none" else encode(warp(image, matrix, crop.pixels), crop.quality)
     return Cut(jpeg, moved, invert(matrix))
+
+
+def _check_landmarks(landmarks: Points, width: int, height: int) -> None:
+    # A pixel's grace: lists are rounded, and some count from 1.
+    if ((landmarks < -1) | (landmarks > (width, height))).any():
+        raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
+    if np.ptp(landmarks, axis=0).max() < SMALLEST_FACE:
+        raise ValueError(f"the landmarks coincide: all five lie within {SMALLEST_FACE} pixels")
+    if misfit(landmarks)[0] > NO_FACE:
+        raise ValueError("the landmarks of no face: left and right have to be the image's, not the person's")

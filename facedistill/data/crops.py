@@ -28,7 +28,7 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
     manifests: the folder that `prepare` wrote. Rows keep the order of the manifest; those that cannot be cropped are
     left out and named. pairs.parquet: a and b (int32) are rows of the test side, same and fold as before. workers:
     processes, one a core by default; the result does not depend on their number. Raises DataError where a pair needs a
-    photograph that cannot be cropped, or too many records are bad.
+    photograph that cannot be cropped, a side is left without crops, or too many records are bad.
     """
     out.mkdir(parents=True, exist_ok=True)
     file = manifests / manifest.FILE
@@ -59,6 +59,12 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
 
     shards = {side: writer.close() for side, writer in writers.items()}
     report(out / "report.json", counts, problems, sum(counts.values()), dataset.bad_share)
+    given = set(manifest.values(table["split"]))
+    if empty := [side for side in SIDES if side in given and not counts[side]]:
+        first = f"{problems[0].record}: {problems[0].reason}"
+        raise DataError(
+            f"{out}: of the {empty[0]} side not one photograph can be cropped; the first bad one is {first}"
+        )
     if paired:
         manifest.write(_by_row(pq.read_table(pairs), rows, problems), out / PAIRS)
     write_index(out, dataset.crop.pixels, manifest.classes(table), shards)

@@ -145,7 +145,7 @@ class Folder:
             return Problem(str(self.root), key, NOT_READ)
         if not entry.is_file():
             return Problem(str(self.root), key, "not a file")
-        above = key.split("/")[:-1]
+        above = normalize("NFC", key).split("/")[:-1]
         return Photograph(key, above[0] if above else None, group="/".join(above[:2]) if len(above) > 1 else None)
 
 

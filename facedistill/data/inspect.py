@@ -9,7 +9,6 @@ import random
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import yaml
@@ -17,17 +16,15 @@ from tqdm import tqdm
 
 from facedistill.data.codec import decode
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.landmark_lists import landmark_fault
 from facedistill.data.photograph import Note, Photograph, Problem, Source
-from facedistill.data.problems import DataError
+from facedistill.data.problems import DataError, alike
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.recognise import Block, recognise
 from facedistill.params import check
 
 SAMPLE = 2000
 """Photographs that are opened, at random where there are more."""
-
-NAMED = 12
-"""Lines for records that cannot be used, one for all that are alike."""
 
 BAR = 40
 """Characters of the longest bar."""
@@ -38,7 +35,10 @@ ALIGNED = ("recordio", "bin")
 
 @dataclass(slots=True)
 class Survey:
-    """What a scan found. people: photographs of each. sizes: (width, height) of the sample, as stored."""
+    """What a scan found. people: photographs of each. sizes: (width, height) of the sample, as stored.
+
+    fault: what is wrong with the landmarks of the sample, if anything is.
+    """
 
     people: Counter[str] = field(default_factory=Counter)
     photographs: int = 0
@@ -49,6 +49,7 @@ class Survey:
     notes: list[Problem] = field(default_factory=list)
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     broken: list[Problem] = field(default_factory=list)
+    fault: str | None = None
 
 
 def survey(source: Source) -> Survey:
@@ -69,6 +70,7 @@ def survey(source: Source) -> Survey:
         elif (place := rng.randrange(found.photographs)) < SAMPLE:
             sample[place] = record
     found.pairs = len(source.pairs())
+    found.fault = landmark_fault(source, sample)
     for photograph in tqdm(sample, "open", unit=" photographs", disable=None):
         try:
             height, width = decode(source.read(photograph.key)).shape[:2]
@@ -96,25 +98,14 @@ def describe(block: Block, found: Survey) -> str:
     if found.sizes:
         common = ", ".join(f"{w}×{h} ({count})" for (w, h), count in found.sizes.most_common(3))
         lines.append(f"  {'sizes':<18}{len(found.sizes):>12,}   most common: {common}")
-    lines += [f"  unusable: {line}" for line in _named(found.problems)]
-    lines += [f"  broken: {line}" for line in _named(found.broken)]
-    lines += [f"  note: {line}" for line in _named(found.notes)]
+    lines += [f"  unusable: {line}" for line in alike(found.problems)]
+    lines += [f"  broken: {line}" for line in alike(found.broken)]
+    lines += [f"  wrong: {found.fault}"] if found.fault else []
+    lines += [f"  note: {line}" for line in alike(found.notes)]
     lines += ["  photographs of a person:", *_histogram(found.people)] if found.people else ["  people: unknown"]
     lines.append("")
     lines += _paste(block, found) if found.photographs else ["nothing to paste: not one photograph that can be used"]
     return "\n".join(lines)
-
-
-def _named(problems: list[Problem]) -> list[str]:
-    """A line for those of one ending and reason, which names the first of them; the first lines alone."""
-    alike: dict[tuple[str, str], list[Problem]] = {}
-    for problem in problems:
-        alike.setdefault((Path(problem.record).suffix.lower(), problem.reason), []).append(problem)
-    lines = []
-    for first, *others in islice(alike.values(), NAMED):
-        more = f" (and {len(others)} more such)" if others else ""
-        lines.append(f"{first.file}{': ' if first.file else ''}{first.record}: {first.reason}{more}")
-    return lines + ([f"… and {len(alike) - NAMED} more kinds"] if len(alike) > NAMED else [])
 
 
 def _histogram(people: Counter[str]) -> list[str]:
@@ -146,6 +137,8 @@ def _paste(block: Block, found: Survey) -> list[str]:
         comments.append("no landmarks: crop.method landmarks needs a detector")
     if len(found.problems) > DatasetParams.bad_share * (found.photographs + len(found.problems)):
         comments.append("more records are unusable than bad_share allows: mend them, or raise it")
+    if found.fault:
+        comments.append("these landmarks fail the stage prepare: mend them, or leave them out")
     if len(found.people) == 1:
         comments.append("one identity: there is nobody to tell it from")
     if block["kind"] == "folder" and found.groups:

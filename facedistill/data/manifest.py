@@ -28,8 +28,8 @@ def build(rows: Iterable[Photograph], split: SplitParams | None, seed: int) -> p
     """The manifest of these photographs, `rows`, in their order.
 
     Columns: key, identity (null where unknown), label (int32: place of the identity among the sorted ones of the
-    training side, else −1), group, split (train or test), x1, y1 … x5, y5 (float32 pixels, NaN where unknown), box (x,
-    y, width, height in float32 pixels, or null) and the attributes as `attr_…` (float32).
+    training side, −1 where it is not there or unknown), group, split (train or test), x1, y1 … x5, y5 (float32 pixels,
+    NaN where unknown), box (x, y, width, height in float32 pixels, or null) and the attributes as `attr_…` (float32).
     Raises DataError where there are no groups to split by.
     """
     if split and split.validation:
@@ -44,7 +44,7 @@ def build(rows: Iterable[Photograph], split: SplitParams | None, seed: int) -> p
         if split.by == "group" and not any(values(table["group"])):
             raise DataError("split.by is group, but no photograph has one: split by image, or name the groups")
         test = held_out(_Strings(table, "identity"), _Strings(table, "key", split.by), split.test, seed)
-    trained = {name for name, t in zip(values(table["identity"]), test, strict=True) if not t}
+    trained = {name for name, t in zip(values(table["identity"]), test, strict=True) if name and not t}
     label = {name: i for i, name in enumerate(sorted(trained))}
     labels = pa.array((label.get(name, -1) for name in values(table["identity"])), pa.int32())
     sides = pa.array(["train", "test"]).take(pa.array(test.astype(np.int8)))

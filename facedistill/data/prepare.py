@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
+import numpy as np
 import pyarrow.compute as pc
 from tqdm import tqdm
 
 from facedistill.data import manifest
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.detector import Detector, add_landmarks
+from facedistill.data.landmark_lists import landmark_fault
 from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.data.problems import DataError, report
+from facedistill.data.set_checks import check_left_out, check_pairs, check_sides, split_notes
 from facedistill.data.sources import open_source
 from facedistill.data.sources.files import lines
+
+SAMPLE = 2000
+"""Photographs whose landmarks are looked at together, in equal steps through the set."""
 
 
 def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = None) -> None:
     """Write manifest.parquet, report.json and, for a set with pairs, pairs.parquet (by key) into `out`.
 
     workers: processes of the detector, one a core by default; the result does not depend on their number.
-    Raises DataError where a list is not as published, a pair lacks a photograph, or too many records are bad.
+    Raises DataError where a list is not as published, landmarks fit no face, a side is empty, a pair lacks a photograph
+    or proves nothing, the list of people to leave out names nobody here, or too many records are bad.
     """
     out.mkdir(parents=True, exist_ok=True)
     source = open_source(dataset.source)
@@ -37,6 +43,9 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
         scan = in_order(partial(add_landmarks, dataset.source, dataset.detector), scan, workers)
     shown = tqdm(scan, desc=f"prepare {out.name}", unit=" photographs", disable=None)
     table = manifest.build(_usable(shown, problems, noted), dataset.split, seed)
+    sample = table.take(np.linspace(0, len(table) - 1, min(len(table), SAMPLE)).astype(int))
+    if fault := landmark_fault(source, list(manifest.photographs(sample))):
+        raise DataError(f"datasets.{out.name}.source: {fault}")
     pairs = source.pairs()
     if pairs and dataset.split:
         raise DataError(f"a set with pairs is for testing alone: set datasets.{out.name}.split to null")
@@ -50,19 +59,17 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
         "identities_left_out": sum(count > 0 for count in left_out.values()),
         "photographs_left_out": left_out.total(),
     }
-    notes = [*noted, *(_one_sided(table, dataset.split.by) if dataset.split else ())]
-    notes += [Problem(str(dataset.leave_out), i, "not in this set") for i, count in left_out.items() if not count]
+    notes = [*noted, *(split_notes(table, dataset.split) if dataset.split else ())]
+    if dataset.leave_out:
+        notes += check_left_out(dataset.leave_out, left_out, table, out.name)
     if counts["identities"] == 1:
         notes.append(Problem(manifest.FILE, table["identity"][0].as_py(), "the only identity: nobody to tell it from"))
-    if left_out and len(table) and not counts["identities"]:
-        raise DataError(
-            f"{dataset.leave_out}: nobody knows who is in this set; set datasets.{out.name}.leave_out to null"
-        )
-    if left_out.total() and not len(table):
-        raise DataError(f"{dataset.leave_out}: leaves out every photograph, {left_out.total()} of them")
+    identities = dict(zip(*map(manifest.values, (table["key"], table["identity"])), strict=True)) if pairs else {}
+    notes += check_pairs(pairs, identities, out.name)
     report(out / "report.json", counts, problems, len(table), dataset.bad_share, notes)
-    known = set(manifest.values(table["key"])) if pairs else set()
-    if lost := [key for pair in pairs for key in (pair.a, pair.b) if key not in known]:
+    if dataset.split:
+        check_sides(table, dataset.split, out.name)
+    if lost := [key for pair in pairs for key in (pair.a, pair.b) if key not in identities]:
         why = next((f": {p.reason}" for p in problems if p.record == lost[0]), "")
         why = why or (f": is its identity in {dataset.leave_out}?" if dataset.leave_out else "")
         raise DataError(f"{lost[0]}: a pair needs this photograph, and it is not in the manifest{why}")
@@ -99,15 +106,3 @@ def _usable(
             yield record
         else:
             (notes if isinstance(record, Note) else problems).append(record)
-
-
-def _one_sided(table: pa.Table, unit: str) -> Iterator[Problem]:
-    """A note for each identity that cannot be on both sides."""
-    sides = defaultdict(set)
-    for identity, side in zip(manifest.values(table["identity"]), manifest.values(table["split"]), strict=True):
-        sides[identity].add(side)
-    kept = "one photograph only: kept for training" if unit == "image" else "one group only: kept for training"
-    for identity, found in sides.items():
-        if len(found) == 1:
-            reason = kept if found == {"train"} else "all photographs are in groups held out: no label"
-            yield Problem(manifest.FILE, identity, reason)

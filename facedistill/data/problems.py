@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 from facedistill.data.photograph import Problem
@@ -14,6 +16,9 @@ SHOWN = 5
 RAW = Path("data/raw")
 EXPERIMENTS = "/.dvc/tmp/exps/"
 """In the path of every workspace that DVC makes for an experiment."""
+
+NAMED = 12
+"""Lines for records, one for all that are alike."""
 
 
 class DataError(ValueError):
@@ -41,6 +46,7 @@ def report(
 ) -> None:
     """Write a stage's report: `counts`, every record left out (`problems`), and what to know of records kept (`notes`).
 
+    Both are printed too, a line for all that are alike.
     good: records in use. allowed: the largest share of bad records, 0 to 1.
     Raises DataError, after writing, where nothing is good or more than `allowed` of all records is bad.
     """
@@ -48,7 +54,22 @@ def report(
     lines = {"left_out": [asdict(p) for p in problems], "notes": [asdict(p) for p in notes]}
     write_json(file, counts | {"bad_share": round(share, 6)} | lines)
     if good and share <= allowed:
+        for what, records in (("left out", problems), ("note", notes)):
+            for line in alike(records):
+                print(f"{file.parent.name}: {what}: {line}", file=sys.stderr)
         return
     found = f"{len(problems)} of {good + len(problems)} records are bad, more than bad_share = {allowed} allows"
     first = "".join(f"\n  {p.file}: {p.record}: {p.reason}" for p in problems[:SHOWN])
     raise DataError(f"{found if problems else 'no photographs found'}; every line is in {file}{first}")
+
+
+def alike(problems: Sequence[Problem]) -> list[str]:
+    """A line for those of one ending and reason, which names the first of them; the first lines alone."""
+    kinds: dict[tuple[str, str], list[Problem]] = {}
+    for problem in problems:
+        kinds.setdefault((Path(problem.record).suffix.lower(), problem.reason), []).append(problem)
+    lines = []
+    for first, *others in islice(kinds.values(), NAMED):
+        more = f" (and {len(others)} more such)" if others else ""
+        lines.append(f"{first.file}{': ' if first.file else ''}{first.record}: {first.reason}{more}")
+    return lines + ([f"… and {len(kinds) - NAMED} more kinds"] if len(kinds) > NAMED else [])

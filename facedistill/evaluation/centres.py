@@ -29,7 +29,8 @@ def centre_distances(
         raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, and there are {classes} centres")
     own, other = np.empty(len(points)), np.empty(len(points))
     for block in blocks(len(points), classes):
-        distances = 1 - points[block] @ middles.T
+        # Rounding takes a cosine beyond 1.
+        distances = (1 - points[block] @ middles.T).clamp_(0, 2)
         of = labels[block, None].to(distances.device)
         own[block] = distances.gather(1, of)[:, 0].cpu().numpy()
         other[block] = distances.scatter_(1, of, torch.inf).amin(dim=1).cpu().numpy()

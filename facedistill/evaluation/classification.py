@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facedistill.evaluation.pairs import UndefinedMetricError
+
 NONE = -1
 """The answer of logits that are not finite: argmax would take a network that diverged for one of a single answer."""
 
@@ -21,11 +23,14 @@ def top1(answered: ArrayLike, labels: ArrayLike) -> float:
     """Percent of samples whose answer is their own identity.
 
     answered: (n,) as `answers` gives them. labels: (n,) int from 0.
-    Raises ValueError for shapes that disagree, a label below 0, and an answer NONE.
+    Raises UndefinedMetricError where there is no sample, and ValueError for shapes that disagree, a label below 0, and
+    an answer NONE.
     """
     a, y = np.asarray(answered), np.asarray(labels)
-    if a.ndim != 1 or y.shape != a.shape or not len(a):
+    if a.ndim != 1 or y.shape != a.shape:
         raise ValueError(f"expected (n,) answers and (n,) labels, found {a.shape} and {y.shape}")
+    if not len(a):
+        raise UndefinedMetricError("no test photograph shows a person whom the network was trained on")
     if y.min() < 0:
         raise ValueError(f"labels run from {y.min()}")
     if len(bad := np.flatnonzero(a == NONE)):

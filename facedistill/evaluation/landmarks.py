@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facedistill.evaluation.pairs import UndefinedMetricError
+
 
 def nrmse(predicted: ArrayLike, true: ArrayLike) -> float:
     """Mean of `nrmse_per_image`: the number of the paper's Table 3, in percent."""
@@ -17,7 +19,7 @@ def nrmse_per_image(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64
     """(n,) percent: 100 · sqrt(mean over points of the squared distance) / distance between the true eyes.
 
     predicted, true: (n, 5, 2) x, y in pixels of the original photograph, in the order of data.photograph.LANDMARKS.
-    Raises ValueError naming the row for a value that is not finite and for two eyes on one point.
+    Raises ValueError naming the row for a value that is not finite, and UndefinedMetricError for two eyes on one point.
     """
     squared, eyes = _squared_distances(predicted, true)
     errors: NDArray[np.float64] = 100 * np.sqrt(squared.mean(axis=1)) / eyes
@@ -59,5 +61,5 @@ def _squared_distances(predicted: ArrayLike, true: ArrayLike) -> tuple[NDArray[n
         raise ValueError(f"row {bad[0]}: a predicted or true landmark is not finite ({len(bad)} of {len(t)} rows)")
     eyes = np.linalg.norm(t[:, 0] - t[:, 1], axis=1)
     if len(bad := np.flatnonzero(eyes == 0)):
-        raise ValueError(f"row {bad[0]}: the true eyes lie on one point, so there is nothing to normalise by")
+        raise UndefinedMetricError(f"row {bad[0]}: the true eyes lie on one point, so there is nothing to normalise by")
     return ((p - t) ** 2).sum(axis=2), eyes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from facedistill.evaluation.classification import top1
 from facedistill.evaluation.cross_model import cross_view2, rank1, rank1_hits
 from facedistill.evaluation.embedding_map import map_table
 from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
-from facedistill.evaluation.pairs import embedding_distances, view2
+from facedistill.evaluation.pairs import UndefinedMetricError, embedding_distances, view2
 from facedistill.evaluation.predictions import Predictions, predict
 from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 from facedistill.evaluation.subsets import subsets
@@ -58,12 +60,14 @@ class Evaluation:
             self.rows["landmarks"].append(_landmark_table(name, test, predicted.landmarks))
             return _landmark_errors(predicted.landmarks, test)
         if "triplet" in task.phi:
-            hits = nearest_neighbour_hits(predicted.embeddings, torch.as_tensor(test.labels))
+            with _naming(test):
+                hits = nearest_neighbour_hits(predicted.embeddings, torch.as_tensor(test.labels))
             return {"nn_top1": self._share(name, "nn_top1", hits)}
         metrics = self._unseen_people(model, task.input, name)
         known = test.labels >= 0
         if predicted.answers is not None:
-            metrics["top1"] = top1(predicted.answers[known], test.labels[known])
+            with _naming(test):
+                metrics["top1"] = top1(predicted.answers[known], test.labels[known])
             self._share(name, "top1", predicted.answers[known] == test.labels[known])
             self.rows["confusion"].append(_confusion_table(name, test.labels[known], predicted.answers[known]))
         if teacher:
@@ -79,20 +83,29 @@ class Evaluation:
     def operating_points(self, embeddings: torch.Tensor) -> dict[str, OperatingPoint]:
         """Over all photographs of the first set of pairs, and on each subset that its attributes tell.
 
-        Where nobody knows who is who: over the pairs of the set alone.
+        Without the subsets whose pairs are too few. Where nobody knows who is who: over the pairs of the set alone.
+        Raises UndefinedMetricError naming the set.
         """
-        if not self.identified:
-            pairs = self._first.pairs
-            distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
-            return {"all": tpr_of_pairs(1 - distances / 2, pairs.same, self.far)}
-        identities = np.array(self._first.identities)
-        masks = {"all": np.ones(len(identities), np.bool_), **subsets(self._first.attributes)}
-        return {name: tpr_at_far(embeddings[mask], identities[mask], self.far) for name, mask in masks.items()}
+        with _naming(self._first):
+            if not self.identified:
+                pairs = self._first.pairs
+                distances = embedding_distances(embeddings.cpu(), pairs.a, pairs.b)
+                return {"all": tpr_of_pairs(1 - distances / 2, pairs.same, self.far)}
+            identities = np.array(self._first.identities)
+            found = {"all": tpr_at_far(embeddings, identities, self.far)}
+        for name, mask in subsets(self._first.attributes).items():
+            with suppress(UndefinedMetricError):
+                found[name] = tpr_at_far(embeddings[mask], identities[mask], self.far)
+        return found
 
     def negatives(self, task: TaskParams, model: Path) -> dict[str, int]:
-        """How many pairs of two people set the operating point, by subset; the same for every model."""
+        """How many pairs of two people set the operating point, by subset; the same for every model.
+
+        0 of a subset whose pairs are too few for one.
+        """
         found = self.operating_points(self._unseen(model, task.input))
-        return {name: point.negatives for name, point in found.items()}
+        none = dict.fromkeys(subsets(self._first.attributes), 0) if self.identified else {}
+        return none | {name: point.negatives for name, point in found.items()}
 
     def mean_shape(self, task: TaskParams) -> dict[str, float]:
         """The errors of the baseline that never looks: the mean of the training landmarks for every photograph."""
@@ -133,7 +146,8 @@ class Evaluation:
             embedded = embeddings if crops is self._first else self._predict(model, crops, side).embeddings
             pairs = crops.pairs
             distances = embedding_distances(embedded.cpu(), pairs.a, pairs.b)
-            result = view2(distances, pairs.same, pairs.fold)
+            with _naming(crops):
+                result = view2(distances, pairs.same, pairs.fold)
             metrics["pairs"][dataset] = {k: getattr(result, k) for k in ("accuracy", "standard_error", "fold_std")}
             if crops is self._first:
                 columns = {"distance": distances, "same": pairs.same, "fold": pairs.fold}
@@ -170,6 +184,15 @@ class Evaluation:
         return {"own": 100 * float(own.mean()), "other": 100 * float(other.mean())}
 
 
+@contextmanager
+def _naming(crops: Crops) -> Iterator[None]:
+    """Put the data set into the message of a metric that it does not define."""
+    try:
+        yield
+    except UndefinedMetricError as error:
+        raise type(error)(f"{crops.folder}: {error}") from None
+
+
 def _landmark_table(name: str, test: Crops, landmarks: NDArray[np.float64]) -> pa.Table:
     columns = dict(zip(COORDINATES, landmarks.reshape(-1, len(COORDINATES)).T, strict=True))
     return pa.table({"model": [name] * len(test), "key": test.keys, **columns})
@@ -184,4 +207,5 @@ def _confusion_table(name: str, labels: NDArray[np.int32], answers: NDArray[np.i
 
 def _landmark_errors(predicted: NDArray[np.float64], test: Crops) -> dict[str, float]:
     original, true = (points.to_original(p, test.to_original) for p in (predicted, test.landmarks))
-    return {"nrmse": points.nrmse(original, true), "nme": points.nme(original, true)}
+    with _naming(test):
+        return {"nrmse": points.nrmse(original, true), "nme": points.nme(original, true)}

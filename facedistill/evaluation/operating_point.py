@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 import torch
@@ -11,14 +10,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from facedistill.evaluation.cosine import blocks, unit_rows
-
-MIN_FALSE_ACCEPTS = 5
-"""Fewest false accepts that may set a threshold. A count of k deviates by √k: with 5 the FAR is known to 45 % of
-itself, with 30 (Doddington's rule of 30) to 18 %, and pairs that share photographs count for less."""
-
-
-class TooFewNegatives(ValueError):
-    """A false accept rate that the pairs of two people are too few to resolve."""
+from facedistill.evaluation.false_accepts import accepted, pairs_of_all
+from facedistill.evaluation.pairs import UndefinedMetricError
 
 
 @dataclass(frozen=True)
@@ -41,8 +34,8 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
     pass its rows alone: the threshold is then set on the subset's own negatives.
     Exact: every cosine is computed in float64 and compared as float32, so that duplicates tie, and of a tie all or none
     are accepted. Memory: some blocks of cosines, the positives, and a share `far` of the negatives.
-    Raises TooFewNegatives, and ValueError for shapes that disagree, a FAR outside 0..1, nobody with two photographs,
-    and an embedding that is zero or not finite.
+    Raises TooFewNegatives, UndefinedMetricError where nobody has two photographs, and ValueError for shapes that
+    disagree, a FAR outside 0..1, and an embedding that is zero or not finite.
     """
     names = np.asarray(identities)
     if names.shape != embeddings.shape[:1]:
@@ -52,11 +45,10 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
     unit = unit_rows(embeddings)
     n = len(unit)
     numbers, counts = np.unique(names, return_inverse=True, return_counts=True)[1:]
-    positives = int((counts * (counts - 1) // 2).sum())
-    negatives = n * (n - 1) // 2 - positives
+    positives, negatives = pairs_of_all(counts.tolist())
     if not positives:
-        raise ValueError(f"{n} photographs of {len(counts)} people: nobody has two, so there is no positive pair")
-    accepted = _accepted(far, negatives)
+        raise UndefinedMetricError(f"{n} photographs of {n} people: nobody has two, so there is no positive pair")
+    most = accepted(far, negatives)
 
     person = torch.from_numpy(numbers).to(unit.device)
     genuine, impostor, floor = [], unit.new_empty(0, dtype=torch.float32), -2.0
@@ -65,10 +57,10 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
         once = torch.ones_like(cosines, dtype=torch.bool).triu_(1)
         same = person[block, None] == person[block.start :]
         genuine.append(cosines[once & same])
-        # The first impostor that must stay out has `accepted` above it: what lies below so many is never needed.
+        # The first impostor that must stay out has `most` above it: what lies below so many is never needed.
         impostor = torch.cat([impostor, cosines[once & ~same & (cosines > floor)]])
-        if len(impostor) > accepted:
-            impostor = impostor.topk(accepted + 1, sorted=False).values
+        if len(impostor) > most:
+            impostor = impostor.topk(most + 1, sorted=False).values
             floor = float(impostor.min())
     tpr = 100 * float((torch.cat(genuine) > floor).double().mean())
     return OperatingPoint(tpr, floor, positives, negatives)
@@ -77,37 +69,18 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
 def tpr_of_pairs(cosines: ArrayLike, same: ArrayLike, far: float) -> OperatingPoint:
     """The same over given pairs alone, where nobody knows whom photographs of two pairs show.
 
-    cosines: (n,) in −1..1. same: (n,) bool. Raises TooFewNegatives, and ValueError for shapes that disagree, a FAR
-    outside 0..1 and where no pair is of one person.
+    cosines: (n,) in −1..1. same: (n,) bool. Raises TooFewNegatives, UndefinedMetricError where no pair is of one
+    person, and ValueError for shapes that disagree and a FAR outside 0..1.
     """
     values, genuine = np.asarray(cosines, np.float32), np.asarray(same)
-    if values.ndim != 1 or genuine.shape != values.shape or genuine.dtype != np.bool_ or not genuine.any():
+    if values.ndim != 1 or genuine.shape != values.shape or genuine.dtype != np.bool_:
         raise ValueError(
-            f"expected (n,) cosines and (n,) bool, one true or more; found {values.shape} and {genuine.shape} of "
-            f"{genuine.dtype}"
+            f"expected (n,) cosines and (n,) bool, found {values.shape} and {genuine.shape} of {genuine.dtype}"
         )
     positives = int(genuine.sum())
+    if not positives:
+        raise UndefinedMetricError(f"none of {len(genuine)} pairs is of one person")
     negatives = len(genuine) - positives
-    first_out = -1 - _accepted(far, negatives)
+    first_out = -1 - accepted(far, negatives)
     threshold = float(np.sort(values[~genuine])[first_out])
     return OperatingPoint(100 * float(np.mean(values[genuine] > threshold)), threshold, positives, negatives)
-
-
-def _accepted(far: float, negatives: int) -> int:
-    """The most false accepts whose share is no more than `far`, whatever the product rounds to.
-
-    Raises TooFewNegatives, and ValueError for a FAR outside 0..1.
-    """
-    if not 0 < far < 1:
-        raise ValueError(f"a FAR lies between 0 and 1, found {far}")
-    most = int(far * negatives)
-    most += (most + 1) / max(negatives, 1) <= far
-    if most < MIN_FALSE_ACCEPTS:
-        # A hundredth more, or three digits could round it down.
-        lowest = 1.01 * MIN_FALSE_ACCEPTS / max(negatives, 1)
-        higher = f", or a higher FAR: set evaluation.far to {lowest:.3g} or more" if lowest < 1 else ""
-        raise TooFewNegatives(
-            f"a FAR of {far:g} on {negatives} pairs of two people allows {most} false accepts, fewer than "
-            f"{MIN_FALSE_ACCEPTS}: it takes {ceil(MIN_FALSE_ACCEPTS / far)} such pairs{higher}"
-        )
-    return most

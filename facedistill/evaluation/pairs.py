@@ -8,6 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
+class UndefinedMetricError(ValueError):
+    """A metric that these photographs or pairs do not define, whatever the model is."""
+
+
 @dataclass(frozen=True)
 class View2:
     """The result of LFW's View 2; everything but the thresholds in percent.
@@ -30,8 +34,8 @@ def view2(distances: ArrayLike, same: ArrayLike, folds: ArrayLike) -> View2:
     distances: (n,) any dissimilarity. same: (n,) bool. folds: (n,) int, consecutive numbers.
     A pair is called the same person where distance <= threshold. Candidates are the midpoints between neighbouring
     distances and one threshold beyond each end; of equally accurate ones the lowest is taken (fewest false accepts).
-    Raises ValueError for a distance that is not finite, a fold without pairs, fewer than two folds, and where the
-    remaining folds hold one class alone.
+    Raises UndefinedMetricError for a fold without pairs, fewer than two folds, and where the remaining folds hold one
+    class alone; ValueError for a distance that is not finite.
     """
     d, s = _checked(distances, same)
     f = np.asarray(folds)
@@ -39,14 +43,16 @@ def view2(distances: ArrayLike, same: ArrayLike, folds: ArrayLike) -> View2:
         raise ValueError(f"folds: expected {d.shape} integers, found {f.shape} of {f.dtype}")
     numbers = np.arange(f.min(), f.max() + 1)
     if empty := sorted(set(numbers.tolist()) - set(f.tolist())):
-        raise ValueError(f"fold {empty[0]} has no pairs; folds run from {numbers[0]} to {numbers[-1]}")
+        raise UndefinedMetricError(f"fold {empty[0]} has no pairs; folds run from {numbers[0]} to {numbers[-1]}")
     if len(numbers) < 2:
-        raise ValueError("one fold only: the threshold of a fold is chosen on the others")
+        raise UndefinedMetricError("one fold only: the threshold of a fold is chosen on the others")
     thresholds, accuracies = [], []
     for number in numbers:
         held_out = f == number
         if len(np.unique(s[~held_out])) < 2:
-            raise ValueError(f"the pairs outside fold {number} are all of one class: no threshold can be chosen")
+            raise UndefinedMetricError(
+                f"the pairs outside fold {number} are all of one person or all of two: no threshold can be chosen"
+            )
         threshold = _best_threshold(d[~held_out], s[~held_out])
         thresholds.append(threshold)
         accuracies.append(100 * float(np.mean((d[held_out] <= threshold) == s[held_out])))

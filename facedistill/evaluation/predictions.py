@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from facedistill.data.problems import DataError
 from facedistill.data.shards import Crops
 from facedistill.evaluation.classification import answers
 from facedistill.learning.batches import centre_batches
@@ -33,7 +34,12 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
-    """Every crop of the set, its central `side` x `side` part, once through the network, in evaluation mode after."""
+    """Every crop of the set, its central `side` x `side` part, once through the network, in evaluation mode after.
+
+    Raises DataError where the set has no crops.
+    """
+    if not len(crops):
+        raise DataError(f"{crops.folder}: no crops on the {crops.side} side to measure on; is there a split?")
     device = choose_device()
     place(network, device).eval()
     hidden, answered, points = [], [], []

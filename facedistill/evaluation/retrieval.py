@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from facedistill.evaluation.pairs import UndefinedMetricError
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -39,12 +41,15 @@ def nearest_neighbour_hits(embeddings: Tensor, labels: Tensor, gallery: Tensor |
     by more than its rounding errors can add up to; else distances in float64 decide between CANDIDATES neighbours, and
     of equal distances the lowest row wins. A sample is never its own neighbour, though
     a duplicate of it may be. Someone with a single sample is a query too, and always a miss.
-    Raises ValueError for fewer than two samples, shapes that disagree, and embeddings that are not finite.
+    Raises UndefinedMetricError for a single sample, and ValueError for shapes that disagree, no samples, and embeddings
+    that are not finite.
     """
     import torch
 
     gallery = embeddings if gallery is None else gallery
     n = len(embeddings)
+    if n == 1:
+        raise UndefinedMetricError("one photograph alone has no neighbour")
     if embeddings.ndim != 2 or labels.shape != (n,) or n < 2:
         raise ValueError(
             f"expected (n, d) embeddings and (n,) labels with n >= 2, "

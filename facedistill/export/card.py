@@ -10,9 +10,9 @@ from typing import Any
 from facedistill.export.chosen import Chosen
 from facedistill.grid import LABELS, TEACHER, Layout, metrics
 from facedistill.params import PARAMS_FILE, read
-from facedistill.paths import METRICS, MODELS
+from facedistill.paths import COST, MODELS
 from facedistill.report.exported import LATENCIES, VERSIONS
-from facedistill.report.markdown import number, table
+from facedistill.report.markdown import number, spread, table
 from facedistill.report.provenance import FORMS, NAMES, Dataset, rate_in_words
 from facedistill.report.results import Mean, read_json
 
@@ -55,7 +55,7 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
     data = Dataset.read(name, section, name in layout.pairs, root)
     architecture, divisor = record["network"]["architecture"], record["network"].get("divisor", 1)
     label = LABELS.get(architecture, "ResNet-50" if divisor == 1 else f"ResNet-50/{divisor}")
-    costs = read_json(root / METRICS / "cost.json", "measure_cost")[model.network]
+    costs = read_json(root / COST, "measure_cost")[model.network]
     seeds = [_flat(_at(read_json(root / file, stage), path)) for file, path, stage in model.measured]
     recipe, rate = record["recipe"], record["optimisation"]
     return {
@@ -119,7 +119,7 @@ def markdown(found: Mapping[str, Any]) -> str:
     header = ["Metric", "This model", *(["Mean over seeds ± deviation"] if several else [])]
     rows = [
         [f"`{name}`", number(m["value"])]
-        + ([f"{m['mean']:.2f} ± {m['deviation']:.2f}" if m["seeds"] > 1 else "–"] if several else [])
+        + ([spread(m["mean"], m["deviation"]) if m["seeds"] > 1 else "–"] if several else [])
         for name, m in found["metrics"].items()
     ]
     versions = [

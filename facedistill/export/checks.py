@@ -40,12 +40,15 @@ class Answers:
 
     @classmethod
     def of(cls, run: Run, crops: Crops, side: int, where: str) -> Answers:
-        """Of the central part of every crop. Raises ExportError where a value is not finite."""
+        """Of the central part of every crop. Raises ExportError where a value is not finite, or an embedding is 0."""
         parts = [run(np.ascontiguousarray(b.images.numpy())) for b in centre_batches(crops, side, BATCH)]
         outputs = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise ExportError(f"{where}: the {name} of some crops of {crops.folder} are not finite")
+        # No comparison with a NaN is true, so a cosine to it would pass.
+        if not outputs["embedding"].any(axis=1).all():
+            raise ExportError(f"{where}: the embedding of some crops of {crops.folder} is 0, which has no direction")
         return cls(outputs)
 
     def cosine(self, reference: Answers) -> float:

@@ -11,11 +11,8 @@ from typing import NamedTuple, get_args
 from facedistill.grid import OWN, TEACHER, Cell, Layout, cells, metrics, teacher
 from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
-from facedistill.paths import EXPORT_METRICS, MODELS
+from facedistill.paths import EXPORT_METRICS, EXPORTS, MODELS
 from facedistill.report.results import address
-
-EXPORTS = Path("exports")
-"""A folder for each exported model: its ONNX files and its card."""
 
 
 @params

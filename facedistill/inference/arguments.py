@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-EXPORTS = Path("exports")
+from facedistill.paths import EXPORTS
+
 RECOGNISER, POINTER = EXPORTS / "resnet50-8/strong", EXPORTS / "resnet50-8/alignment/ours/soft"
 """The models of the commands where none is named."""
 

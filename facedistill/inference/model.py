@@ -17,6 +17,7 @@ from facedistill.data.crop import Box
 from facedistill.inference.face import Face, find
 from facedistill.inference.metadata import Metadata, Precision, Threshold, from_properties
 from facedistill.params import ParamsError
+from facedistill.paths import EXPORTS
 
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector
@@ -49,7 +50,9 @@ class FaceModel:
         file = Path(path)
         self.path = file / f"{DEFAULT}.onnx" if file.suffix != ".onnx" else file
         if not self.path.is_file():
-            raise ModelFileError(f"{self.path}: no such model; `dvc repro` exports it, `dvc pull` fetches it")
+            there = sorted(str(found.parent) for found in EXPORTS.rglob(f"{DEFAULT}.onnx"))
+            told = f"there are: {', '.join(there)}" if there else "`dvc repro` exports it, `dvc pull` fetches it"
+            raise ModelFileError(f"{self.path}: no such model; {told}")
         try:
             self._session = ort.InferenceSession(self.path, providers=["CPUExecutionProvider"])
         except Exception as error:  # each of ONNX Runtime's errors derives from Exception alone

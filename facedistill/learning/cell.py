@@ -93,13 +93,17 @@ def train_cells(
     process has it.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list,
-    DataError where alignment has crops without landmarks, and RuntimeError where `training.deterministic` asks for what
-    an operation has not.
+    DataError where there are no crops, alignment has some without landmarks, or another task has fewer than two people,
+    and RuntimeError where `training.deterministic` asks for what an operation has not.
     """
     be_deterministic(training.deterministic)
     process = join(processes)
     device = choose_device()
     crops = Crops(CROPS / task.dataset, "train")
+    if not len(crops):
+        raise DataError(f"{crops.folder}: no crops on the training side to learn from; is the set one for pairs alone?")
+    if task.phi != "landmarks" and len(crops.classes) < 2:
+        raise DataError(f"{crops.folder}: {len(crops.classes)} people on the training side; to tell apart it takes two")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
         raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb)

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from facedistill.grid import Layout
+from facedistill.grid import TEACHER, Layout, Student
 from facedistill.params import ParamsError, load, params
 
 
@@ -38,6 +38,9 @@ METRICS = {
 
 Address = tuple[str, ...]
 
+NOBODY = ""
+"""A name that no student has, so that its cells are found nowhere."""
+
 
 @params
 class Claim:
@@ -59,8 +62,8 @@ class Claim:
 class Comparison:
     """Two cells that a claim is about. better, worse: addresses without the metric, students by their names in Results.
 
-    name: of the claim, and what tells this comparison from its others. A student that is not among the parameters stays
-    as the claim calls it, and is found nowhere.
+    name: of the claim, and what tells this comparison from its others. The student of a network that the parameters do
+    not have is NOBODY.
     """
 
     name: str
@@ -84,25 +87,25 @@ def claims() -> tuple[Claim, ...]:
 
 def comparisons(layout: Layout) -> Iterator[Comparison]:
     """Those of every claim, in the order of claims.yaml, whether or not the grid has their cells."""
-    names = {
-        f"resnet50/{s.divisor}" if s.architecture == "resnet50" else s.architecture: s.name
-        for s in layout.first.values()
-    }
+    names = {_network(student): student.name for student in layout.first.values()}
+    networks = {name: network for network, name in names.items()}
     for claim in claims():
-        # Where a table is left out, its section's name stands for a student that is found nowhere.
-        axes = (
+        # A table stands for its students; one that is left out, for a single one that is not there.
+        axes = [
             tuple(s.name for s in layout.tables[values]) or (values,) if isinstance(values, str) else values
             for values in claim.over.values()
-        )
+        ]
         for chosen in product(*axes):
             words = dict(zip(claim.over, chosen, strict=True))
+            # A user may call a student as a network or a table is called: a cell is looked up by the network alone.
+            for axis, values in claim.over.items():
+                if isinstance(values, str):
+                    words[axis] = networks[str(words[axis])] if layout.tables[values] else NOBODY
 
             def fill(address: Address, words: Mapping[str, str | tuple[str, ...]] = words) -> Address:
                 return tuple(word.format(**words) for word in address)
 
-            better, worse = (
-                tuple(names.get(word, word) for word in fill(cell)) for cell in (claim.better, claim.worse)
-            )
+            better, worse = (_named(fill(cell), names) for cell in (claim.better, claim.worse))
             yield Comparison(
                 name="/".join([claim.name, *(v if isinstance(v, str) else "_".join(v[:2]) for v in chosen)]),
                 claim=claim,
@@ -112,3 +115,16 @@ def comparisons(layout: Layout) -> Iterator[Comparison]:
                 printed=claim.printed and (fill(claim.printed[0]), fill(claim.printed[1])),
                 corpus=claim.corpus and claim.corpus.format(**words),
             )
+
+
+def _network(student: Student) -> str:
+    """How claims call the network of a student."""
+    return f"resnet50/{student.divisor}" if student.architecture == "resnet50" else student.architecture
+
+
+def _named(cell: Address, names: Mapping[str, str]) -> Address:
+    """The address with the student's name in place of the network. names: of students, by network."""
+    if cell[0] == TEACHER:
+        return cell
+    task, network, *rest = cell
+    return (task, names.get(network, NOBODY), *rest)

@@ -9,7 +9,7 @@ from typing import get_args
 
 from facedistill.grid import TEACHER, Layout
 from facedistill.report.claims import METRICS, Address, Comparison, comparisons
-from facedistill.report.markdown import number, table
+from facedistill.report.markdown import gap, number, table
 from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.proxyless import MARGINS
 from facedistill.report.results import MissingResultError, Paper, Results
@@ -32,7 +32,8 @@ LEGEND = (
     "A claim **holds** where the interval lies above 0, and **fails** where it lies below. Under "
     f"{TIE:g} points a gap is a tie, unless several seeds say otherwise: two cells are level where the whole interval "
     f"lies within ± {TIE:g}, and then a claim of a tie holds and any other fails. All else **cannot be told**; so too "
-    f"where no rows are left to take an interval over (TPR, with one seed), or fewer than {LEAST} of them differ. p is "
+    f"where no rows are left to take an interval over (TPR, with one seed), where fewer than {LEAST} photographs "
+    "differ, or where the gap is the same in all folds or seeds, as where both networks are right about all. p is "
     "not corrected for the number of claims: of twenty true ties one shows a gap by chance."
 )
 
@@ -114,12 +115,12 @@ def _printed(comparison: Comparison, paper: Paper) -> str:
 
 def _told(finding: Finding) -> list[str]:
     """The columns difference, p and verdict."""
-    difference = f"{finding.difference:+.2f}"
+    difference = gap(finding.difference)
     if finding.low is not None and finding.high is not None and finding.p is not None:
-        difference += f" [{finding.low:+.2f}, {finding.high:+.2f}], {finding.basis}"
+        difference += f" [{gap(finding.low)}, {gap(finding.high)}], {finding.basis}"
     p = "–" if finding.p is None else "< 0.001" if finding.p < 0.001 else f"{finding.p:.3f}"
     word = finding.verdict if finding.verdict == "cannot be told" else f"**{finding.verdict}**"
-    return [difference.replace("-", "−"), p, word]
+    return [difference, p, word]
 
 
 def _overview(everything: Iterable[Comparison], found: Mapping[str, Finding]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.grid import RECIPES, TRANSFER, Layout, first_cells
+from facedistill.grid import RECIPES, TRANSFER, Cell, Layout, first_cells
 from facedistill.learning.curves import STEPS
 from facedistill.report.poster import LOSSES
 from facedistill.report.proxyless import MARGINS
@@ -47,30 +47,33 @@ class Curve:
     terms: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def curves(layout: Layout, params: Mapping[str, Any], root: Path) -> Iterator[Curve]:
-    """The curves of every network's cell, of its first seed, in the order of the tables.
+def curve(cell: Cell, layout: Layout, params: Mapping[str, Any], root: Path) -> Curve:
+    """The training of a cell.
 
     root: top of the repository. params: the whole parameter file: `recipes` and `tasks` tell which terms a cell has.
     Raises MissingResultError for a term that was not logged.
     """
-    for cell in first_cells(layout):
-        task, student, *rest = cell.key
-        terms = ["loss"]
-        if task in TRANSFER:
-            init, method = rest
-            weights = layout.weights[method]
-            alpha, beta, phi, psi = weights.alpha, weights.beta, params["tasks"][task]["phi"], "hidden"
-        else:
-            init, method = "", rest[0]
-            asked = recipe(params, task, method)
-            alpha, beta, phi, psi = asked.alpha, asked.beta, asked.phi, asked.psi
-            terms += WEIGHTING if asked.weighting else ()
-        terms += [*PHI[phi], *(["soft"] if alpha else []), *([psi] if beta else [])]
-        yield Curve(task, student, method, init, _series(root / cell.model, terms))
+    task, student, *rest = cell.key
+    terms = ["loss"]
+    if task in TRANSFER:
+        init, method = rest
+        weights = layout.weights[method]
+        alpha, beta, phi, psi = weights.alpha, weights.beta, params["tasks"][task]["phi"], "hidden"
+    else:
+        init, method = "", rest[0]
+        asked = recipe(params, task, method)
+        alpha, beta, phi, psi = asked.alpha, asked.beta, asked.phi, asked.psi
+        terms += WEIGHTING if asked.weighting else ()
+    terms += [*PHI[phi], *(["soft"] if alpha else []), *([psi] if beta else [])]
+    return Curve(task, student, method, init, _series(root / cell.model, terms))
 
 
-def figures(layout: Layout, drawn: Sequence[Curve]) -> Iterator[tuple[str, str, list[Curve]]]:
-    """The name, the title and the curves of each figure: one for each group of cells that are compared."""
+def figures(layout: Layout) -> Iterator[tuple[str, str, list[Cell]]]:
+    """The name, the title and the cells of each figure: one for each group of cells that are compared.
+
+    Of every network its first seed alone, in the order of the tables.
+    """
+    drawn = list(first_cells(layout))
     groups = {
         "classification": ("classification", (*RECIPES["table2"], *RECIPES["table1"]), "table2"),
         "losses": ("losses of the poster", tuple(LOSSES), "losses"),
@@ -79,11 +82,11 @@ def figures(layout: Layout, drawn: Sequence[Curve]) -> Iterator[tuple[str, str, 
     }
     for name, (title, recipes, section) in groups.items():
         students = [student.name for student in layout.tables[section]]
-        chosen = [c for c in drawn if c.task == "classification" and c.method in recipes and c.student in students]
+        chosen = [c for c in drawn if c.task == "classification" and c.key[2] in recipes and c.student in students]
         if chosen:
             yield name, title, chosen
     for task in (*layout.margins, *TRANSFER):
-        if chosen := [curve for curve in drawn if curve.task == task]:
+        if chosen := [cell for cell in drawn if cell.task == task]:
             yield task, MARGINS.get(task) or TASK_NAMES[task], chosen
 
 

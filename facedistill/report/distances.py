@@ -21,8 +21,10 @@ CENTRES = (Method("Own class", "#0072B2"), Method("Nearest other class", "#D55E0
 PAIRS = (Method("Same person (genuine)", "#0072B2"), Method("Two people (impostor)", "#D55E00", "--"))
 """How the distances of pairs are drawn."""
 
-TICKS = (0.00001, 0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95)
+TICKS = (0.00001, 0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
 """Shares at the ticks of a DET's axes, which stretch them as a normal deviate."""
+LEAST, MOST = 0.005, 0.999
+"""The ends of a DET's axis of false rejects: 0 and 1 are infinitely far away, and are marked at these."""
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -34,13 +36,15 @@ def roc_and_det(
     """Above TPR over FAR, below FRR over FAR on normal deviates, a column for each student.
 
     panels: label of the student, then method: (far, tpr) in 0..1. operating: likewise, the TPR in 0..1 at `far` over
-    the pairs that the operating point is set on, which are marked.
+    the pairs that the operating point is set on, which are marked; where that is 0 or 1, at the edge of the DET.
     """
     figure = Figure(figsize=(WIDTH, 7.2), layout="constrained")
     axes = figure.subplots(2, len(panels), squeeze=False, sharey="row")
     lowest = min(f[f > 0].min() for curves in panels.values() for f, _ in curves.values())
-    left = min(lowest, far) / 1.6
+    # A decade at least, or a logarithmic axis has no two ticks.
+    left = min(lowest, far, 0.1) / 1.6
     worst = max(1 - tpr for points in operating.values() for tpr in points.values())
+    right, top = max(0.6, 1 - (1 - far) / 1.6), min(MOST, max(0.6, 1 - (1 - worst) / 1.6))
     for above, below, (title, curves) in zip(*axes, panels.items(), strict=True):
         for name, (accepted, tpr) in curves.items():
             method = METHODS[name]
@@ -51,14 +55,13 @@ def roc_and_det(
             above.plot(far, found, **point)
             told = (accepted > 0) & (accepted < 1) & (tpr > 0) & (tpr < 1)
             below.plot(norm.ppf(accepted[told]), norm.ppf(1 - tpr[told]), **drawn)
-            if 0 < found < 1:
-                below.plot(norm.ppf(far), norm.ppf(1 - found), **point)
+            below.plot(norm.ppf(far), norm.ppf(np.clip(1 - found, LEAST, top)), **point)
         for ax in (above, below):
             ax.axvline(far if ax is above else norm.ppf(far), color="#888888", linewidth=0.8, linestyle=":")
         above.set(title=title, xscale="log", xlim=(left, 1), ylim=(0, 1.01))
         above.xaxis.set_major_formatter(FuncFormatter(_percent))
         above.yaxis.set_major_formatter(FuncFormatter(_percent))
-        _deviates(below, (left, 0.6), (0.005, max(0.6, 1 - (1 - worst) / 1.6)))
+        _deviates(below, (left, right), (LEAST, top))
         below.set_xlabel("False accepts (FAR)")
     axes[0, 0].set_ylabel("True accepts (TPR)")
     axes[1, 0].set_ylabel("False rejects (FRR)")
@@ -85,7 +88,8 @@ def histograms(
     """
     figure = Figure(figsize=(WIDTH, 2.2 * len(rows) + 0.9), layout="constrained")
     axes = figure.subplots(len(rows), len(next(iter(rows.values()))), squeeze=False, sharex=True, sharey="row")
-    most = max(np.max(values) for panels in rows.values() for pair in panels.values() for values in pair)
+    # All are 0 where every photograph has one embedding.
+    most = max(np.max(values) for panels in rows.values() for pair in panels.values() for values in pair) or 1.0
     bins = np.linspace(0, most, BINS + 1)
     for line, (label, panels) in zip(axes, rows.items(), strict=True):
         for ax, (panel, pair) in zip(line, panels.items(), strict=True):

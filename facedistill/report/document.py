@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from facedistill.agreement import cut_otherwise
 from facedistill.export.chosen import chosen
 from facedistill.grid import TRANSFER, Layout
 from facedistill.params import PARAMS_FILE, read
@@ -18,6 +19,7 @@ from facedistill.report.provenance import NAMES, Provenance
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Paper, Results
 from facedistill.report.verdicts import CLAIMS, Finding, load
+from facedistill.schema import parameters
 
 TITLES = {
     "alignment": "Table 3. Alignment: NRMSE (%), lower is better",
@@ -51,10 +53,11 @@ def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
     values, layout = read(root / PARAMS_FILE), Layout.read(root / PARAMS_FILE)
     results, paper, found = Results(layout, root), Paper(), load(root / CLAIMS)
     provenance = Provenance.read(layout, root)
-    budget = Budget(values, provenance.datasets["classification"].train)
+    budget = Budget(values, provenance.of("classification").train)
     models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
+    warnings = [f"**{said}.**" for said in cut_otherwise(parameters(root / PARAMS_FILE))]
     texts = {
-        "tables.md": report(results, paper, provenance, budget, found, models, pictures),
+        "tables.md": report(results, paper, provenance, budget, found, warnings, models, pictures),
         "claims.md": claims_document(results, paper, provenance, found),
     }
     return texts | {"index.html": page(texts, origin(values, provenance, root), root)}
@@ -66,18 +69,21 @@ def report(
     provenance: Provenance,
     budget: Budget,
     found: Mapping[str, Finding],
+    warnings: Sequence[str],
     models: Sequence[str],
     pictures: Sequence[str],
 ) -> str:
     """The whole of tables.md; a table without students is left out.
 
-    found, pictures: as in `documents`. models: Markdown blocks of those that were exported.
+    found, pictures: as in `documents`. warnings: what a reader has to know before any number. models: Markdown blocks
+    of those that were exported.
     """
     heading, layout = provenance.heading, results.layout
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
     blocks += [
+        *warnings,
         LEGEND,
         _seeds(layout),
         summary(found),
@@ -87,19 +93,20 @@ def report(
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:
         blocks += [*tables.table1(results, paper, student), provenance.caption("classification")]
-    blocks.append(f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)")
     corpus, caption = provenance.corpus, provenance.caption("classification", *layout.pairs)
-    blocks += [
-        *tables.table2(results, paper, corpus),
-        provenance.caption("classification", *layout.pairs, corpus=corpus),
-    ]
-    blocks += [f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}", *leads(results)]
+    if layout.tables["table2"]:
+        blocks += [
+            f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)",
+            *tables.table2(results, paper, corpus),
+            provenance.caption("classification", *layout.pairs, corpus=corpus),
+            f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
+            *leads(results),
+        ]
     for task in filter(layout.transfer, TRANSFER):
-        data = "alignment" if task == "alignment" else "classification"
         blocks += [f"## {TITLES[task]}", *tables.transfer(results, paper, task)]
-        if task != "alignment" and provenance.datasets[data].grouped:
+        if task != "alignment" and provenance.of(task).grouped:
             blocks.append(GROUPED)
-        blocks.append(provenance.caption(data))
+        blocks.append(provenance.caption(task))
     blocks += tables.selection(results, paper)
     if layout.tables["losses"]:
         blocks += ["## Table 6. Improved KD: losses (%)", *poster.losses(results, paper), caption]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +16,8 @@ from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Cell, first_cells
 from facedistill.paths import CROPS, EVALUATION
 from facedistill.report import distances, people, pictures, plots
-from facedistill.report.curves import curves, figures
-from facedistill.report.pictures import Found, Pair
+from facedistill.report.curves import curve, figures
+from facedistill.report.pictures import HARDEST, Found, Pair
 from facedistill.report.provenance import Provenance
 from facedistill.report.proxyless import MARGINS
 from facedistill.report.results import MissingResultError, Results
@@ -36,18 +36,21 @@ SHOWN = ("softmax", "ours")
 
 PLACES = (("best", 0.0), ("", 0.0), ("", 0.5), ("median", 0.5), ("", 0.5), ("", 1.0), ("worst", 1.0))
 """Of the test photographs whose landmarks are drawn, in a network's own order: the share that is better."""
-HARDEST = 5
-"""Pairs of each kind in the picture of the hardest."""
 SHEET = (6, 10)
 """People in the sheet of crops, and photographs of each."""
 
 
 class Picture(NamedTuple):
-    """A figure, the file that it is for, a JPEG where it shows photographs, and the Markdown that shows or names it."""
+    """A picture of the report: its file below the top of the repository, a JPEG where it shows photographs.
 
-    figure: Figure
+    shown: the Markdown that shows or names it. draw: makes the figure, None where there is nothing to show. Raises
+    MissingResultError for rows that training or evaluation should have left, ParamsError, and DataError for crops that
+    are not what `align_crop` wrote.
+    """
+
     file: Path
     shown: str
+    draw: Callable[[], Figure | None]
 
 
 class Drawing:
@@ -60,57 +63,40 @@ class Drawing:
         self._samples = Samples(self._layout, root)
 
     def numbers(self) -> Iterator[Picture]:
-        """The plots of numbers.
-
-        Raises MissingResultError for rows that training or evaluation should have left.
-        """
-        yield self._plot(plots.accuracy_by_cost(self._results), "accuracy.png", "Accuracy against cost")
-        yield self._plot(self._roc(), "roc.png", "ROC and DET on people nobody trained on")
-        yield self._plot(self._distances(), "distances.png", "Distances of genuine and impostor pairs")
-        if rows := self._centres():
-            title = "Test photographs among their teacher's class centres"
-            figure = distances.histograms(rows, distances.CENTRES, title, "Distance, 1 − cos", "Photographs")
-            yield self._plot(figure, "centres.png", "Distances to the teacher's class centres")
-        models = {title: self._confusion(cell) for title, cell in self._few()}
-        if any(label != answer for model in models.values() for label, answer in model):
-            yield self._plot(people.confusions(models), "confusion.png", "The people who are mixed up most")
+        """The plots of numbers. No file is read until one is drawn."""
+        tables = self._layout.tables
+        yield _plot("accuracy.png", "Accuracy against cost", lambda: plots.accuracy_by_cost(self._results))
+        if tables["table2"]:
+            yield _plot("roc.png", "ROC and DET on people nobody trained on", self._roc)
+            yield _plot("distances.png", "Distances of genuine and impostor pairs", self._distances)
+        if tables["proxyless"] and self._layout.margins:
+            yield _plot("centres.png", "Distances to the teacher's class centres", self._centres)
+        yield _plot("confusion.png", "The people who are mixed up most", self._confusions)
         if self._results.identified:
-            mapped = {title: self._rows(cell, "embeddings") for title, cell in self._few()}
-            points = {
-                title: (table["person"].to_numpy(), np.array(table["components"].to_pylist()))
-                for title, table in mapped.items()
-            }
-            yield self._plot(people.embedding_map(points), "embeddings.png", "Map of embeddings")
+            yield _plot("embeddings.png", "Map of embeddings", self._map)
         if self._layout.transfer("alignment"):
-            yield self._plot(self._nrmse(), "nrmse.png", "Share of photographs under an NRMSE")
-        for name, group, drawn in figures(self._layout, list(curves(self._layout, self._params, self._root))):
+            yield _plot("nrmse.png", "Share of photographs under an NRMSE", self._nrmse)
+        for name, group, cells in figures(self._layout):
             title = f"Learning curves, {group}"
-            yield self._plot(plots.learning_curves(drawn, self._layout.labels, title), f"curves_{name}.png", title)
+            yield _plot(f"curves_{name}.png", title, partial(self._curves, cells, title))
 
     def photographs(self) -> Iterator[Picture]:
-        """The pictures of photographs: drawn ones for PLOTS, others for PRIVATE.
-
-        Raises as `numbers` does, and DataError for crops that are not what `align_crop` wrote.
-        """
-        (self._root / PRIVATE).mkdir(parents=True, exist_ok=True)
-        drawn: list[tuple[str, str, Callable[[str], Figure], str]] = [
-            (self._layout.pairs[0], "pairs", self._hardest, "The hardest pairs"),
-            ("classification", "crops", self._sheet, "Crops, a person in each row"),
+        """The pictures of photographs: drawn ones for PLOTS, others for PRIVATE."""
+        layout = self._layout
+        shown = [
+            (layout.pairs[0], "pairs.jpg", "The hardest pairs", self._hardest),
+            (layout.datasets["classification"], "crops.jpg", "Crops, a person in each row", self._sheet),
         ]
-        if self._layout.transfer("alignment"):
-            drawn.insert(0, ("alignment", "landmarks", self._landmarks, "Landmarks on test photographs, best to worst"))
-        for dataset, name, draw, title in drawn:
+        if layout.transfer("alignment"):
+            title = "Landmarks on test photographs, best to worst"
+            shown.insert(0, (layout.datasets["alignment"], "landmarks.jpg", title, self._landmarks))
+        for dataset, file, title, draw in shown:
             kept = self._provenance.datasets[dataset]
-            file = f"{name}.jpg"
             if kept.kind == "synthetic":
-                yield self._plot(draw(title), file, title)
+                yield _plot(file, title, partial(draw, title))
             else:
-                (self._root / PLOTS / file).unlink(missing_ok=True)
-                shown = f"{title}: [private/{file}](private/{file}), which git does not keep: these are {kept.what}."
-                yield Picture(draw(title), self._root / PRIVATE / file, shown)
-
-    def _plot(self, figure: Figure, file: str, title: str) -> Picture:
-        return Picture(figure, self._root / PLOTS / file, f"![{title}](plots/{file})")
+                words = f"{title}: [private/{file}](private/{file}), which git does not keep: these are {kept.what}."
+                yield Picture(PRIVATE / file, words, partial(draw, title))
 
     def _rows(self, cell: Cell | None, name: str) -> pa.Table:
         """The rows of a cell, or of the classification teacher, in a table of its evaluation."""
@@ -120,12 +106,12 @@ class Drawing:
         return model_rows(self._root / EVALUATION / run / f"{name}.parquet", model, stage)
 
     def _few(self) -> Iterator[tuple[str, Cell | None]]:
-        """The teacher, and SHOWN of the student of table 2 that has fewest parameters, by their titles."""
-        students = self._layout.tables["table2"]
-        smallest = min(students, key=lambda s: self._results["cost", s.name, "parameters"])
+        """The teacher, and SHOWN of the student of table 2 that has fewest parameters, if any, by their titles."""
         yield "Teacher", None
-        for name in SHOWN:
-            yield f"{smallest.label},\n{METHODS[name].label}", self._cells["classification", smallest.name, name]
+        if students := self._layout.tables["table2"]:
+            smallest = min(students, key=lambda s: self._results["cost", s.name, "parameters"])
+            for name in SHOWN:
+                yield f"{smallest.label},\n{METHODS[name].label}", self._cells["classification", smallest.name, name]
 
     def _roc(self) -> Figure:
         curves: dict[str, dict[str, distances.Curve]] = {}
@@ -159,8 +145,7 @@ class Drawing:
         far, tpr, _ = roc(pairs["distance"].to_numpy(), pairs["same"].to_numpy())
         return far, tpr
 
-    def _centres(self) -> dict[str, dict[str, Any]]:
-        """(own, other) distances by margin and student, then by the title of their panel."""
+    def _centres(self) -> Figure:
         rows: dict[str, dict[str, Any]] = {}
         for margin in self._layout.margins:
             for student in self._layout.tables["proxyless"]:
@@ -170,11 +155,28 @@ class Drawing:
                     own, other = table["own"].to_numpy(), table["other"].to_numpy()
                     nearest = f"own centre nearest in {100 * np.mean(own < other):.0f} %"
                     row[f"{METHODS[recipe].label}: {nearest}"] = (own, other)
-        return rows
+        title = "Test photographs among their teacher's class centres"
+        return distances.histograms(rows, distances.CENTRES, title, "Distance, 1 − cos", "Photographs")
+
+    def _confusions(self) -> Figure | None:
+        models = {title: self._confusion(cell) for title, cell in self._few()}
+        mixed_up = any(label != answer for model in models.values() for label, answer in model)
+        return people.confusions(models) if mixed_up else None
 
     def _confusion(self, cell: Cell | None) -> people.Confusion:
         columns = (self._rows(cell, "confusion")[name].to_pylist() for name in ("label", "answer", "photographs"))
         return {(label, answer): count for label, answer, count in zip(*columns, strict=True)}
+
+    def _map(self) -> Figure:
+        points = {}
+        for title, cell in self._few():
+            table = self._rows(cell, "embeddings")
+            points[title] = (table["person"].to_numpy(), np.array(table["components"].to_pylist()))
+        return people.embedding_map(points)
+
+    def _curves(self, cells: Sequence[Cell], title: str) -> Figure:
+        drawn = [curve(cell, self._layout, self._params, self._root) for cell in cells]
+        return plots.learning_curves(drawn, self._layout.labels, title)
 
     def _nrmse(self) -> Figure:
         def errors(run: str, model: str, stage: str) -> Any:
@@ -190,7 +192,7 @@ class Drawing:
 
     @cached_property
     def _aligned(self) -> Crops:
-        return Crops(self._root / CROPS / "alignment", "test")
+        return Crops(self._root / CROPS / self._layout.datasets["alignment"], "test")
 
     def _landmarks(self, title: str) -> Figure:
         shown = {"Teacher": self._places(TEACHER, "alignment", "evaluate_teacher")}
@@ -238,7 +240,11 @@ class Drawing:
         return pictures.hardest_pairs(rows, f"{title}: far apart and yet one person, near and yet two")
 
     def _sheet(self, title: str) -> Figure:
-        crops = Crops(self._root / CROPS / "classification", "train")
+        crops = Crops(self._root / CROPS / self._layout.datasets["classification"], "train")
         people, each = SHEET
-        rows = [np.flatnonzero(crops.labels == label)[:each] for label in range(min(people, len(crops.classes)))]
+        rows = [np.flatnonzero(crops.labels == label)[:each] for label in np.unique(crops.labels)[:people]]
         return pictures.sheet([[crops.image(int(i)) for i in row] for row in rows], title)
+
+
+def _plot(file: str, title: str, draw: Callable[[], Figure | None]) -> Picture:
+    return Picture(PLOTS / file, f"![{title}](plots/{file})", draw)

@@ -39,7 +39,7 @@ def versions(found: Mapping[str, Mapping[str, Any]], layout: Layout) -> list[str
             measured = f"{sets} {number(v['accuracy'])}" if "accuracy" in v else f"NRMSE {number(v['nrmse'])}"
             cosine = f"{v['cosine']:.5f}" if "cosine" in v else "–"
             times = [number(v[latency]) for latency in LATENCIES]
-            faster = "–" if slow is None or version == "pytorch" else f"{slow / v[ONE]:.1f}"
+            faster = f"{slow / v[ONE]:.1f}" if slow and v[ONE] and version != "pytorch" else "–"
             name = f"`{model}`" if version == "pytorch" else ""
             rows.append([name, label, number(v["megabytes"]), measured, cosine, *times, faster])
     header = ["Model", "Version", "MB", "Measured (%)", "Least cosine", *LATENCIES.values(), "Times as fast"]

@@ -16,6 +16,10 @@ MIXED = 10
 
 MARKERS = "osv^DPX*"
 PERPLEXITY = 15
+FEWEST = 4
+"""Different points that t-SNE needs: it divides by the spread of all, and looks for neighbours among the others."""
+DIGITS = 6
+"""Behind the point, by which points differ: float32 knows no more, and t-SNE crashes where there is no spread."""
 
 Confusion = Mapping[tuple[int, int], int]
 """How many photographs of a label got an answer, by (label, answer)."""
@@ -74,20 +78,29 @@ def embedding_map(models: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float
     models: by their titles, (n,) the person, from 0, and (n, d) principal components of the embedding. By t-SNE from a
     fixed seed: neighbours are near each other, distances across the map mean nothing.
     """
-    from sklearn.manifold import TSNE
-
     figure = Figure(figsize=(WIDTH, WIDTH / len(models) + 0.7), layout="constrained")
     for ax, (title, (person, components)) in zip(
         figure.subplots(1, len(models), squeeze=False)[0], models.items(), strict=True
     ):
-        near = min(PERPLEXITY, (len(person) - 1) / 3)
-        points = TSNE(perplexity=near, init="pca", random_state=0).fit_transform(components)
+        points = _plane(components)
         for i in np.unique(person):
             drawn = {"color": PEOPLE[i], "marker": MARKERS[i], "edgecolor": "white", "linewidth": 0.4}
             ax.scatter(*points[person == i].T, s=34, **drawn)
         ax.set(title=title, xticks=[], yticks=[])
-    people = len(np.unique(person))
-    figure.suptitle(
-        f"Map of embeddings (t-SNE): {people} people nobody trained on, a colour for each", x=0.01, ha="left"
-    )
+    count = len(np.unique(person))
+    people = "one person" if count == 1 else f"{count} people"
+    figure.suptitle(f"Map of embeddings (t-SNE): {people} nobody trained on, a colour for each", x=0.01, ha="left")
     return figure
+
+
+def _plane(components: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n, 2) by t-SNE; of fewer than FEWEST different points, the first two of (n, d) components."""
+    from sklearn.manifold import TSNE
+
+    n, d = components.shape
+    points = np.hstack([components, np.zeros((n, max(0, 2 - d)))])
+    if len(np.unique(points.round(DIGITS), axis=0)) < FEWEST:
+        return points[:, :2]
+    near = min(PERPLEXITY, (n - 1) / 3)
+    plane: NDArray[np.float64] = TSNE(perplexity=near, init="pca", random_state=0).fit_transform(points)
+    return plane

@@ -15,6 +15,9 @@ from facedistill.report.style import WIDTH, styled
 
 TRUE, PREDICTED = "#009E73", "#D55E00"
 
+HARDEST = 5
+"""Pairs of each kind in the picture of the hardest."""
+
 
 @dataclass(frozen=True)
 class Found:
@@ -54,7 +57,8 @@ def landmarks(rows: Mapping[str, Sequence[tuple[str, Found]]], title: str) -> Fi
                 ax.plot([x, u], [y, v], color="white", linewidth=1)
             ax.plot(*shown.true.T, "o", color=TRUE, markersize=5, markeredgecolor="white", markeredgewidth=0.8)
             ax.plot(*shown.predicted.T, "X", color=PREDICTED, markersize=5.5, markeredgecolor="white")
-            ax.set_title(f"{place} {shown.nrmse:.1f} %".strip(), fontsize=9)
+            error = f"{shown.nrmse:.1f}" if shown.nrmse < 1000 else f"{shown.nrmse:.0e}"
+            ax.set_title(f"{place} {error} %".strip(), fontsize=9)
         line[0].set_ylabel(label)
     handles = [
         Line2D([], [], color=TRUE, marker="o", linestyle="", label="True"),
@@ -67,11 +71,15 @@ def landmarks(rows: Mapping[str, Sequence[tuple[str, Found]]], title: str) -> Fi
 
 @styled
 def hardest_pairs(rows: Mapping[str, Sequence[Pair]], title: str) -> Figure:
-    """A row of pairs for each network and kind of pair, by label, the hardest first; the distance over each."""
-    columns = max(map(len, rows.values()))
-    figure = Figure(figsize=(WIDTH, (WIDTH - 1.1) / columns * 0.66 * len(rows) + 0.5), layout="constrained")
-    for line, (label, pairs) in zip(figure.subplots(len(rows), columns, squeeze=False), rows.items(), strict=True):
-        for ax, pair in zip(line, pairs, strict=True):
+    """A row of pairs for each network and kind of pair, by label, the hardest first; the distance over each.
+
+    rows: HARDEST pairs each; where there are fewer, the rest of the row is empty.
+    """
+    figure = Figure(figsize=(WIDTH, (WIDTH - 1.1) / HARDEST * 0.66 * len(rows) + 0.5), layout="constrained")
+    for line, (label, pairs) in zip(figure.subplots(len(rows), HARDEST, squeeze=False), rows.items(), strict=True):
+        for ax in line[len(pairs) :]:
+            ax.set_visible(False)
+        for ax, pair in zip(line, pairs, strict=False):
             gap = np.full((len(pair.a), 1, 3), 255, np.uint8)
             _show(ax, np.hstack([pair.a, gap, pair.b]))
             ax.set_title(f"{pair.distance:.2f}", fontsize=9)
@@ -90,7 +98,8 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], title: str) -> Figure:
         for j, image in enumerate(row):
             mosaic[i * pitch : i * pitch + size, j * pitch : j * pitch + size] = image
     height, width = mosaic.shape[:2]
-    figure = Figure(figsize=(WIDTH, WIDTH * height / width + 0.35), layout="constrained")
+    # Of a column of single photographs the height is the limit.
+    figure = Figure(figsize=(WIDTH, WIDTH * min(1, height / width) + 0.35), layout="constrained")
     ax = figure.subplots()
     _show(ax, mosaic)
     figure.suptitle(title, x=0.01, ha="left")

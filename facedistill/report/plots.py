@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from facedistill import grid
@@ -30,6 +30,9 @@ COSTS = {
 """What networks cost, as Results names it, and the axes."""
 
 FRONT = "#d0d0d0"
+
+LOST = 100.0
+"""An NRMSE in percent: landmarks that are off by the distance between the eyes are not found at all."""
 
 PANELS = {
     "Whole loss": ("loss",),
@@ -53,18 +56,27 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
     """
     students = list(dict.fromkeys(curve.student for curve in curves))
     panels = {title: terms for title, terms in PANELS.items() if any(curve.terms.keys() & terms for curve in curves)}
+    # Where a loss is 0 throughout a logarithmic axis has no place for it.
+    positive = {
+        panel
+        for panel, terms in panels.items()
+        if any((curve.terms[term][1] > 0).any() for curve in curves for term in curve.terms.keys() & terms)
+    }
     figure = Figure(figsize=(WIDTH, (2.0 if len(students) <= 3 else 1.5) * len(students) + 1.2), layout="constrained")
     axes = figure.subplots(len(students), len(panels), squeeze=False, sharex=True, sharey="col")
     for row, student in zip(axes, students, strict=True):
-        for ax, terms in zip(row, panels.values(), strict=True):
+        for ax, (panel, terms) in zip(row, panels.items(), strict=True):
             for curve in (curve for curve in curves if curve.student == student):
                 method = METHODS[curve.method]
                 line = "--" if curve.init == "pretrain" else method.line
                 for term in curve.terms.keys() & terms:
-                    ax.plot(*_binned(*curve.terms[term]), color=method.colour, linestyle=line, linewidth=1.3)
+                    steps, values = _binned(*curve.terms[term])
+                    # A single point is no line.
+                    marker = "o" if len(steps) == 1 else ""
+                    ax.plot(steps, values, color=method.colour, linestyle=line, linewidth=1.3, marker=marker)
             if set(terms) & set(WEIGHTING):
                 ax.set_ylim(0, 1.02)
-            else:
+            elif panel in positive:
                 ax.set_yscale("log")
                 _ticks(ax.yaxis)
             ax.set_visible(bool(ax.lines))
@@ -120,8 +132,10 @@ def accuracy_by_cost(results: Results) -> Figure:
                     ax.errorbar(x, y, yerr=bars, elinewidth=0.9, **look(method))
             _front(ax, points)
             ax.margins(0.14, 0.1)
-            ax.set_xscale("log")
-            _ticks(ax.xaxis)
+            # A cost that was measured as 0 has no place on a logarithmic axis.
+            if min(points)[0] > 0:
+                ax.set_xscale("log")
+                _ticks(ax.xaxis)
     for ax, name in zip(axes[-1], COSTS.values(), strict=True):
         ax.set_xlabel(name)
     marks = [Line2D([], [], label=METHODS[name].label, **look(name, 8)) for name in (grid.TEACHER, *methods)]
@@ -138,7 +152,9 @@ def nrmse_curves(panels: Mapping[str, Sequence[tuple[str, str, NDArray[np.float6
     """
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     axes: Sequence[Axes] = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
-    most = max(float(np.percentile(errors, 99)) for models in panels.values() for *_, errors in models)
+    ends = [float(np.percentile(errors, 99)) for models in panels.values() for *_, errors in models]
+    # A model that is lost leaves the others room; an error of 0 has no axis.
+    most = max((end for end in ends if end <= LOST), default=min(ends)) or 1.0
     for ax, (title, models) in zip(axes, panels.items(), strict=True):
         for name, init, errors in models:
             line = "--" if init == "pretrain" else METHODS[name].line
@@ -172,9 +188,17 @@ def _front(ax: Axes, points: Iterable[tuple[float, float, str]]) -> None:
         ax.annotate(short, (cost, value), (0, 9), textcoords="offset points", ha="center", fontsize=7, color="#555555")
 
 
+class _Ticks(LogLocator):
+    """Where less than two of its ticks lie on the axis, those of a linear one."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        ticks = super().tick_values(vmin, vmax)
+        return ticks if sum(vmin <= tick <= vmax for tick in ticks) > 1 else AutoLocator().tick_values(vmin, vmax)
+
+
 def _ticks(axis: Axis) -> None:
     """Those of a logarithmic axis at 1, 2 and 5, in plain numbers."""
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+    axis.set_major_locator(_Ticks(subs=(1, 2, 5), numticks=8))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())
 

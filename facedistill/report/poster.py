@@ -108,7 +108,9 @@ def operating_point(results: Results, subsets: Sequence[str] = ("all",)) -> str:
         own, unknown = "the set's own pairs of two people", ", for it is not known who is in two of its pairs"
     first, *others = results.layout.sets.values()
     whose = f"unseen people, those of {first}" if others else "unseen people"
-    return f"TPR at FAR {100 * results.far:g} % among {whose}: the threshold is set on {own} ({negatives}){unknown}."
+    without = f" No TPR on {', '.join(results.unresolved)}: too few pairs." if results.unresolved else ""
+    set_on = f"the threshold is set on {own} ({negatives}){unknown}"
+    return f"TPR at FAR {100 * results.far:g} % among {whose}: {set_on}.{without}"
 
 
 def _columns_in_words(results: Results) -> str:

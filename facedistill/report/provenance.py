@@ -29,8 +29,8 @@ FORMS = {
 }
 """Kinds of source that tell how photographs lie on the disk, and not which they are; but for the drawn ones."""
 
-PAPERS = {"classification": "casia", "alignment": "celeba", "lfw": "lfw"}
-"""The kind of source behind the papers' numbers, by data set."""
+CORPUS, ALIGNED = "casia", "celeba"
+"""The kinds of source behind the papers' numbers: those of alignment, and all others but half of Table 2."""
 
 
 @params
@@ -135,11 +135,11 @@ def write_datasets(layout: Layout, root: Path) -> None:
 
 @dataclass(frozen=True)
 class Provenance:
-    """heading: what the profile says of itself. training: a sentence on epochs and seed. sets: as in Layout."""
+    """heading: what the profile says of itself. datasets: by name. training: a sentence on epochs and seed."""
 
     heading: Heading
     datasets: dict[str, Dataset]
-    sets: Mapping[str, str]
+    layout: Layout
     training: str
 
     @classmethod
@@ -156,26 +156,28 @@ class Provenance:
             f"Students: {rates[0]} from random weights, {rates[1]} from given ones; teacher: {rates[2]}, then "
             f"{rates[3]} for another task. Seed {values['seed']}."
         )
-        return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout.sets, training)
+        return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout, training)
+
+    def of(self, task: str) -> Dataset:
+        """The data set that a task trains on."""
+        return self.datasets[self.layout.datasets[task]]
 
     @property
     def corpus(self) -> str:
         """Whose half of the paper's Table 2 stands beside ours: the kind of the classification set."""
-        return "msceleb" if self.datasets["classification"].kind == "msceleb" else PAPERS["classification"]
+        return "msceleb" if self.of("classification").kind == "msceleb" else CORPUS
 
-    def caption(self, *names: str, corpus: str = PAPERS["classification"]) -> str:
-        """The line under a table: the data sets that its numbers come from, and the training.
+    def caption(self, task: str, *pairs: str, corpus: str = CORPUS) -> str:
+        """The line under a table: the data that its numbers come from, and the training.
 
-        corpus: the kind of classification set that the papers' numbers in the table are of.
+        task: of the table. pairs: the sets of pairs that it has a column of, by key. corpus: the kind of classification
+        set that the papers' numbers in the table are of.
         """
-        papers = PAPERS | {"classification": corpus}
-        data = " ".join(f"{self._title(name)}: {self.datasets[name].line(papers.get(name))}." for name in names)
-        return f"<sub>{data} {self.training}</sub>"
-
-    def _title(self, name: str) -> str:
-        if name not in self.sets:
-            return "Data"
-        return f"Pairs, {self.sets[name]}" if len(self.sets) > 1 else "Pairs"
+        lines = [f"Data: {self.of(task).line(ALIGNED if task == 'alignment' else corpus)}."]
+        for name in pairs:
+            title = f"Pairs, {self.layout.sets[name]}" if len(self.layout.pairs) > 1 else "Pairs"
+            lines.append(f"{title}: {self.datasets[name].line('lfw' if name == 'lfw' else None)}.")
+        return f"<sub>{' '.join(lines)} {self.training}</sub>"
 
 
 def rate_in_words(rate: Mapping[str, object]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from facedistill.grid import MARGIN
 from facedistill.report.markdown import SEEDS, number, spread, table
@@ -18,15 +18,16 @@ MARGINS = {"arcface": "ArcFace", "cosface": "CosFace"}
 
 def table10(results: Results) -> list[str]:
     """A table for each margin and student: the teacher, the undistilled student, and every method."""
-    columns, blocks = _columns(results), []
+    titles, places = zip(*_columns(results), strict=True)
+    blocks = []
     for margin in results.layout.margins:
         for student in results.layout.tables["proxyless"]:
-            rows = [["Teacher", *_row(results, columns, ("teacher", margin))]]
+            rows = [["Teacher", *_row(results, places, ("teacher", margin))]]
             for recipe in MARGIN:
                 label = METHODS[recipe].label
-                row = _row(results, columns, (margin, student.name, recipe))
+                row = _row(results, places, (margin, student.name, recipe))
                 rows.append([f"*{label}*" if recipe == ALONE else label, *row])
-            blocks.append(table([f"{MARGINS[margin]}, {student.label}", *columns], rows))
+            blocks.append(table([f"{MARGINS[margin]}, {student.label}", *titles], rows))
     return [
         *blocks,
         " ".join(["The paper's tables are not public here, so nothing stands in brackets.", *_notes(results)]),
@@ -46,19 +47,23 @@ def _notes(results: Results) -> list[str]:
     return [*([rank1] if results.identified else []), across, operating_point(results)]
 
 
-def _columns(results: Results) -> dict[str, tuple[str, ...]]:
-    """The place of each column's number; without those that need to know who is who where nobody does."""
+def _columns(results: Results) -> list[tuple[str, tuple[str, ...]]]:
+    """The title of each column and the place of its number; without those that need to know who is who, if nobody does.
+
+    A list, for a user may call a set of pairs as another column is called.
+    """
     sets = results.layout.sets
-    columns: dict[str, tuple[str, ...]] = {"Top-1": ("top1",)}
-    columns |= {title: ("pairs", name, "accuracy") for name, title in sets.items()} | {"TPR": ("tpr", "all")}
+    columns: list[tuple[str, tuple[str, ...]]] = [("Top-1", ("top1",))]
+    columns += [(title, ("pairs", name, "accuracy")) for name, title in sets.items()]
+    columns.append(("TPR", ("tpr", "all")))
     if results.identified:
-        columns |= {"Rank-1, own gallery": ("rank1",), "Rank-1, teacher's gallery": ("cross", "rank1")}
-    return columns | {f"{sets[results.layout.pairs[0]]} across models": ("cross", "accuracy")}
+        columns += [("Rank-1, own gallery", ("rank1",)), ("Rank-1, teacher's gallery", ("cross", "rank1"))]
+    return [*columns, (f"{sets[results.layout.pairs[0]]} across models", ("cross", "accuracy"))]
 
 
-def _row(results: Results, columns: Mapping[str, tuple[str, ...]], address: tuple[str, ...]) -> list[str]:
+def _row(results: Results, places: Iterable[tuple[str, ...]], address: tuple[str, ...]) -> list[str]:
     row = []
-    for place in columns.values():
+    for place in places:
         if place[0] == "pairs":
             row.append(spread(*(results[*address, *place[:2], key] for key in ("accuracy", "fold_std"))))
         else:

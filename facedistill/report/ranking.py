@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from facedistill.grid import TRANSFER, Cell, Student, cells
 from facedistill.report import proxyless
 from facedistill.report.leads import CLEAR, closed
-from facedistill.report.markdown import number, percent, table
+from facedistill.report.markdown import gap, number, percent, table
 from facedistill.report.poster import operating_point
 from facedistill.report.recipes import Budget
 from facedistill.report.results import Results
@@ -112,11 +112,10 @@ def sentence(rows: list[Row], student: str) -> str:
             f"{said}, {len(lost)} of {len(compared)} distilled recipes lose to “{alone.label}” "
             f"({number(alone.top1)}){which}."
         )
-    best = rows[0]
-    gap = f"{_top1(best) - _top1(full):+.2f}".replace("-", "−")
+    best, ahead = rows[0], gap(_top1(rows[0]) - _top1(full))
     return (
-        f"**At {student} the best is “{best.label}”, top-1 {number(best.top1)}, {gap} against no distillation with the "
-        f"full budget ({number(full.top1)}).** {' '.join(words)}"
+        f"**At {student} the best is “{best.label}”, top-1 {number(best.top1)}, {ahead} against no distillation with "
+        f"the full budget ({number(full.top1)}).** {' '.join(words)}"
     )
 
 

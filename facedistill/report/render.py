@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
 from facedistill.data.parallel import pool
+from facedistill.data.problems import DataError
 from facedistill.grid import Layout
-from facedistill.params import PARAMS_FILE, read
+from facedistill.params import PARAMS_FILE, ParamsError, read
 from facedistill.report import style
 from facedistill.report.document import documents
-from facedistill.report.drawing import Drawing
+from facedistill.report.drawing import PLOTS, PRIVATE, Drawing, Picture
 from facedistill.report.origin import write_trained
 from facedistill.report.provenance import Provenance, write_datasets
-from facedistill.report.results import Results
+from facedistill.report.results import MissingResultError, Results
 from facedistill.report.verdicts import CLAIMS, findings, save
 
 
-def render(root: Path = Path()) -> None:
-    """Write what the stage `report` has for outputs below `root`, the top of a repository.
+class PictureError(ValueError):
+    """Pictures that could not be drawn."""
 
-    Raises ParamsError, DataError or MissingResultError where anything that the parameters ask for is not there.
+
+def render(root: Path = Path()) -> None:
+    """Write what the stage `report` has for outputs below `root`, the top of a repository: documents, then pictures.
+
+    No picture costs a document, or another picture. Raises ParamsError, DataError or MissingResultError where anything
+    that the documents ask for is not there; at the end, PictureError naming each picture that lacks something.
     """
     layout = Layout.read(root / PARAMS_FILE)
     results = Results(layout, root)
@@ -29,14 +36,51 @@ def render(root: Path = Path()) -> None:
     write_trained(layout, root)
     provenance = Provenance.read(layout, root)
     save(findings(results, provenance.corpus, root), root / CLAIMS)
-    drawing = Drawing(root, results, read(root / PARAMS_FILE), provenance)
-    shown, saving = [], []
+    _write(root, ())
+    shown, failed = _draw(root, Drawing(root, results, read(root / PARAMS_FILE), provenance))
+    _write(root, shown)
+    if failed:
+        _refuse(failed)
+
+
+def _write(root: Path, pictures: Sequence[str]) -> None:
+    for name, text in documents(root, pictures).items():
+        (root / "reports" / name).write_text(text, encoding="utf-8")
+
+
+def _draw(root: Path, drawing: Drawing) -> tuple[list[str], dict[Path, Exception]]:
+    """The Markdown of all pictures, in their order, and why some are not there, by their files."""
+    there: list[Picture] = []
+    failed: dict[Path, Exception] = {}
+    saving = []
+    for folder in (PLOTS, PRIVATE):
+        (root / folder).mkdir(parents=True, exist_ok=True)
     # Rendering a figure takes most of a second: a process a core.
     with pool() as processes:
         for picture in chain(drawing.numbers(), drawing.photographs()):
-            saving.append(processes.submit(style.save, picture.figure, picture.file))
-            shown.append(picture.shown)
-    for saved in saving:
-        saved.result()
-    for name, text in documents(root, shown).items():
-        (root / "reports" / name).write_text(text, encoding="utf-8")
+            # A picture of another run, or one of photographs that are now private, may lie there.
+            for folder in (PLOTS, PRIVATE):
+                (root / folder / picture.file.name).unlink(missing_ok=True)
+            try:
+                if figure := picture.draw():
+                    saving.append((picture, processes.submit(style.save, figure, root / picture.file)))
+                    there.append(picture)
+            except Exception as error:  # of any kind: matplotlib's too
+                failed[picture.file] = error
+                there.append(picture)
+        for picture, saved in saving:
+            try:
+                saved.result()
+            except Exception as error:  # of any kind: the disk's too
+                failed[picture.file] = error
+    return [f"{p.file.name}: not drawn." if p.file in failed else p.shown for p in there], failed
+
+
+def _refuse(failed: dict[Path, Exception]) -> None:
+    """Raises PictureError for all that failed, or, with its traceback, the first error that nobody expected."""
+    told = f"{', '.join(map(str, failed))}: not drawn; every document and every other picture is written"
+    for error in failed.values():
+        if not isinstance(error, MissingResultError | DataError | ParamsError):
+            error.add_note(told)
+            raise error
+    raise PictureError("\n".join([told, *(f"{file.name}: {error}" for file, error in failed.items())]))

@@ -13,7 +13,7 @@ from statistics import fmean, stdev
 from typing import Any, Self
 
 from facedistill.grid import TEACHER, TRANSFER, Cell, Layout, cells, metrics
-from facedistill.paths import METRICS
+from facedistill.paths import COST
 
 
 class MissingResultError(ValueError):
@@ -66,8 +66,8 @@ class Results:
     A teacher's stand under ("teacher", task), a network's cost under ("cost", name). All in percent, but `parameters`,
     of the trunk, without heads; and the cost. A student of several seeds is there by the name of its first, as a mean.
     identified: whether it is known whom the photographs of the first set of pairs show; without, there is no rank-1.
-    subsets: of these photographs, by the number of pairs of two people in each; `all` is first. far: the share of these
-    that a TPR lets pass.
+    subsets: of these photographs, by the number of pairs of two people in each; `all` is first. unresolved: subsets
+    without a TPR, for these pairs are too few. far: the share of these that a TPR lets pass.
     """
 
     def __init__(self, layout: Layout, root: Path = Path()) -> None:
@@ -81,7 +81,9 @@ class Results:
         self.far = _number(teachers, ("far",), file, stage)
         self.identified = bool(_number(teachers, ("identified",), file, stage))
         names = ("all", *(name for name in _mapping(teachers, "negatives", file, stage) if name != "all"))
-        self.subsets = {name: int(_number(teachers, ("negatives", name), file, stage)) for name in names}
+        negatives = {name: int(_number(teachers, ("negatives", name), file, stage)) for name in names}
+        self.subsets = {name: count for name, count in negatives.items() if count}
+        self.unresolved = [name for name, count in negatives.items() if not count]
         rank1 = (("rank1",),) if self.identified else ()
         shared = (("cross", "accuracy"), *(("cross", *number) for number in rank1))
         shared += (("centres", "own"), ("centres", "other"))
@@ -101,7 +103,7 @@ class Results:
             for number in numbers:
                 value = _number(document(file, cell.stage), (*cell.path, *number), file, cell.stage)
                 seeds[*address(layout, cell), *number].append(value)
-        file, stage = root / METRICS / "cost.json", "measure_cost"
+        file, stage = root / COST, "measure_cost"
         for name in dict.fromkeys([TEACHER, *(student.name for student in layout.first.values())]):
             for key in _COST:
                 seeds["cost", name, key].append(_number(document(file, stage), (name, key), file, stage))

@@ -26,7 +26,7 @@ class Samples:
     def __init__(self, layout: Layout, root: Path) -> None:
         self._first, self._root = layout.pairs[0], root
         # Opening a set compares its files with their sha256.
-        self._open = cache(lambda dataset: Crops(root / CROPS / dataset, "test"))
+        self._tested = cache(lambda task: Crops(root / CROPS / layout.datasets[task], "test"))
         # A model stands on one side of many claims.
         self.of = cache(self._of)
         self.groups = cache(self._groups)
@@ -50,7 +50,7 @@ class Samples:
             distances, same, folds = (table[name].to_numpy() for name in ("distance", "same", "fold"))
             return np.array(view2(distances, same, folds).fold_accuracies)
         if metric == "nrmse":
-            crops = self._open("alignment")
+            crops = self._tested("alignment")
             points = predicted_landmarks(folder, model, crops, stage)
             original, true = (to_original(p, crops.to_original) for p in (points, crops.landmarks))
             return nrmse_per_image(original, true)
@@ -62,9 +62,9 @@ class Samples:
         metric: a key of METRICS.
         """
         if metric == "nrmse":
-            groups = self._open("alignment").groups
+            groups = self._tested("alignment").groups
         elif metric in ("top1", "nn_top1", "own", "other"):
-            crops = self._open("classification")
+            crops = self._tested("classification")
             known = np.ones(len(crops), np.bool_) if metric == "nn_top1" else crops.labels >= 0
             groups = [group for group, is_known in zip(crops.groups, known, strict=True) if is_known]
         else:

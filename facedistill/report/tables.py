@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from facedistill.grid import OWN, Student
+from facedistill.grid import OWN, SETS, Student
 from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import SEEDS, cell, number, spread, table
+from facedistill.report.markdown import SEEDS, cell, gap, number, spread, table
 from facedistill.report.results import METRIC, Paper, Results
 from facedistill.report.selection import TIE, agrees, choices, verdict
 
@@ -57,22 +57,23 @@ def table1(results: Results, paper: Paper, student: Student) -> list[str]:
 def table2(results: Results, paper: Paper, corpus: str) -> list[str]:
     """Top-1, and accuracy on each set of pairs, of every student. corpus: the half of the paper's, casia or msceleb."""
 
-    def entry(metric: str, address: tuple[str, ...], *place: str) -> str:
-        printed = paper.get("table2", corpus, metric, *place)
-        if metric == "top1":
-            return cell(results[*address, "top1"], printed)
-        accuracy, error = (results[*address, "pairs", metric, key] for key in ("accuracy", "standard_error"))
+    def entry(pairs: str | None, address: tuple[str, ...], *place: str) -> str:
+        if pairs is None:
+            return cell(results[*address, "top1"], paper.get("table2", corpus, "top1", *place))
+        # A user's own set may be called top1.
+        printed = paper.get("table2", corpus, pairs, *place) if pairs in SETS else None
+        accuracy, error = (results[*address, "pairs", pairs, key] for key in ("accuracy", "standard_error"))
         return f"{spread(accuracy, error)} ({number(printed)})"
 
     students = results.layout.tables["table2"]
     blocks = []
-    for metric, title in {"top1": "Top-1", **results.layout.sets}.items():
+    for pairs, title in [(None, "Top-1"), *results.layout.sets.items()]:
         rows = []
         for i, (recipe, label) in enumerate(ROWS.items()):
-            teacher = entry(metric, ("teacher", "classification"), "teacher") if i == 0 else ""
-            ours = (entry(metric, ("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
+            teacher = entry(pairs, ("teacher", "classification"), "teacher") if i == 0 else ""
+            ours = (entry(pairs, ("classification", s.name, recipe), recipe, str(s.divisor)) for s in students)
             rows.append([label, teacher, *ours])
-        blocks.append(table([title, "Teacher, ResNet-50", *(s.label for s in students)], rows))
+        blocks.append(table([title, "Teacher", *(s.label for s in students)], rows))
     blocks.append(f"± is the standard error over the folds, {SEEDS}.")
     blocks.append(_lead(results, students))
     return blocks
@@ -109,7 +110,7 @@ def transfer(results: Results, paper: Paper, task: str) -> list[str]:
                 yield [student.label if init == "pretrain" else "", name, teacher, *values]
                 teacher = ""
 
-    header = ["Student", "Initialisation", "Teacher, ResNet-50", *columns]
+    header = ["Student", "Initialisation", "Teacher", *columns]
     alone = {
         f"{s.label} Pretrain with {weights['none']}": results[task, s.name, "pretrain", "none", metric]
         for s in students
@@ -137,7 +138,7 @@ def selection(results: Results, paper: Paper) -> list[str]:
             TASK_NAMES[choice.task],
             choice.student,
             INITS[choice.init],
-            *(f"{choice.gains[t]:+.2f} {verdict(choice.gains[t])}".replace("-", "−") for t in targets),
+            *(f"{gap(choice.gains[t])} {verdict(choice.gains[t])}" for t in targets),
             f"**{choice.preferred}**",
             "agrees" if agrees(own, choice.preferred) else "differs",
             "–" if choice.paper is None else str(choice.paper),

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 from facedistill.data.photograph import Photograph, Problem
 from facedistill.data.problems import DataError
 from facedistill.data.sources import download
-from facedistill.data.sources.files import FolderSource, lines, points, without_photographs
+from facedistill.data.sources.files import FolderSource, lines, name_value, points, without_photographs
 from facedistill.params import params
 
 T = TypeVar("T")
@@ -66,16 +66,17 @@ class CelebASource(FolderSource):
                 yield record
                 continue
             key = record.key
-            matched += key in lost or key in named
-            lost.pop(key, None)
-            if key in named:
+            plain = self._folder.plain(key)
+            matched += plain in lost or plain in named
+            lost.pop(plain, None)
+            if plain in named:
                 continue
-            if key not in landmarks:
+            if plain not in landmarks:
                 yield Problem(str(landmark_file), key, "no landmarks")
-            elif key not in identities:
+            elif plain not in identities:
                 yield Problem(str(identity_file), key, "no identity")
             else:
-                yield Photograph(key, identities[key], landmarks[key], boxes.get(key))
+                yield Photograph(key, identities[plain], landmarks[plain], boxes.get(plain))
         if left := [name for name in lost if name not in named]:
             yield without_photographs(landmark_file, left, self._folder.root, matched, key)
 
@@ -143,7 +144,9 @@ def _annotations(
 def _identity(fields: Sequence[str]) -> str:
     if len(fields) != 1:
         raise ValueError(f"expected one identity, found {len(fields)} fields")
-    return fields[0]
+    if not (identity := name_value(fields[0])):
+        raise ValueError(f"no identity: {fields[0]!r} is taken for a missing value")
+    return identity
 
 
 def _box(fields: Sequence[str]) -> tuple[float, float, float, float]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import mmap
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
+from unicodedata import normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,17 @@ from facedistill.data.problems import DataError, missing
 
 LONGEST_LINE = 2**12
 """Characters of the longest line of a list."""
+
+MISSING = frozenset(
+    {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"}
+    | {"NULL", "NaN", "NaT", "None", "\\N", "n/a", "nan", "null"}
+)
+"""What programs write for a missing value, in just this case: pandas' words, and those of databases.
+
+Surnames and given names such as Null, Nan and Na are none of them. A folder of any name is a person.
+"""
+
+_WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 
 
 class FolderSource:
@@ -35,6 +48,7 @@ class FolderSource:
 def lines(file: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 text file that are not blank, with their numbers from 1; any line end, with or without BOM.
 
+    Accents are composed (NFC), however the file has them.
     Raises DataError where the file is missing, cannot be read, is not UTF-8 or has a line of over LONGEST_LINE
     characters.
     """
@@ -42,13 +56,25 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
         with file.open(encoding="utf-8-sig") as text:
             for number, line in enumerate(bounded(text, file, LONGEST_LINE), 1):
                 if line.strip():
-                    yield number, line.rstrip("\n")
+                    yield number, normalize("NFC", line.rstrip("\n"))
     except (FileNotFoundError, IsADirectoryError):
         raise missing(file, "file", "put it there or change its path") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{file}: not UTF-8 text: {error}") from None
     except OSError as error:
         raise DataError(f"{file}: {error.strerror}") from None
+
+
+def value(text: str) -> str:
+    """A field of a list or a table: without blanks around it, accents composed, empty where it is in MISSING."""
+    text = normalize("NFC", text.strip())
+    return "" if text in MISSING else text
+
+
+def name_value(text: str) -> str:
+    """As `value`, of a person or a group: 7.0 is 7, for so programs write whole numbers beside missing values."""
+    text = value(text)
+    return whole[1] if (whole := _WHOLE.fullmatch(text)) else text
 
 
 def bounded(text: TextIO, file: Path, longest: int) -> Iterator[str]:
@@ -77,10 +103,12 @@ def memory_map(file: Path) -> mmap.mmap:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def points(fields: Sequence[str]) -> NDArray[np.float32]:
-    """x1 y1 … x5 y5 as (5, 2) pixels. Raises ValueError unless they are ten finite numbers."""
+def points(fields: Sequence[str]) -> NDArray[np.float32] | None:
+    """x1 y1 … x5 y5 as (5, 2) pixels; None where all are missing. Raises ValueError unless they are finite numbers."""
     if len(fields) != 10:
         raise ValueError(f"expected ten coordinates, found {len(fields)}")
+    if not any(map(value, fields)):
+        return None
     try:
         values = np.array([float(f) for f in fields])
     except ValueError:
@@ -90,12 +118,12 @@ def points(fields: Sequence[str]) -> NDArray[np.float32]:
     return values.astype(np.float32).reshape(5, 2)
 
 
-def landmark_list(file: Path) -> dict[str, NDArray[np.float32] | Problem]:
+def landmark_list(file: Path) -> dict[str, NDArray[np.float32] | Problem | None]:
     """A list of `name TAB [class] x1 y1 … x5 y5`: the landmarks of each name, or what is wrong with its line.
 
     Raises DataError where the file is missing or is not text.
     """
-    known: dict[str, NDArray[np.float32] | Problem] = {}
+    known: dict[str, NDArray[np.float32] | Problem | None] = {}
     for number, line in lines(file):
         name, _, rest = line.partition("\t")
         name, fields = name.strip() or f"line {number}", rest.split()
@@ -120,11 +148,12 @@ def people_with_landmarks(folder: Folder, file: Path | None) -> Iterator[Photogr
     for record in folder.photographs():
         if isinstance(record, Photograph):
             key = record.key
-            found = known.pop(folder.plain(key), None)
-            matched += found is not None
+            plain = folder.plain(key)
+            matched += plain in known
+            found = known.pop(plain, None)
             if record.identity is None:
                 record = Problem(str(folder.root), key, "in no person's folder; put it into one")
-            elif found is not None:
+            else:
                 record = found if isinstance(found, Problem) else replace(record, landmarks=found)
         yield record
     yield from (left for left in known.values() if isinstance(left, Problem))
@@ -133,9 +162,9 @@ def people_with_landmarks(folder: Folder, file: Path | None) -> Iterator[Photogr
         yield without_photographs(file, lost, folder.root, matched, key)
 
 
-def _by_plain_name(folder: Folder, file: Path) -> dict[str, NDArray[np.float32] | Problem]:
+def _by_plain_name(folder: Folder, file: Path) -> dict[str, NDArray[np.float32] | Problem | None]:
     """`landmark_list` by the names as they are compared."""
-    known: dict[str, NDArray[np.float32] | Problem] = {}
+    known: dict[str, NDArray[np.float32] | Problem | None] = {}
     for name, found in landmark_list(file).items():
         plain = folder.plain(name)
         known[plain] = Problem(str(file), name, "named a second time, in another spelling") if plain in known else found

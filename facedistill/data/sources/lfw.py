@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -45,31 +46,26 @@ class LfwSource(FolderSource):
         if self._params.photographs == "all":
             return records
         named = {key for _, pair in read_pairs(self._params.pairs) for key in (pair.a, pair.b)}
-        return (r for r in records if isinstance(r, Problem) or r.key in named)
+        return (r for r in records if isinstance(r, Problem) or self._folder.plain(r.key) in named)
 
     def pairs(self) -> list[Pair]:
         """The pairs, fold by fold. Raises DataError where the file is not as published or a photograph is missing."""
-        pairs, known, lost = list[Pair](), dict[str, str](), list[str]()
+        pairs, keys, missing, lost = list[Pair](), dict[str, str](), dict[str, str](), list[str]()
         for number, pair in read_pairs(self._params.pairs):
-            pairs.append(pair)
-            keys = (pair.a, pair.b)
-            known |= {key: self._why_missing(key) for key in keys if key not in known}
-            if missing := next((key for key in keys if known[key]), ""):
-                lost.append(f"line {number}: {missing}: {known[missing]}")
+            for name in {pair.a, pair.b} - keys.keys() - missing.keys():
+                try:
+                    keys[name] = self._folder.key(name)
+                except OSError as error:
+                    missing[name] = str(error)
+            pairs.append(replace(pair, a=keys.get(pair.a, ""), b=keys.get(pair.b, "")))
+            if absent := next((name for name in (pair.a, pair.b) if name in missing), None):
+                lost.append(f"line {number}: {absent}: {missing[absent]}")
         if lost:
             raise DataError(
                 f"{self._params.pairs}: {lost[0]}; {len(lost)} of its {len(pairs)} pairs lack a photograph, and "
                 "numbers on the others are not LFW's. Put all of LFW there, or read this part as kind: folder"
             )
         return pairs
-
-    def _why_missing(self, key: str) -> str:
-        """Empty where the photograph is there."""
-        try:
-            self._folder.path(key)
-        except OSError as error:
-            return str(error)
-        return ""
 
 
 def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:

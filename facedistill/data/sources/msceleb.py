@@ -9,6 +9,7 @@ from typing import BinaryIO, Literal
 
 from facedistill.data.photograph import Pair, Photograph, Problem
 from facedistill.data.problems import DataError
+from facedistill.data.sources.files import value
 from facedistill.params import params
 
 COLUMNS = ("MID", "ImageSearchRank", "ImageURL", "PageURL", "FaceID", "FaceRectangle", "FaceData")
@@ -109,7 +110,7 @@ def _fields(line: bytes | None) -> tuple[str, bytes]:
     if len(fields) != len(COLUMNS):
         raise ValueError(f"expected {len(COLUMNS)} tab-separated columns ({', '.join(COLUMNS)}), found {len(fields)}")
     try:
-        mid = fields[0].decode().strip()
+        mid = value(fields[0].decode())
     except UnicodeDecodeError:
         mid = ""
     if not mid or not mid.isprintable():

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
 from facedistill.data.problems import DataError, missing
-from facedistill.data.sources.files import FolderSource, bounded, points
+from facedistill.data.sources.files import FolderSource, bounded, name_value, points, value
 from facedistill.params import params
 
 Row = Mapping[str, Any]
@@ -46,35 +46,40 @@ class TableSource(FolderSource):
         """
         seen: set[str] = set()
         for number, row in enumerate(_rows(self._file), 1):
-            name = _text(row, "path") if row else ""
+            path = ""
             try:
                 if row is None:
                     raise ValueError("the number of fields is not that of the header")
+                path = value(_text(row, "path"))
                 photograph = _photograph(row)
-                key = self._folder.key(name)  # one for x.jpg and ./x.jpg
+                key = self._folder.key(path)  # one for x.jpg and ./x.jpg
                 if key in seen:
                     raise ValueError("named a second time")
             except (ValueError, OSError) as error:
-                yield Problem(str(self._file), name or f"row {number}", f"row {number}: {error}")
+                yield Problem(str(self._file), path or f"row {number}", f"row {number}: {error}")
             else:
                 seen.add(key)
                 yield replace(photograph, key=key)
 
 
 def _photograph(row: Row) -> Photograph:
-    key, identity = _text(row, "path"), _text(row, "identity")
+    key, identity = value(_text(row, "path")), name_value(_text(row, "identity"))
     if not key or not identity:
-        raise ValueError("no identity" if key else "no path")
-    coordinates = [_text(row, name) for name in COORDINATES]
-    return Photograph(
-        key, identity, points(coordinates) if any(coordinates) else None, group=_text(row, "group") or None
-    )
+        column = "identity" if key else "path"
+        written = _text(row, column).strip()
+        raise ValueError(f"no {column}" + (f": {written!r} is taken for a missing value" if written else ""))
+    coordinates = [_text(row, column) for column in COORDINATES]
+    return Photograph(key, identity, points(coordinates), group=name_value(_text(row, "group")) or None)
 
 
 def _text(row: Row, column: str) -> str:
-    """The value as text, empty where there is none: a missing column, a null, a NaN."""
-    value = row.get(column)
-    return "" if value is None or value != value else str(value).strip()
+    """The value as text, empty where there is none: a missing column, a null. Raises ValueError where it is no text."""
+    found = row.get(column)
+    if isinstance(found, bytes):
+        return found.decode()
+    if isinstance(found, float) and found.is_integer():
+        return f"{found:.0f}"
+    return "" if found is None else str(found)
 
 
 def _rows(file: Path) -> Iterator[Row | None]:

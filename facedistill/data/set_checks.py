@@ -1,0 +1,149 @@
+"""What makes a set no use to train on or to measure with: an empty side, pairs that prove nothing, a list of nobody."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from unicodedata import normalize
+
+import pyarrow as pa
+
+from facedistill.data import manifest
+from facedistill.data.dataset import SplitParams
+from facedistill.data.photograph import Pair, Problem
+from facedistill.data.problems import DataError
+from facedistill.data.sources.files import name_value
+
+SHARED = "a group of several people stays on one side whole; are groups counted anew for each person?"
+
+
+def split_notes(table: pa.Table, split: SplitParams) -> Iterator[Problem]:
+    """What to know of a manifest's split: who cannot be on both sides, and groups that are not what they seem."""
+    yield from _one_sided(table, split.by)
+    if split.by == "group":
+        for group, people in _people_of_groups(table).items():
+            if people > 1:
+                yield Problem(manifest.FILE, group, SHARED)
+        if without := sum(not group for group in manifest.values(table["group"])):
+            yield Problem(manifest.FILE, f"{without} photographs", "no group: each is split by itself")
+    share = sum(side == "test" for side in manifest.values(table["split"])) / max(len(table), 1)
+    if not 0.5 * split.test < share < 2 * split.test:
+        reason = f"the test side has {share:.1%} of the photographs, split.test is {split.test:.1%}"
+        yield Problem(manifest.FILE, "split", f"{reason}: whoever has two units has one on each side")
+
+
+def check_sides(table: pa.Table, split: SplitParams, name: str) -> None:
+    """Raises DataError where one side of the data set `name` has no photograph."""
+    sides = Counter(manifest.values(table["split"]))
+    if sides["train"] and sides["test"]:
+        return
+    shared = [group for group, people in _people_of_groups(table).items() if people > 1]
+    if split.by == "image":
+        why = "every person has one photograph alone, which is kept for training; a person needs two"
+    elif shared:
+        why = (
+            f"{len(shared)} groups, such as {shared[0]!r}, show several people, and a group stays on one side; where "
+            "groups are counted anew for each person, put the person before the number"
+        )
+    else:
+        why = "every person has one group alone, which is kept for training; a person needs two, or split.by: image"
+    again = "; split.validation splits the training side once more" if split.validation else ""
+    raise DataError(
+        f"datasets.{name}.split: of {len(table)} photographs {sides['train']} are for training and {sides['test']} for "
+        f"testing: {why}{again}"
+    )
+
+
+def check_pairs(pairs: Sequence[Pair], identities: Mapping[str, str | None], name: str) -> Iterator[Problem]:
+    """What is to be known of the pairs of the data set `name`. identities: who each photograph shows, by its key.
+
+    Raises DataError for a pair of a photograph with itself, an answer that identities or another pair contradict, and
+    where the pairs outside a fold cannot give a threshold for it.
+    """
+    where = f"datasets.{name}.source: the pair"
+    answers: dict[frozenset[str], bool] = {}
+    folds: dict[int, Counter[bool]] = defaultdict(Counter)
+    for pair in pairs:
+        a, b = identities.get(pair.a), identities.get(pair.b)
+        if pair.a == pair.b:
+            raise DataError(f"{where} of {pair.a} with itself proves nothing")
+        if a and b and (a == b) != pair.same:
+            raise DataError(f"{where} {pair.a}, {pair.b} is of {'one person' if pair.same else 'two people'}: {a}, {b}")
+        both = frozenset((pair.a, pair.b))
+        if both in answers:
+            if answers[both] != pair.same:
+                raise DataError(f"{where} {pair.a}, {pair.b} is there twice, with two answers")
+            yield Problem(manifest.PAIRS, f"{pair.a}, {pair.b}", "a pair that is there more than once")
+        answers[both] = pair.same
+        folds[pair.fold][pair.same] += 1
+    total = sum(folds.values(), Counter[bool]())
+    for fold, found in folds.items():
+        if len(+(total - found)) < 2:
+            raise DataError(
+                f"datasets.{name}.source: {total[True]} pairs of one person and {total[False]} of two in {len(folds)} "
+                f"folds: without fold {fold + 1} there are not both, and the others choose its threshold"
+            )
+        if len(found) < 2 and found.total() > 1:
+            kind = "one person" if found[True] else "two people"
+            yield Problem(manifest.PAIRS, f"fold {fold + 1}", f"a fold with pairs of {kind} alone")
+
+
+def check_left_out(file: Path, left_out: Counter[str], table: pa.Table, name: str) -> Iterator[Problem]:
+    """The names of a list of people to leave out that nobody in the data set `name` has.
+
+    left_out: how many photographs each name took. table: the manifest of those who stay. Raises DataError where the
+    list leaves nobody or everybody, and where someone who stays has nearly the same name.
+    """
+    people = sorted({identity for identity in manifest.values(table["identity"]) if identity})
+    if not len(table):
+        if left_out.total():
+            raise DataError(f"{file}: leaves out every photograph, {left_out.total()} of them")
+        return
+    if not people and not left_out.total():
+        raise DataError(f"{file}: nobody knows who is in this set; set datasets.{name}.leave_out to null")
+    nearly = defaultdict(list)
+    for identity in people:
+        nearly[_loose(identity)].append(identity)
+    absent = [listed for listed, count in left_out.items() if not count]
+    for listed in absent:
+        if found := [i for part in re.split(r"[/\\\t,;]", listed) for i in nearly.get(_loose(part), ())]:
+            raise DataError(
+                f"{file}: nobody in this set is called {listed!r}, but {', '.join(map(repr, found[:3]))} is nearly the "
+                "same; write the name as the set has it, or take it off the list"
+            )
+    if not left_out.total():
+        raise DataError(
+            f"{file}: nobody on it is in this set, whose people have names such as {people[0]!r}, and not such as "
+            f"{absent[0]!r}; mend the list, or set datasets.{name}.leave_out to null"
+        )
+    for listed in absent:
+        yield Problem(str(file), listed, "not in this set")
+
+
+def _one_sided(table: pa.Table, unit: str) -> Iterator[Problem]:
+    """A note for each identity that cannot be on both sides."""
+    sides = defaultdict(set)
+    for identity, side in zip(manifest.values(table["identity"]), manifest.values(table["split"]), strict=True):
+        sides[identity].add(side)
+    kept = "one photograph only: kept for training" if unit == "image" else "one group only: kept for training"
+    for identity, found in sides.items():
+        if identity and len(found) == 1:
+            reason = kept if found == {"train"} else "all photographs are in groups held out: no label"
+            yield Problem(manifest.FILE, identity, reason)
+
+
+def _people_of_groups(table: pa.Table) -> dict[str, int]:
+    """How many people each group shows."""
+    people = defaultdict(set)
+    for group, identity in zip(manifest.values(table["group"]), manifest.values(table["identity"]), strict=True):
+        if group:
+            people[group].add(identity)
+    return {group: len(found) for group, found in people.items()}
+
+
+def _loose(name: str) -> str:
+    """A name without case, accents, leading zeros and all that is no letter or digit."""
+    plain = "".join(c for c in normalize("NFKD", name_value(name) or name).casefold() if c.isalnum())
+    return plain.lstrip("0") or plain or name

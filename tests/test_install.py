@@ -14,6 +14,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from exported_toys import OURS, POINTS
 from photographs import GOOD
 
@@ -91,3 +92,14 @@ def test_an_error_of_the_installed_command_is_one_line(installed: Path, tmp_path
 def test_both_lists_of_requirements_are_one() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if line and line[0] != "#"] == [*CORE, *EXTRAS["train"], *EXTRAS["dev"]]
+
+
+def test_the_licence_is_one_and_the_citation_names_the_three_papers() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["license"] == PROJECT["project"]["license"] == "Apache-2.0"
+    text = (ROOT / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License\n                           Version 2.0" in text
+    assert "END OF TERMS AND CONDITIONS" in text
+    papers = citation["references"]
+    assert [paper["authors"][0]["given-names"] for paper in papers] == ["Chong", "Mengjiao", "Weidong"]
+    assert all(paper["title"] and paper["year"] and ("url" in paper or "doi" in paper) for paper in papers)

@@ -69,7 +69,7 @@ def line(error: Exception) -> str | None:
     if isinstance(error, ModuleNotFoundError) and str(error.name).partition(".")[0] not in ("facedistill", "stages"):
         return (
             f"{name}: {sys.executable} has no package {error.name}; activate the environment that the project was "
-            "installed into, or run `python -m pip install -r requirements.txt`"
+            "installed into, or run `python -m pip install -r requirements.txt` in a clone"
         )
     if isinstance(error, MemoryError) or name == "OutOfMemoryError":
         return (

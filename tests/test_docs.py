@@ -1,4 +1,4 @@
-"""README.md and docs/: every link leads somewhere, every command is one that there is, and every page is linked."""
+"""Every page: every link leads somewhere, every command is one that there is, and every page is linked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from facedistill.params import check
 
 ROOT = Path(__file__).parents[1]
 PAGES = {
-    str(p.relative_to(ROOT)): p.read_text("utf-8") for p in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*")))
+    str(p.relative_to(ROOT)): p.read_text("utf-8")
+    for p in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*")))
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 every_page = pytest.mark.parametrize("page", PAGES)
@@ -43,7 +44,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
-    linked = set(re.findall(r"\]\((docs/[\w-]+\.md)", PAGES["README.md"]))
+    linked = set(re.findall(r"\]\(((?:docs/)?[\w-]+\.md)", PAGES["README.md"]))
     assert linked == PAGES.keys() - {"README.md"}
 
 
@@ -51,7 +52,7 @@ def commands(page: str) -> list[list[str]]:
     """The words of every command, in blocks and in the text; after `&&` and `;` begins another."""
     text = PAGES[page]
     lines = [line for kind, block in FENCE.findall(text) if kind in ("", "sh") for line in block.splitlines()]
-    lines += re.findall(r"`((?:dvc|python|git|pip|pytest) [^`…]+)`", FENCE.sub("", text))
+    lines += re.findall(r"`((?:dvc|facedistill|python|git|pip|pytest) [^`…]+)`", FENCE.sub("", text))
     found = []
     for line in lines:
         words = shlex.shlex(line, posix=True, punctuation_chars="&;")
@@ -75,8 +76,8 @@ def test_every_command_is_one_that_there_is(page: str) -> None:
                     get_main_parser().parse_args(arguments)
                 except (DvcParserError, SystemExit):
                     pytest.fail(f"{page}: {shlex.join(command)}: DVC knows no such command")
-            case ["python", "-m", "facedistill", *arguments]:
-                if "--help" not in arguments:
+            case ["python", "-m", "facedistill", *arguments] | ["facedistill", *arguments]:
+                if arguments and "--help" not in arguments:
                     facedistill_parser().parse_args(arguments)
             case ["python", "-m", module, *_]:
                 assert find_spec(module), f"{page}: {shlex.join(command)}"
@@ -84,8 +85,10 @@ def test_every_command_is_one_that_there_is(page: str) -> None:
                 files = [ROOT / word for word in arguments if word.endswith(".py")]
                 made = {ROOT / name for name in re.findall(r"^`(tests/\S+\.py)`:$", PAGES[page], re.M)}
                 assert all(file.exists() or file in made for file in files), f"{page}: {shlex.join(command)}"
+            case ["bash", script]:
+                assert (ROOT / script).is_file(), f"{page}: {shlex.join(command)}"
             case [name, *_]:
-                assert name in ("pip", "git", "cd"), f"{page}: {shlex.join(command)}"
+                assert name in ("pip", "git", "cd", ".", "pre-commit"), f"{page}: {shlex.join(command)}"
 
 
 @every_page

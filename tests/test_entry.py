@@ -17,7 +17,6 @@ from facedistill.entry import REPORT
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = {
     "facedistill": ["verify", "Łukasz.jpg", "Łukasz.jpg", "--model", "Łukasz"],
-    "facedistill.data.inspect": ["Łukasz"],
     "facedistill.profile": ["keep", "Łukasz"],
     "stages.align_crop": ["--dataset", "Łukasz"],
     "stages.check_metrics": [],
@@ -31,6 +30,9 @@ ENTRY_POINTS = {
 
 CODES = {"facedistill": 4}
 """Of those that do not end with 1."""
+
+INSTALLED = "import sys; from facedistill.__main__ import main; sys.exit(main())"
+"""What pip writes into the command `facedistill`."""
 
 
 def test_every_entry_point_is_a_module_of_a_package_that_begins_with_the_guard() -> None:
@@ -63,6 +65,27 @@ def test_each_ends_an_expected_error_in_one_line_of_the_letters_that_the_termina
         assert len(said.splitlines()) == 1, said
     assert "Traceback" not in said
     assert REPORT not in said
+
+
+@pytest.mark.parametrize("started", [("-m", "facedistill"), ("-c", INSTALLED)])
+@pytest.mark.parametrize(
+    ("arguments", "code"), [(ENTRY_POINTS["facedistill"], CODES["facedistill"]), (["inspect", "Łukasz"], 3)]
+)
+def test_the_installed_command_says_what_python_m_says(
+    started: tuple[str, str], arguments: list[str], code: int, tmp_path: Path
+) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, *started, *arguments], cwd=tmp_path, env=environment, capture_output=True)
+    assert re.fullmatch(rb"facedistill: \\u0141ukasz.*: no such .*\n", done.stderr), done.stderr
+    assert (done.returncode, done.stdout) == (code, b"")
+
+
+def test_the_installed_command_is_guarded_where_a_package_is_missing() -> None:
+    """Python's own exit code would say: two people."""
+    command = [sys.executable, "-S", "-E", "-s", "-c", INSTALLED]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 70
+    assert re.fullmatch(r"ModuleNotFoundError: .* has no package \w+; .*\n", done.stderr), done.stderr
 
 
 TOY = """
@@ -153,7 +176,7 @@ def test_a_zip_without_git_is_told_what_to_do(module: str, tmp_path: Path) -> No
 
 
 def test_python_without_any_package_says_so(tmp_path: Path) -> None:
-    for module in ("stages.prepare", "facedistill.data.inspect", "facedistill"):
+    for module in ("stages.prepare", "facedistill"):
         # -S and -I: without what is installed, and without what is set for this test.
         command = [sys.executable, "-S", "-E", "-s", "-m", module, *ENTRY_POINTS[module]]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

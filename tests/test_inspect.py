@@ -148,9 +148,9 @@ def test_the_command_reads_what_it_can_and_ends_without_a_traceback(tmp_path: Pa
     (tmp_path / "Zoë/1.jpg").write_bytes(GOOD["plain"])
     (tmp_path / "x.bin").write_bytes(b"no pickle")
     root = Path(__file__).parents[1]
-    command = [sys.executable, "-m", "facedistill.data.inspect", str(tmp_path / "x.bin")]
+    command = [sys.executable, "-m", "facedistill", "inspect", str(tmp_path / "x.bin")]
     done = subprocess.run(command, cwd=root, env=os.environ, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "x.bin: not a verification set" in done.stderr
     assert "Traceback" not in done.stderr
     done = subprocess.run([*command[:-1], str(tmp_path / "t.csv")], cwd=root, capture_output=True, text=True)

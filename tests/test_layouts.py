@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from photographs import GOOD, red
 
 from facedistill.data.crop import CropParams
 from facedistill.data.dataset import DatasetParams
-from facedistill.data.inspect import describe, main, survey
+from facedistill.data.inspect import describe, inspect, survey
 from facedistill.data.photograph import Photograph
 from facedistill.data.prepare import prepare
 from facedistill.data.problems import DataError
@@ -263,9 +262,7 @@ def test_a_list_that_may_not_be_read_ends_in_a_line(name: str, tmp_path: Path, m
         read(block)
 
 
-def test_odd_paths_end_in_a_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_odd_paths_end_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     odd = put(tmp_path, "odd/\udcff/anna/1.jpg") / "odd"
     messages = {
         str(odd): "the name is not UTF-8; rename it",
@@ -273,7 +270,6 @@ def test_odd_paths_end_in_a_line(
         "/dev/null": "nothing that is",
     }
     for path, message in messages.items():
-        monkeypatch.setattr(sys, "argv", ["inspect", path])
-        with pytest.raises(SystemExit, match=message):
-            main()
+        with pytest.raises(DataError, match=message):
+            inspect(Path(path))
         assert not capsys.readouterr().out

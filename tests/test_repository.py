@@ -168,16 +168,22 @@ def test_nothing_that_data_can_reach_runs_code() -> None:
                 assert not forbidden.search(line), f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
 
 
-def test_what_ci_runs_is_there_and_ends_with_the_check_of_the_report() -> None:
-    """The workflow for users of the repository, and the script beside it."""
+def test_every_way_to_run_the_checks_runs_one_list_which_ends_with_the_check_of_the_report() -> None:
+    """GitHub's workflow, the script that makes an environment first, and the hooks before a commit."""
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
     jobs = workflow["jobs"]
     commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs.items()}
-    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    for text in (script, *commands["check"], *commands["comment"]):
+    checks, script = (ROOT / ".ci/checks").read_text(encoding="utf-8"), (ROOT / ".ci/run").read_text(encoding="utf-8")
+    for text in (checks, *commands["comment"]):
         for name in re.findall(r"(?:tests|stages)[./]\w+(?:\.py)?", text):
             assert (ROOT / name).is_file() or (ROOT / f"{name.replace('.', '/')}.py").is_file(), name
-    assert commands["check"][-1] == script.splitlines()[-1] == "python -m stages.check_metrics"
+    assert commands["check"][-1] == script.splitlines()[-1] == "bash .ci/checks"
+    listed = checks.split("\n\n", 1)[1].splitlines()
+    assert listed[-1] == "python -m stages.check_metrics"
+    assert "pytest" in listed
+    (hooks,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert {hook["entry"] for hook in hooks["hooks"]} == {"ruff format", "ruff check", "mypy"}
+    assert {"ruff format --check .", "ruff check .", "mypy"} < set(listed)
     # A pull request's own words never reach the shell.
     assert not any("${{" in command for lines in commands.values() for command in lines)
     assert workflow["permissions"] == {"contents": "read"}

@@ -1,16 +1,12 @@
-"""What lies at PATH: its form, people, photographs, landmarks, broken records, and the block of params.yaml to paste.
-
-    python -m facedistill.data.inspect data/raw
+"""`python -m facedistill inspect PATH`: what lies there, and the block of params.yaml to paste.
 
 Lists and names are read whole; of the photographs a random sample is opened. Nothing is written.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
-import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,20 +166,16 @@ def _name(stem: str) -> str:
     return name if name[:1].isalpha() and isinstance(yaml.safe_load(name), str) else f"pairs_{name}".rstrip("_")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("path", type=Path, metavar="PATH")
+def inspect(path: Path) -> None:
+    """Print a description of every data set at `path`.
+
+    Raises DataError at the end, a line for each data set that cannot be read; at once where nothing is recognised.
+    """
     errors = []
-    try:
-        for block in recognise(parser.parse_args().path):
-            try:
-                print(describe(block, survey(open_source(check(SourceParams, block, "source")))))
-            except DataError as error:
-                errors.append(str(error))
-    except DataError as error:
-        errors.append(str(error))
-    sys.exit("\n".join(errors) or 0)
-
-
-if __name__ == "__main__":
-    main()
+    for block in recognise(path):
+        try:
+            print(describe(block, survey(open_source(check(SourceParams, block, "source")))))
+        except DataError as error:
+            errors.append(str(error))
+    if errors:
+        raise DataError("\n".join(errors))

@@ -1,4 +1,4 @@
-"""The command line of `python -m facedistill`."""
+"""The command line of `python -m facedistill`, which an installed package also has as `facedistill`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ RECOGNISER, POINTER = EXPORTS / "resnet50-8/strong", EXPORTS / "resnet50-8/align
 """The models of the commands where none is named."""
 
 DESCRIPTION = """\
-Compare, embed and search faces, and find landmarks, with a model that was exported here.
+Compare, embed and search faces, and find landmarks, with an exported model; inspect photographs to train on.
 
   python -m facedistill verify a.jpg b.jpg
   python -m facedistill verify a.jpg b.jpg --detector face_detection_yunet_2023mar.onnx --json
   python -m facedistill embed photographs/ --out people.parquet
   python -m facedistill search people.parquet unknown.jpg
   python -m facedistill landmarks a.jpg --draw points.png
+  python -m facedistill inspect data/raw
 
 Photographs are JPEG, PNG, WebP or BMP of any size, turned upright by their EXIF. A face is found by landmarks or a
 box that you give, or by a detector that you name, else it is taken as centred; every answer says by which. A model
@@ -30,8 +31,8 @@ exit codes:
   0  done; in verify: the same person
   1  verify: two people
   2  wrong arguments
-  3  a photograph or a gallery that cannot be used; embed and search go on without bad photographs of a folder, and
-     name them
+  3  a photograph, a gallery or a data set that cannot be used; embed and search go on without bad photographs of a
+     folder, and inspect without bad data sets, and name them
   4  a model that is missing, damaged, or made for something else
   70 anything else: a full disk, a package that is not installed, or a defect, which has a traceback
 """
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = found.add_subparsers(required=True, metavar="COMMAND", dest="command")
 
-    verify = _command(
+    verify = _on_photographs(
         commands,
         "verify",
         "Whether two photographs show one person: exit code 0 if so, 1 if not.",
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     verify.add_argument("b", type=Path, metavar="B", help="another")
     _by_hand(verify)
 
-    embed = _command(
+    embed = _on_photographs(
         commands,
         "embed",
         "Embed every photograph below a folder; a person is a folder in it.",
@@ -76,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     )
     embed.add_argument("--out", type=Path, default=Path("embeddings.parquet"), help="default: %(default)s")
 
-    search = _command(
+    search = _on_photographs(
         commands,
         "search",
         "The people of a gallery who look most like the one in a photograph. A gallery that another model embedded "
@@ -91,7 +92,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--top", type=_count, default=5, help="people to name; default: %(default)s")
     _by_hand(search)
 
-    landmarks = _command(
+    landmarks = _on_photographs(
         commands,
         "landmarks",
         f"Find {POINTS}, in pixels of the upright photograph.",
@@ -101,14 +102,28 @@ def parser() -> argparse.ArgumentParser:
     landmarks.add_argument("photograph", type=Path, metavar="PHOTO", help="a photograph")
     landmarks.add_argument("--draw", type=Path, metavar="OUT.png", help="the upright photograph with the points on it")
     _by_hand(landmarks)
+
+    inspect = _command(
+        commands,
+        "inspect",
+        "What lies at PATH: its form, people, photographs, landmarks and broken records, and the block of params.yaml "
+        "to paste. The lists are read whole; of the photographs a random sample is opened. Nothing is written.",
+        "python -m facedistill inspect data/raw",
+    )
+    inspect.add_argument("path", type=Path, metavar="PATH", help="a folder or a file; of a folder, what is in it too")
     return found
 
 
-def _command(commands: Any, name: str, text: str, example: str, default: Path) -> argparse.ArgumentParser:
+def _command(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
     raw, epilog = argparse.RawDescriptionHelpFormatter, f"example:\n  {example}"
     found: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=text, epilog=epilog, formatter_class=raw
     )
+    return found
+
+
+def _on_photographs(commands: Any, name: str, text: str, example: str, default: Path) -> argparse.ArgumentParser:
+    found = _command(commands, name, text, example)
     found.set_defaults(landmarks=None, box=None)
     found.add_argument(
         "--model", type=Path, default=default, help="an exported folder, or its .onnx file; default: %(default)s"

@@ -1,4 +1,4 @@
-"""The commands of `python -m facedistill`, on photographs and exported models; see `arguments` for what each takes."""
+"""The commands of `python -m facedistill`; see `arguments` for what each takes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from facedistill.inference.model import FaceModel, ModelFileError
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector
 
-SAME, DIFFERENT, USAGE, BAD_PHOTOGRAPH, BAD_MODEL = range(5)
+SAME, DIFFERENT, USAGE, BAD_DATA, BAD_MODEL = range(5)
 """Exit codes; SAME is that of everything that went well."""
 
 
@@ -33,13 +33,13 @@ class UsageError(ValueError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. argparse exits by itself, with USAGE too."""
     args = parser().parse_args(arguments)
-    commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks}
+    commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks, "inspect": _inspect}
     try:
         return commands[args.command](args)
     except ModelFileError as error:
         return _fail(str(error), BAD_MODEL)
     except (PhotographError, GalleryError) as error:
-        return _fail(str(error), BAD_PHOTOGRAPH)
+        return _fail(str(error), BAD_DATA)
     except (UsageError, DataError) as error:
         return _fail(str(error), USAGE)
 
@@ -121,6 +121,16 @@ def _landmarks(args: argparse.Namespace) -> int:
     return SAME
 
 
+def _inspect(args: argparse.Namespace) -> int:
+    from facedistill.data.inspect import inspect
+
+    try:
+        inspect(args.path)
+    except DataError as error:
+        return _fail(str(error), BAD_DATA)
+    return SAME
+
+
 def _recogniser(args: argparse.Namespace) -> FaceModel:
     model = FaceModel(args.model)
     if model.metadata.landmarks:
@@ -169,7 +179,7 @@ def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
 def _left_out(found: gallery.Gallery) -> int:
     for name, reason in found.left_out.items():
         print(f"left out: {name}: {reason}", file=sys.stderr)
-    return BAD_PHOTOGRAPH if found.left_out else SAME
+    return BAD_DATA if found.left_out else SAME
 
 
 def _print_json(value: Any) -> None:

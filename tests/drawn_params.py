@@ -69,12 +69,13 @@ ANYTHING = (None, True, -1, 0, 1, 2, 0.5, 1e6, "", "x", "soft", "null", [], ["x"
 
 
 def base() -> dict[str, Any]:
-    """The toy that others are drawn from: four people, one student, tables 2 to 5 and ProxylessKD."""
+    """The toy that others are drawn from: four people, and table 2 of one student."""
     params = toy()
-    params["students"] = {"small": {"architecture": "resnet50", "divisor": 32}, "other": {"architecture": "shufflenet"}}
-    params["teacher"]["network"]["divisor"] = 16
+    params["students"] = {"small": {"architecture": "resnet50", "divisor": 64}}
+    params["teacher"]["network"]["divisor"] = 32
     for table in grid.NEEDS:
-        params[table]["students"] = {"table2": ["small"], "architectures": ["other"]}.get(table, [])
+        params[table]["students"] = ["small"] if table == "table2" else []
+    params["verification"]["tasks"], params["proxyless"]["margins"] = [], []
     for task in params["tasks"].values():
         task |= {"input": 20, "batch": 8}
     for dataset in params["datasets"].values():
@@ -89,9 +90,15 @@ def base() -> dict[str, Any]:
 def parameter_files(draw: st.DrawFn) -> dict[str, Any]:
     """The values of a parameter file."""
     values = base()
-    for table in grid.NEEDS:
-        if draw(st.integers(0, 3)) == 0:
-            values[table]["students"] = draw(st.sampled_from([[], ["small"], ["other"], ["small", "other"]]))
+    if draw(st.booleans()):
+        values["students"]["other"] = draw(st.sampled_from([{"architecture": "shufflenet"}, {"architecture": "conv5"}]))
+        values["architectures"]["students"] = ["other"]
+    for table in ("table1", "losses", "alignment"):
+        values[table]["students"] = draw(st.sampled_from([[], [], ["small"]]))
+    if draw(st.integers(0, 3)) == 0:
+        values["verification"] = {"tasks": ["triplet", "triplet_softmax"], "students": ["small"]}
+    if draw(st.integers(0, 3)) == 0:
+        values["proxyless"] = {"margins": ["arcface"], "students": ["small"]}
     for _ in range(draw(st.integers(0, MOST))):
         leaves = sorted(_leaves(Parameters, values), key=str)
         # Names and kinds contradict others more often than not: most draws leave them.

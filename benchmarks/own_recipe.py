@@ -90,8 +90,9 @@ def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int)
         for first, (name, recipe) in zip(plans, recipes.items(), strict=True)
     ]
     for together in rounds(plans):
-        shared = training_params(together, "students.resnet50-8") | {"seed": seed, "workspace": folder / "snapshots"}
-        train_cells(task=task, soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
+        shared = training_params(task, together, "students.resnet50-8")
+        shared |= {"seed": seed, "workspace": folder / "snapshots"}
+        train_cells(soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
 
 
 def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:
@@ -113,8 +114,11 @@ def _photographs(folder: Path) -> Iterator[Crops]:
         dataset = load(DatasetParams, f"datasets.{name}")
         source: SourceParams = dataset.source
         assert isinstance(source, SyntheticParams)
-        change = {"first_person": STRANGERS} if name == "lfw" else {"photographs": source.photographs + MORE}
-        dataset = replace(dataset, source=replace(source, **change), split=None)
+        if name == "lfw":
+            source = replace(source, first_person=STRANGERS)
+        else:
+            source = replace(source, photographs=source.photographs + MORE)
+        dataset = replace(dataset, source=source, split=None)
         prepare(dataset, 0, folder / "manifests" / name)
         align_crop(dataset, folder / "manifests" / name, folder / "crops" / name)
         yield Crops(folder / "crops" / name, "test")

@@ -98,7 +98,7 @@ def _slow(save: Any) -> Any:
 if __name__ == "__main__":
     checkpoint.save = _slow(checkpoint.save)
     torch.set_default_dtype(torch.float64)
-    torch.Tensor.float = torch.Tensor.double  # type: ignore[assignment, method-assign]
+    torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
     if "RANK" not in os.environ:
         F.batch_norm = _halves(F.batch_norm)
     if "FAIL" in os.environ:

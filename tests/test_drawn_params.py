@@ -18,9 +18,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from drawn_params import ROOT, base, outcome, parameter_files
+from drawn_params import base, outcome, parameter_files
 from hypothesis import HealthCheck, Phase, event, given, settings
 from matplotlib.figure import Figure
+from toy_repository import ROOT
 
 from facedistill.data import parallel
 from facedistill.evaluation import cost

@@ -114,8 +114,11 @@ def _photographs(folder: Path) -> Iterator[Crops]:
         dataset = load(DatasetParams, f"datasets.{name}")
         source: SourceParams = dataset.source
         assert isinstance(source, SyntheticParams)
-        change = {"first_person": STRANGERS} if name == "lfw" else {"photographs": source.photographs + MORE}
-        dataset = replace(dataset, source=replace(source, **change), split=None)
+        if name == "lfw":
+            source = replace(source, first_person=STRANGERS)
+        else:
+            source = replace(source, photographs=source.photographs + MORE)
+        dataset = replace(dataset, source=source, split=None)
         prepare(dataset, 0, folder / "manifests" / name)
         align_crop(dataset, folder / "manifests" / name, folder / "crops" / name)
         yield Crops(folder / "crops" / name, "test")

@@ -65,6 +65,7 @@ STRUCTURE = {
 }
 """Parts of a place at which a value has to agree with others."""
 
+ANYTHING: tuple[Any, ...]
 ANYTHING = (None, True, -1, 0, 1, 2, 0.5, 1e6, "", "x", "soft", "null", [], ["x"], {}, {"size": 1}, float("nan"))
 
 
@@ -122,7 +123,7 @@ def _leaves(kind: Any, value: Any, place: Place = ()) -> Iterator[tuple[Place, A
         yield from _leaves(ours[0], value, place) if ours else ()
     elif is_dataclass(kind) and isinstance(value, Mapping):
         hints = get_type_hints(kind, include_extras=True)
-        for field in fields(kind):  # type: ignore[arg-type]
+        for field in fields(kind):
             if field.name != "kind":
                 yield from _leaves(hints[field.name], value.get(field.name), (*place, field.name))
     else:
@@ -178,8 +179,8 @@ def _of(kind: Any, name: str = "") -> st.SearchStrategy[Any]:
         return st.dictionaries(st.sampled_from(["a", "small", "lfw"]), _of(arguments[1], name), max_size=2)
     if is_dataclass(kind):
         hints = get_type_hints(kind, include_extras=True)
-        needed = {f.name: _of(hints[f.name], f.name) for f in fields(kind) if f.default is MISSING}  # type: ignore[arg-type]
-        other = {f.name: _of(hints[f.name], f.name) for f in fields(kind) if f.default is not MISSING}  # type: ignore[arg-type]
+        needed = {f.name: _of(hints[f.name], f.name) for f in fields(kind) if f.default is MISSING}
+        other = {f.name: _of(hints[f.name], f.name) for f in fields(kind) if f.default is not MISSING}
         return st.fixed_dictionaries(needed, optional=other)
     simple = {bool: st.booleans(), NoneType: st.none(), str: st.sampled_from(["a", "lfw"]), Path: st.just("data/raw/x")}
     return simple[kind] if kind in simple else _number(kind, name, {})

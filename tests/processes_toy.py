@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +23,7 @@ from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import ProcessParams, SnapshotParams
 from facedistill.params import load
-from stages import common
+from stages.common import run_training
 
 ROUNDS = {
     "softmax": {
@@ -98,10 +99,11 @@ def _slow(save: Any) -> Any:
 if __name__ == "__main__":
     checkpoint.save = _slow(checkpoint.save)
     torch.set_default_dtype(torch.float64)
-    torch.Tensor.float = torch.Tensor.double  # type: ignore[assignment, method-assign]
+    torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
     if "RANK" not in os.environ:
         F.batch_norm = _halves(F.batch_norm)
     if "FAIL" in os.environ:
         Equation5.forward = _fail(Equation5.forward)  # type: ignore[method-assign]
-    common.check_file = lambda: None  # of all parameters the toy has `processes` alone
-    common.run_training(main)
+    # Of all parameters the toy has `processes` alone.
+    with patch("stages.common.check_file"):
+        run_training(main)

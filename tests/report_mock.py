@@ -18,7 +18,7 @@ import yaml
 from matplotlib.figure import Figure
 
 from facedistill.data.codec import encode
-from facedistill.data.shards import Crop, ShardWriter, write_index
+from facedistill.data.shards import SIDES, Crop, ShardWriter, Side, write_index
 from facedistill.export.chosen import chosen
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.learning.losses.recipe import PsiName
@@ -149,10 +149,10 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
         dataset = layout.datasets["alignment"] if model.task == "alignment" else layout.pairs[0]
         milliseconds = 100 if model.network == TEACHER else 8
         files[model.metrics] = exported_metrics(model.task == "alignment", milliseconds) | {"dataset": dataset}
-    for model in [*(MODELS / TEACHER / task for task in layout.tasks), *(cell.model for cell in cells(layout))]:
-        seed = next((s.seed for s in layout.students if s.name in model.parts), params["seed"])
-        files[model / "model.json"] = {"git_revision": "0123456789abcdef", "sha256": f"{rng.integers(2**60):064x}"}
-        files[model / "model.json"] |= {"seed": seed}
+    for folder in [*(MODELS / TEACHER / task for task in layout.tasks), *(cell.model for cell in cells(layout))]:
+        seed = next((s.seed for s in layout.students if s.name in folder.parts), params["seed"])
+        files[folder / "model.json"] = {"git_revision": "0123456789abcdef", "sha256": f"{rng.integers(2**60):064x}"}
+        files[folder / "model.json"] |= {"seed": seed}
     for file, value in files.items():
         write_json(root / file, value)
 
@@ -206,8 +206,8 @@ SHAPE = SIZE * np.array([[0.34, 0.4], [0.66, 0.4], [0.5, 0.6], [0.38, 0.75], [0.
 
 def write_crops(folder: Path, rng: np.random.Generator, group: str | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    shards = {}
-    for side in ("train", "test"):
+    shards: dict[Side, Any] = {}
+    for side in SIDES:
         writer = ShardWriter(folder, side, [])
         for i in range(PEOPLE * EACH):
             image = np.full((SIZE, SIZE, 3), rng.integers(40, 220, 3), np.uint8)
@@ -294,7 +294,8 @@ class Here:
     def submit(self, task: Callable[..., None], *arguments: Any) -> Future[None]:
         done: Future[None] = Future()
         try:
-            done.set_result(task(*arguments))
+            task(*arguments)
+            done.set_result(None)
         except Exception as error:
             done.set_exception(error)
         return done

@@ -40,7 +40,7 @@ def find(image: NDArray[np.uint8], near: NDArray[np.float32], radius: int = 4) -
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("size", [64, 112, 256])
 def test_landmarks_follow_their_dots_through_the_warp_and_back(method: str, size: int) -> None:
-    matrix = crop_matrix(CropParams(method, size), (WIDTH, HEIGHT), FACE, BOX)
+    matrix = crop_matrix(CropParams(method, size), (WIDTH, HEIGHT), FACE, BOX)  # type: ignore[arg-type]
     crop = warp(dots(FACE, WIDTH, HEIGHT, sigma=1.5), matrix, size)
     moved = transform(FACE, matrix)
     found = find(crop, moved, radius=max(2, size // 22))
@@ -115,7 +115,8 @@ def test_no_black_at_the_edges_of_a_whole_photograph(size: int) -> None:
 
 def test_outside_the_photograph_is_black() -> None:
     white = np.full((HEIGHT, WIDTH, 3), 255, np.uint8)
-    crop = warp(white, crop_matrix(CropParams("landmarks", 112), (WIDTH, HEIGHT), FACE - np.float32([70, 0])), 112)
+    left = FACE - np.array([70, 0], np.float32)
+    crop = warp(white, crop_matrix(CropParams("landmarks", 112), (WIDTH, HEIGHT), left), 112)
     assert crop[:, 0].max() == 0
     assert crop[:, -1].min() == 255
 
@@ -129,7 +130,7 @@ def test_box_is_squared_and_widened_by_its_margin() -> None:
 @pytest.mark.parametrize("method", ["landmarks", "box"])
 def test_a_method_without_what_it_needs_says_so(method: str) -> None:
     with pytest.raises(ValueError, match=f"crop.method: {method}"):
-        crop_matrix(CropParams(method, 64), (WIDTH, HEIGHT))
+        crop_matrix(CropParams(method, 64), (WIDTH, HEIGHT))  # type: ignore[arg-type]
 
 
 def test_a_photograph_too_fine_for_a_warp_is_refused() -> None:
@@ -150,7 +151,9 @@ def test_decoding_gives_rgb_as_stored() -> None:
     # Big-endian TIFF header, one entry: orientation (0x0112) = 6, turn by 90 degrees.
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = jpeg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpeg[2:]
-    assert cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR).shape == (40, 24, 3)
+    image = cv2.imdecode(np.frombuffer(turned, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (40, 24, 3)
     assert decode(turned).shape == (24, 40, 3)
 
 

@@ -16,8 +16,9 @@ from packed_faces import python2_pickle
 from sklearn.model_selection import KFold
 
 from facedistill.data.codec import decode, encode
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import align_crop
-from facedistill.data.dataset import CropParams, DatasetParams
+from facedistill.data.dataset import DatasetParams
 from facedistill.data.photograph import Pair, Photograph
 from facedistill.data.prepare import prepare
 from facedistill.data.problems import DataError
@@ -281,7 +282,7 @@ def test_lfw_from_its_photographs_and_from_its_bin_file_agree(real_layouts: Path
     packed = BinParams("bin", root / "faces_webface_112x112/lfw.bin")
     results = []
     for params, method in ((lfw, "landmarks"), (packed, "none")):
-        crops = staged(params, CropParams(method, 112), tmp_path / method)
+        crops = staged(params, CropParams(method, 112), tmp_path / method)  # type: ignore[arg-type]
         blocks = [crops.image(i).reshape(16, 7, 16, 7, 3).mean((1, 3, 4)) for i in range(len(crops))]
         pixels = np.stack(blocks).reshape(len(crops), -1)
         pixels -= pixels.mean(1, keepdims=True)

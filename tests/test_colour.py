@@ -121,7 +121,7 @@ def test_every_kind_of_source_is_here() -> None:
 
 def network_input(images: torch.Tensor) -> torch.Tensor:
     """What the trunk of a network is given for a batch, (N, 3, H, W)."""
-    network, seen = FaceNetwork(NetworkParams("conv5")).eval(), []
+    network, seen = FaceNetwork(NetworkParams("conv5")).eval(), list[torch.Tensor]()
     network.trunk.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     with torch.inference_mode():
         network(images)

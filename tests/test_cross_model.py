@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,7 +85,7 @@ class TestRank1:
         ],
         ids=["widths", "photographs", "identities", "one", "inf"],
     )
-    def test_what_cannot_be_searched_is_an_error(self, change, message: str) -> None:
+    def test_what_cannot_be_searched_is_an_error(self, change: Callable[..., Any], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             rank1(*change(*models(0)))
 
@@ -145,6 +147,8 @@ class TestCentreDistances:
         ],
         ids=["widths", "label", "unknown", "one class", "lengths", "zero"],
     )
-    def test_what_has_no_centre_is_an_error(self, points, labels: list, centres, message: str) -> None:
+    def test_what_has_no_centre_is_an_error(
+        self, points: torch.Tensor, labels: list[int], centres: torch.Tensor, message: str
+    ) -> None:
         with pytest.raises(ValueError, match=message):
             centre_distances(points, torch.tensor(labels), centres)

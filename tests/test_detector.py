@@ -119,8 +119,11 @@ def test_prepare_fills_in_what_the_source_does_not_know(detector: DetectorParams
     prepare(check(DatasetParams, values, "datasets.x"), 0, tmp_path / "m", workers=1)
     marks = {p.key: p.landmarks for p in photographs(parquet.read_table(tmp_path / "m/manifest.parquet"))}
     assert marks.keys() == {"a/found.jpg", "a/known.jpg"}
-    assert np.abs(marks["a/found.jpg"] - FACE).max() < 0.5
-    assert marks["a/known.jpg"].ravel().tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
+    detected, known = marks["a/found.jpg"], marks["a/known.jpg"]
+    assert detected is not None
+    assert np.abs(detected - FACE).max() < 0.5
+    assert known is not None
+    assert known.ravel().tolist() == [1, 2, 3, 4, 5, 6, 7, 8, 9, 0]
     lines = json.loads((tmp_path / "m/report.json").read_text())["left_out"]
     assert {line["record"]: line["reason"] for line in lines} == {
         "a/nobody.jpg": "the detector finds no face",

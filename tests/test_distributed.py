@@ -17,6 +17,7 @@ import torch.distributed as dist
 from processes_toy import ROUNDS, TEACHER
 from squares import SIDE, draw, run
 from torch import nn
+from torch._C._distributed_c10d import HashStore
 
 from facedistill.data.shards import Crops
 from facedistill.entry import REPORT
@@ -220,7 +221,7 @@ class OfHidden(nn.Module):
 
 @pytest.fixture
 def alone_in_a_group() -> Iterator[None]:
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     yield
     dist.destroy_process_group()
 

@@ -18,10 +18,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from drawn_params import ROOT, base, outcome, parameter_files
+from drawn_params import base, outcome, parameter_files
 from hypothesis import HealthCheck, Phase, event, given, settings
 from matplotlib.figure import Figure
 from report_mock import here
+from toy_repository import ROOT
 
 from facedistill import grid
 from facedistill.data import parallel

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,7 +91,7 @@ class TestView2:
         ],
         ids=["nan", "empty fold", "one fold", "one class", "same not bool", "lengths"],
     )
-    def test_what_cannot_be_judged_is_an_error(self, change, message: str) -> None:
+    def test_what_cannot_be_judged_is_an_error(self, change: Callable[..., Any], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             view2(*change(*random_pairs(0)))
 
@@ -264,7 +266,7 @@ class TestTop1:
             ([1.0, 2.0], [0, 1], "expected"),
         ],
     )
-    def test_what_cannot_be_judged_is_an_error(self, logits: list, labels: list, message: str) -> None:
+    def test_what_cannot_be_judged_is_an_error(self, logits: list[Any], labels: list[int], message: str) -> None:
         with pytest.raises(ValueError, match=message):
             top1(answers(logits), labels)
 

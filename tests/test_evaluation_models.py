@@ -41,7 +41,7 @@ def draw(folder: Path, attributes: bool, people: bool = True, turned: float = 40
     rng = np.random.default_rng(1)
     colours, shards = rng.integers(30, 220, (PEOPLE, 3)), {}
     for side in ("train", "test"):
-        writer = ShardWriter(folder, side, ["yaw", *ANGLES] if attributes else [])  # type: ignore[arg-type]
+        writer = ShardWriter(folder, side, ["yaw", *ANGLES] if attributes else [])
         for i in range(PEOPLE * EACH):
             person = i // EACH
             image = np.clip(colours[person] + rng.normal(0, 30, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
@@ -59,7 +59,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     draw(Path("data/crops/faces"), attributes=False)
     draw(Path("data/crops/lfw"), attributes=True)
     draw(Path("data/crops/packed"), attributes=False, people=False)
-    a = np.arange(0, PEOPLE * EACH - EACH, 2, np.int32)
+    a = np.arange(0, PEOPLE * EACH - EACH, 2, dtype=np.int32)
     for name, same in (("lfw", np.arange(len(a)) % 2 == 0), ("packed", np.arange(len(a)) % 2 == 1)):
         columns = {"a": a, "b": np.where(same, a + 1, a + EACH).astype(np.int32), "same": same}
         columns["fold"] = (np.arange(len(a)) // 8).astype(np.int32)
@@ -110,7 +110,8 @@ def test_who_is_right_about_which_photograph_is_kept(models: Path) -> None:
     )
     test = Crops(Path("data/crops/faces"), "test")
     answers = predict(checkpoint.load(models / "softmax"), test, SIDE).answers
-    assert rows[rows["model"] == "s"]["hit"].tolist() == (answers == test.labels).tolist()
+    assert answers is not None
+    assert rows[rows["model"] == "s"]["hit"].tolist() == np.equal(answers, test.labels).tolist()
     # Who is taken for whom, and nothing of models that do not classify.
     taken = pq.read_table(models / "evaluation/confusion.parquet").to_pandas()
     assert set(taken["model"]) == {"s", "a"}

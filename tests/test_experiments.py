@@ -10,8 +10,8 @@ import pytest
 from photographs import GOOD
 from toy_repository import build, toy
 
+from facedistill.data.folder import Folder
 from facedistill.data.problems import DataError
-from facedistill.data.sources.files import Folder
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,11 @@ def test_at_home_the_advice_is_to_put_them_there(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     for path in (Path("data/raw/people"), Path("/nowhere")):
         with pytest.raises(DataError, match=f"{path}: no such folder; put the photographs there or change `root`$"):
-            list(Folder(path).people())
+            list(Folder(path).photographs())
     workspace = tmp_path / ".dvc/tmp/exps/tmpabc"
     workspace.mkdir(parents=True)
     monkeypatch.chdir(workspace)
     with pytest.raises(DataError, match="photographs there"):
-        list(Folder(Path("/nowhere")).people())
+        list(Folder(Path("/nowhere")).photographs())
     with pytest.raises(DataError, match=r"`--copy-paths own/people`$"):
-        list(Folder(Path("own/people")).people())
+        list(Folder(Path("own/people")).photographs())

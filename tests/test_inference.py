@@ -91,7 +91,7 @@ def test_a_photograph_on_its_side_is_the_same_face(drawn: list[tuple[bytes, Phot
     stored = png(np.ascontiguousarray(np.rot90(image, 1)), 6)
     assert decode(stored).shape[:2] == image.shape[1::-1]
     for found in ({"landmarks": photograph.landmarks}, {"box": (5.0, 6.0, 40.0, 30.0)}, {}):
-        upright, turned = (find(d, ALIGNED, **found) for d in (png(image), stored))  # type: ignore[arg-type]
+        upright, turned = (find(d, ALIGNED, **found) for d in (png(image), stored))
         np.testing.assert_array_equal(upright.crop, turned.crop)
         np.testing.assert_allclose(upright.to_photograph, turned.to_photograph)
 

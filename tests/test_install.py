@@ -44,7 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(installed: Path, folder: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """The command `facedistill` as a user has it: nothing of this clone or of this environment reaches it."""
-    command = [installed / "bin/facedistill", *map(str, arguments)]
+    command = [str(installed / "bin/facedistill"), *map(str, arguments)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
 

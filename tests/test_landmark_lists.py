@@ -33,7 +33,7 @@ def turned(yaw: float, pitch: float = 0.0) -> Landmarks:
     a, t = np.radians([yaw, pitch])
     about_y = np.array([[np.cos(a), 0, np.sin(a)], [0, 1, 0], [-np.sin(a), 0, np.cos(a)]])
     about_x = np.array([[1, 0, 0], [0, np.cos(t), -np.sin(t)], [0, np.sin(t), np.cos(t)]])
-    return np.float32((POSED @ about_y.T @ about_x.T)[:, :2] + 100)
+    return np.asarray((POSED @ about_y.T @ about_x.T)[:, :2] + 100, np.float32)
 
 
 FACES = np.stack([turned(yaw, pitch) for yaw in range(-45, 50, 10) for pitch in (-20, 0, 20)])
@@ -55,7 +55,7 @@ def score_last(p: Landmarks) -> Landmarks:
     return np.hstack([p.reshape(-1, 10)[:, 1:], np.full((len(p), 1), 0.9987)]).reshape(-1, 5, 2)
 
 
-MISTAKES: dict[str, tuple[Callable[[Landmarks], Landmarks], str]] = {
+MISTAKES: dict[str, tuple[Callable[[Landmarks], NDArray[np.floating]], str]] = {
     "score last": (score_last, "each line ends in a number that is no coordinate"),
     "x then y": (lambda p: np.hstack([p[..., 0], p[..., 1]]).reshape(-1, 5, 2), "all x's come before the y's"),
     "y, x": (lambda p: p[..., ::-1], "y comes before x"),
@@ -94,13 +94,13 @@ def test_the_misfit_of_real_faces(name: str) -> None:
 
 
 def test_the_misfit_is_what_the_best_similarity_leaves() -> None:
-    shapes = np.float32([*FACES, *(spoil(FACES)[0] for spoil, _ in MISTAKES.values())])
+    shapes = np.array([*FACES, *(spoil(FACES)[0] for spoil, _ in MISTAKES.values())], np.float32)
     eyes = np.hypot(*(TEMPLATE[1] - TEMPLATE[0]))
     for points, found in zip(shapes, misfit(shapes)[0], strict=True):
         left = transform(points, similarity(points, TEMPLATE)) - TEMPLATE
         assert found == pytest.approx(np.sqrt((left**2).sum(1).mean()) / eyes, abs=1e-4)
     quarter = TEMPLATE @ np.array([[0, -3], [3, 0]]) + [5, -7]
-    assert misfit(quarter) == (pytest.approx(0, abs=1e-6), pytest.approx(np.pi / 2))
+    assert misfit(quarter) == pytest.approx((0, np.pi / 2), abs=1e-6)
 
 
 @pytest.mark.parametrize("yaw", [-90, -75, 60, 90])
@@ -116,7 +116,7 @@ def test_faces_of_photographs_that_are_stored_sideways_are_faces(turns: int) -> 
     turned_faces = [real(name)[::17] for name in ("video", "wild", "mtfl")]
     for faces in [FACES, *turned_faces]:
         around = np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), turns)
-        assert list_fault(np.float32(faces @ around)) is None
+        assert list_fault((faces @ around).astype(np.float32)) is None
 
 
 def test_two_wrong_lines_do_not_make_a_list_wrong() -> None:
@@ -154,7 +154,7 @@ def test_the_list_of_whole_lfw_beside_its_middle(moved: float, message: str | No
     if not file.is_file():
         pytest.skip(f"no real photographs: {file} is not there")
     lines = [line.split("\t") for line in file.read_text().splitlines()[::20]]
-    points = [np.float32([float(v) for v in fields]).reshape(5, 2) + moved for _, *fields in lines]
+    points = [np.array([float(v) for v in fields], np.float32).reshape(5, 2) + moved for _, *fields in lines]
     photographs = [Photograph(name, "", p) for (name, *_), p in zip(lines, points, strict=True)]
     fault = landmark_fault(CasiaSource(CasiaParams("folder", root)), photographs)
     assert (fault is None) if message is None else message in str(fault)
@@ -185,9 +185,9 @@ def test_photographs_without_landmarks_and_those_that_cannot_be_opened_are_passe
 @pytest.mark.parametrize("method", ["landmarks", "centre"])
 def test_one_photograph_with_the_landmarks_of_no_face_is_not_cut(method: str, points: Landmarks, message: str) -> None:
     image = np.zeros((200, 200, 3), np.uint8)
-    cut(b"", image, CropParams(method, 32), turned(20))
+    cut(b"", image, CropParams(method, 32), turned(20))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):
-        cut(b"", image, CropParams(method, 32), np.asarray(points, np.float32))
+        cut(b"", image, CropParams(method, 32), np.asarray(points, np.float32))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mistake", ["score last", "mouth corners", "shares"])
@@ -208,6 +208,6 @@ def test_prepare_refuses_the_list(mistake: str, tmp_path: Path) -> None:
     if mistake == "score last":
         wrong = [[*line, 0.9987] for line in lines]
     else:
-        wrong = [[n, *np.asarray(spoil(np.float32(v).reshape(1, 5, 2))).ravel()] for n, *v in lines]
+        wrong = [[n, *np.asarray(spoil(np.array(v, np.float32).reshape(1, 5, 2))).ravel()] for n, *v in lines]
     with pytest.raises(DataError, match=rf"^datasets\.m\.source: the landmarks of 1\d of the 15 .*{message}"):
         prepared(wrong)

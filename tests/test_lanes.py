@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import toy_repository
@@ -51,7 +52,11 @@ def test_two_lanes_run_two_stages_at_once_and_no_more() -> None:
 def test_the_longest_chain_begins_first() -> None:
     needs = {"short": set[str](), "long": set(), "after": {"long"}}
     begun: list[str] = []
-    run = lambda stage, lane: begun.append(stage) is None  # noqa: E731
+
+    def run(stage: str, lane: int) -> bool:
+        begun.append(stage)
+        return True
+
     lanes.reproduce(needs, 1, run, {"short": 5, "long": 1, "after": 9})
     assert begun == ["long", "after", "short"]
     begun.clear()
@@ -115,8 +120,9 @@ def repository(tmp_path: Path) -> Path:
     wait += "while not Path(b + '.here').exists(): assert time.time() < t + 60; time.sleep(0.05)\nPath(a).touch()"
     (tmp_path / "wait.py").write_text(wait)
     cat = f"{sys.executable} -c \"open('c', 'w').write(open('word').read()); assert open('word').read() != 'bad'\""
+    stages: dict[str, Any]
     stages = {name: {"cmd": f"{sys.executable} wait.py {name} {other}", "outs": [name]} for name, other in ("ab", "ba")}
-    stages["c"] = {"cmd": cat, "deps": ["a", "b", "word"], "outs": ["c"]}  # type: ignore[dict-item]
+    stages["c"] = {"cmd": cat, "deps": ["a", "b", "word"], "outs": ["c"]}
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     (tmp_path / "word").write_text("good")
     toy_repository.dvc(tmp_path, "init", "-q", "--no-scm")

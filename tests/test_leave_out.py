@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from unicodedata import normalize
 
 import pyarrow.parquet as pq
@@ -109,7 +109,9 @@ def test_someone_who_would_be_trained_on_in_spite_of_the_list_stops_the_stage(
 @pytest.mark.parametrize("form", ["NFC", "NFD"])
 @pytest.mark.parametrize("disk", ["NFC", "NFD"])
 @pytest.mark.parametrize("kind", ["folder", "table"])
-def test_accents_are_compared_and_not_bytes(kind: str, disk: str, form: str, tmp_path: Path) -> None:
+def test_accents_are_compared_and_not_bytes(
+    kind: str, disk: Literal["NFC", "NFD"], form: Literal["NFC", "NFD"], tmp_path: Path
+) -> None:
     for person in ("Anna", normalize(disk, "José")):
         for i in range(4):
             (tmp_path / "faces" / person).mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -29,7 +29,7 @@ def rng() -> np.random.Generator:
 
 def softmax(row: np.ndarray) -> np.ndarray:
     powers = np.exp(row - row.max())
-    return powers / powers.sum()
+    return np.asarray(powers / powers.sum())
 
 
 def test_soft_cross_entropy_is_the_sum_of_equation_1() -> None:
@@ -46,7 +46,7 @@ def test_soft_cross_entropy_is_least_where_the_student_is_the_teacher() -> None:
     teacher = torch.tensor(rng().normal(size=(4, 6)))
     student = teacher.clone().requires_grad_()
     loss = soft_cross_entropy(student, teacher, temperature=3)
-    loss.sum().backward()
+    loss.sum().backward()  # type: ignore[no-untyped-call]
     assert student.grad is not None
     assert student.grad.abs().max() < 1e-12
     assert (soft_cross_entropy(student + torch.eye(4, 6), teacher, 3) > loss).all()
@@ -139,6 +139,7 @@ def test_equation_5_is_the_weighted_sum_of_its_terms() -> None:
 
 def test_margins_and_their_scale_are_those_of_the_parameters_and_the_network() -> None:
     student, labels = outputs(64), torch.arange(8) % 6
+    assert student.logits is not None
     args = (student._replace(logits=16 * torch.tanh(student.logits)), labels, torch.zeros(8, 5, 2), Targets(None, None))
     found = equation(Recipe(phi="arcface"))(*args)
     assert torch.isclose(found["loss"], arcface(args[0].logits, labels, 16, 0.5))  # type: ignore[arg-type]
@@ -180,6 +181,7 @@ def test_gradients_of_psi_reach_the_student_and_the_projector_and_never_the_teac
     assert all(leaf.grad is None for leaf in tensors(teacher))
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in loss.parameters())
     assert bool(list(loss.parameters())) == (psi in ("hidden", "normalised", "hint"))
+    compared: dict[str, Sequence[torch.Tensor | None]]
     compared = {"logits": [student.logits], "hint": [student.maps[1]], "attention": student.maps}
     reached = [leaf for leaf in tensors(student) if leaf.grad is not None and leaf.grad.abs().sum() > 0]
     assert [id(leaf) for leaf in reached] == [id(leaf) for leaf in compared.get(psi, [student.hidden])]
@@ -190,7 +192,9 @@ def test_gradients_of_phi_and_h_reach_the_student_and_never_the_teacher(phi: Phi
     student, teacher = outputs(64), outputs(128)
     args = (student, torch.arange(8) // 2, torch.zeros(8, 5, 2), Targets(teacher, None))
     terms = equation(Recipe(phi=phi, alpha=1))(*args)
-    own = {"landmarks": [student.landmarks], "triplet": [student.hidden], "none": []}.get(phi, [student.logits])
+    others: dict[str, list[torch.Tensor | None]]
+    others = {"landmarks": [student.landmarks], "triplet": [student.hidden], "none": []}
+    own = others.get(phi, [student.logits])
     for term, layers in (("loss", [*own, student.logits]), ("soft", [student.logits])):
         found = torch.autograd.grad(terms[term], layers, retain_graph=True)  # type: ignore[arg-type]
         assert all(grad.abs().sum() > 0 for grad in found)

@@ -89,7 +89,7 @@ def test_arcface_only_falls_as_the_angle_closes(m: float) -> None:
 def test_loss_and_gradient_are_finite_at_the_ends(loss: Margin, cosine: float) -> None:
     logits = torch.tensor([[64 * cosine, 60.0, -64.0]], requires_grad=True)
     found = loss(logits, torch.tensor([0]), 64, 0.5)
-    found.backward()
+    found.backward()  # type: ignore[no-untyped-call]
     assert found.isfinite()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
@@ -117,7 +117,7 @@ def test_inherited_centres_do_not_move_and_the_rest_does(tmp_path: Path, scale: 
     for _ in range(3):
         optimiser.zero_grad()
         logits = student(images).logits
-        (arcface(logits, labels, scale, 0.5) if scale else F.cross_entropy(logits, labels)).backward()
+        (arcface(logits, labels, scale, 0.5) if scale else F.cross_entropy(logits, labels)).backward()  # type: ignore[no-untyped-call]
         optimiser.step(0.1)
     ours, theirs = student.identity.state_dict(), teacher.identity.state_dict()  # type: ignore[union-attr]
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)

@@ -109,7 +109,9 @@ def test_columns_of_numbers_with_gaps_and_of_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("word", WORDS[1:])
 def test_landmarks_that_are_missing_are_unknown_and_some_of_them_are_an_error(word: str, tmp_path: Path) -> None:
     assert points([word] * 10) is None
-    np.testing.assert_array_equal(np.ravel(points(POINTS.split())), [float(v) for v in POINTS.split()])
+    found = points(POINTS.split())
+    assert found is not None
+    np.testing.assert_array_equal(found.ravel(), [float(v) for v in POINTS.split()])
     with pytest.raises(ValueError, match="coordinates are not"):
         points([*POINTS.split()[:9], word])
     rows = [dict(zip(("path", "identity", *COORDINATES), ["1.jpg", "a", *[word] * 10], strict=True))]

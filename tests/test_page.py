@@ -214,7 +214,7 @@ class TestBrowser:
     ) -> None:
         chromium.open(small)
         chromium.screenshot(tmp_path / "page.png", whole=True)
-        colours = Image.open(tmp_path / "page.png").convert("RGB").getcolors(1 << 20)
+        colours = Image.open(tmp_path / "page.png").convert("RGB").getcolors(1 << 20) or ()
         assert max(n for n, colour in colours if colour == (0x00, 0x72, 0xB2)) > 100_000
         assert chromium.pdf().startswith(b"%PDF-")
         chromium.send("Emulation.setEmulatedMedia", media="print")

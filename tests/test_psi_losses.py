@@ -34,7 +34,7 @@ def outputs(width: int, maps: tuple[tuple[int, int], ...] = ((4, 3),), samples: 
 
 
 def squares(a: np.ndarray, b: np.ndarray) -> float:
-    return sum((x - y) ** 2 for x, y in zip(a.ravel(), b.ravel(), strict=True))
+    return float(sum((x - y) ** 2 for x, y in zip(a.ravel(), b.ravel(), strict=True)))
 
 
 def unit(row: np.ndarray) -> np.ndarray:
@@ -145,7 +145,7 @@ def test_attention_sees_neither_the_scale_nor_the_order_of_channels() -> None:
 def test_the_gradient_of_attention_is_that_of_the_loop() -> None:
     student, teacher = outputs(3, STUDENT_MAPS), outputs(5, TEACHER_MAPS)
     leaves = tuple(maps.requires_grad_() for maps in student.maps)
-    attention(student, teacher).sum().backward()
+    attention(student, teacher).sum().backward()  # type: ignore[no-untyped-call]
     for leaf, index in ((leaves[0], (0, 1, 2, 3)), (leaves[1], (5, 4, 1, 0))):
         shifted = []
         for step in (1e-5, -1e-5):

@@ -13,8 +13,9 @@ import pytest
 from packed_faces import MAGIC, recordio_data, recordio_record, write_recordio, write_records
 
 from facedistill.data.codec import decode, encode
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import align_crop, crop_photograph
-from facedistill.data.dataset import CropParams, DatasetParams, SplitParams
+from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.photograph import Photograph, Problem
 from facedistill.data.prepare import prepare
 from facedistill.data.problems import DataError
@@ -31,7 +32,7 @@ def source(root: Path) -> RecordIOSource:
     return RecordIOSource(RecordIOParams("recordio", root))
 
 
-def scan(root: Path) -> tuple[dict[str, str], dict[str, str]]:
+def scan(root: Path) -> tuple[dict[str, str | None], dict[str, str]]:
     """The identity of each photograph, and the reason of each problem, by key; every photograph can be read."""
     reader = source(root)
     records = list(reader.scan())

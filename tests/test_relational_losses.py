@@ -25,7 +25,7 @@ def of(hidden: Tensor) -> Outputs:
 
 
 def squares(a: np.ndarray, b: np.ndarray) -> float:
-    return sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+    return float(sum((x - y) ** 2 for x, y in zip(a, b, strict=True)))
 
 
 def unit(row: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ def test_rkd_has_a_finite_gradient_where_samples_are_equal() -> None:
     hidden = layer(4).float()
     hidden[1] = hidden[0]
     for leaf in (hidden.requires_grad_(), torch.ones(4, 3, requires_grad=True)):
-        rkd(of(leaf), of(layer(5, len(leaf)).float())).backward()
+        rkd(of(leaf), of(layer(5, len(leaf)).float())).backward()  # type: ignore[no-untyped-call]
         assert leaf.grad is not None
         assert leaf.grad.isfinite().all()
 

@@ -117,8 +117,8 @@ class TestPaper:
                 assert ours == sorted(ours, reverse=True)
             assert at("table2", "msceleb", metric, "teacher") > at("table2", "msceleb", metric, "ours", "2")
         for init in ("pretrain", "distill"):
-            none, hidden, soft = (at("alignment", "8", init, t) for t in grid.TARGETS)
-            assert at("alignment", "teacher") < hidden < none < soft
+            errors = dict(zip(grid.TARGETS, (at("alignment", "8", init, t) for t in grid.TARGETS), strict=True))
+            assert at("alignment", "teacher") < errors["hidden"] < errors["none"] < errors["soft"]
         for task, best in (("triplet", None), ("triplet_softmax", "soft")):
             for k in "248":
                 for target in grid.TARGETS:

@@ -19,6 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from report_mock import SMALL, mock, mock_plots, render_here, write_json, write_rows
 
 from facedistill.learning.curves import STEPS
@@ -28,6 +29,7 @@ GRID = SMALL | {section: {"students": []} for section in ("architectures", "weig
 GRID |= {"students": {"resnet50-8": SMALL["students"]["resnet50-8"]}}
 
 PERCENT, ERROR, COST = (0.0, 1e-9, 50.0, 100.0), (0.0, 1e-9, 5.0, 1e12), (0.0, 1e-6, 25.0, 1e9)
+RANGES: dict[str, tuple[float, ...]]
 RANGES = {"nrmse": ERROR, "nme": ERROR, "mean_shape_nrmse": ERROR, "mean_shape_nme": ERROR}
 RANGES |= {"own": (0.0, 100.0, 200.0), "other": (0.0, 100.0, 200.0), "threshold": (0.0, 4.0), "cosine": (-1.0, 1.0)}
 RANGES |= dict.fromkeys(("megabytes", "multiply_adds", "milliseconds"), COST)
@@ -140,8 +142,8 @@ def rows(kind: str, columns: dict[str, Any], chosen: dict[str, Any], drawn: dict
 def check_legible(figure: Figure, file: Path) -> None:
     """In place of `style.save`: no more pixels than the check needs."""
     figure.set_dpi(50)
-    FigureCanvasAgg(figure).draw()
-    texts = [text for text in figure.findobj(lambda artist: hasattr(artist, "get_text")) if text.get_text()]
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text) and text.get_text()]
     said = " ".join(text.get_text() for text in texts)
     assert not re.search(r"\b(nan|inf)\b", said, re.IGNORECASE), said
     for axis in (axis for ax in figure.axes if ax.get_visible() for axis in (ax.xaxis, ax.yaxis)):

@@ -18,7 +18,7 @@ from facedistill.report.verdicts import load
 
 def renamed() -> dict[str, Any]:
     """SMALL with one data set for all tasks, pairs of another name, and students called as other networks are."""
-    params = copy.deepcopy(SMALL)
+    params: dict[str, Any] = copy.deepcopy(SMALL)
     params["datasets"] = {
         "faces": {"source": {"kind": "celeba"}},
         "alignment": {"source": {"kind": "synthetic", "pairs_per_fold": 30}},
@@ -30,8 +30,9 @@ def renamed() -> dict[str, Any]:
     # The names of an architecture that the claims ask about, and of a table.
     words = {"resnet50-8": "conv5", "resnet43_thin": "losses"}
     networks = {words[name]: network for name, network in params.pop("students").items()}
-    params = yaml.safe_load(yaml.safe_dump(params).replace("resnet50-8", "conv5").replace("resnet43_thin", "losses"))
-    return params | {"students": networks}
+    renamed: dict[str, Any]
+    renamed = yaml.safe_load(yaml.safe_dump(params).replace("resnet50-8", "conv5").replace("resnet43_thin", "losses"))
+    return renamed | {"students": networks}
 
 
 @pytest.fixture(scope="module")

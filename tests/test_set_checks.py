@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from packed_faces import python2_pickle
@@ -14,8 +15,9 @@ from photographs import BROKEN, GOOD
 from squares import run
 
 from facedistill.data import manifest
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import align_crop
-from facedistill.data.dataset import CropParams, DatasetParams, SplitParams
+from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.photograph import Pair, Photograph
 from facedistill.data.prepare import prepare
 from facedistill.data.problems import DataError
@@ -115,7 +117,7 @@ def test_a_side_of_which_nothing_can_be_cropped_is_refused(tmp_path: Path) -> No
     root = laid_out(tmp_path / "faces")
     dataset = DatasetParams(CasiaParams("folder", root), BY_IMAGE, CropParams("centre", 32), bad_share=1)
     prepare(dataset, 0, tmp_path / "m")
-    table = manifest.pq.read_table(tmp_path / "m" / manifest.FILE)
+    table = pq.read_table(tmp_path / "m" / manifest.FILE)
     for key, side in zip(table["key"].to_pylist(), table["split"].to_pylist(), strict=True):
         if side == "test":
             (root / key).write_bytes(BROKEN["cut"][0])

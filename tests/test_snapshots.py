@@ -162,11 +162,12 @@ def test_a_changed_run_never_goes_on_with_what_another_began(workspace: Path, ch
 
 def test_other_starting_weights_are_another_run(workspace: Path) -> None:
     recipe = {"s/ours": Recipe(phi="softmax", start="softmax")}
+    trained = []
     for seed in (0, 1):
         run_together({"s/softmax": Recipe(phi="softmax")}, seed=seed)
         run_together(recipe)
-        first = weights("s/ours") if not seed else first  # noqa: F821
-    assert not torch.equal(first["trunk.conv1.weight"], weights("s/ours")["trunk.conv1.weight"])
+        trained.append(weights("s/ours")["trunk.conv1.weight"])
+    assert not torch.equal(*trained)
     assert checkpoint.read_card(Path("models/s/ours"))["seed"] == 0
 
 
@@ -174,7 +175,7 @@ def test_momenta_of_a_part_of_the_weights_come_back_to_their_own() -> None:
     frozen, used = torch.ones(3, requires_grad=True), torch.ones(2, requires_grad=True)
     first, second = (Nesterov([frozen, used], momentum=0.9, weight_decay=0.0) for _ in range(2))
     assert first.momenta() == {}
-    used.sum().backward()
+    used.sum().backward()  # type: ignore[no-untyped-call]
     first.step(0.1)
     second.restore(first.momenta())
     assert second.weights[0] is used

@@ -39,8 +39,8 @@ def scan_all(**values: Any) -> tuple[dict[str, Photograph], dict[str, str], dict
     notes = [r for r in records if isinstance(r, Note)]
     problems = [r for r in records if isinstance(r, Problem) and not isinstance(r, Note)]
     assert len({p.key for p in photographs}) == len(photographs)
-    reasons = ({p.record: p.reason for p in some} for some in (problems, notes))
-    return {p.key: p for p in photographs}, *reasons
+    unusable, noted = ({p.record: p.reason for p in some} for some in (problems, notes))
+    return {p.key: p for p in photographs}, unusable, noted
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -61,6 +61,7 @@ def test_casia_as_published(real_layouts: Path) -> None:
     assert len({p.identity for p in photographs.values()}) == 250
     first = photographs["0000001/001.jpg"]
     assert first.identity == "0000001"
+    assert first.landmarks is not None
     np.testing.assert_allclose(first.landmarks[[0, 4]], [[68.68, 74.97], [92.26, 103.69]])
     without, _ = scan(kind="casia", root=root)
     assert list(without) == list(photographs)
@@ -310,7 +311,7 @@ def test_a_pair_without_its_photograph_stops_the_stage(tmp_path: Path, name: str
 def test_csv_and_parquet_say_the_same(tmp_path: Path) -> None:
     touch(tmp_path, "x/1.jpg", "x/2.jpg", "x/3.jpg")
     columns = ["path", "identity", "age", "group", *(f"{a}{i}" for i in range(1, 6) for a in "xy")]
-    rows = [
+    rows: list[list[Any]] = [
         ["x/1.jpg", "007", 40, "clip", *map(float, POINTS.split())],
         ["x/2.jpg", "Zoë", 41, None, *[None] * 10],
         ["x/3.jpg", "007", 42, None, *[float("nan")] * 10],

@@ -17,8 +17,9 @@ import yaml
 
 from facedistill.data.align import transform
 from facedistill.data.codec import encode
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import align_crop
-from facedistill.data.dataset import CropParams, DatasetParams, SplitParams
+from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.prepare import prepare
 from facedistill.data.problems import DataError
 from facedistill.data.shards import SIDES, Crops

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from facedistill.data.photograph import Photograph
 from facedistill.data.synthetic import (
@@ -22,8 +24,11 @@ from facedistill.data.synthetic import (
     landmarks,
     person,
     render,
+    scene,
     view,
 )
+from facedistill.data.synthetic.head import AZIMUTHS
+from facedistill.data.synthetic.view import Glasses, Occluder
 from facedistill.params import ParamsError, check
 
 
@@ -32,7 +37,7 @@ def source(**changes: object) -> SyntheticSource:
     return SyntheticSource(check(SyntheticParams, given, "datasets.drawn"))
 
 
-def plain(identity: int = 3, **changes: object) -> View:
+def plain(identity: int = 3, **changes: Any) -> View:
     """A sharp, frontal, open view without noise, or what `changes` make of it."""
     easy = replace(view(0, identity, 0, 0.0), noise=0.0, blur=0.0, exposure=1.0, quality=95)
     return replace(easy, **changes)
@@ -62,15 +67,16 @@ def test_photographs_are_rgb_of_the_stated_size() -> None:
         x, y = landmarks(person(0, identity), how)[2].round().astype(int)
         red, green, blue = draw(person(0, identity), how)[y - 14 : y - 8, x - 2 : x + 3].reshape(-1, 3).mean(0)
         assert red > green > blue
-    decoded = cv2.imdecode(np.frombuffer(encode(image, plain()), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    assert np.abs(decoded.astype(int) - image).mean() < 4
+    decoded = cv2.imdecode(np.frombuffer(encode(image, plain()), np.uint8), cv2.IMREAD_COLOR)
+    assert decoded is not None
+    assert np.abs(decoded[..., ::-1].astype(int) - image).mean() < 4
 
 
 def test_people_differ_more_than_photographs_of_one_person() -> None:
-    def likeness(identity: int, index: int) -> np.ndarray:
+    def likeness(identity: int, index: int) -> NDArray[np.float64]:
         how = replace(view(0, identity, index, 0.15), scale=47.0, x=89.0, y=100.0, roll=0.0)
         face = draw(person(0, identity), how)[70:160, 55:125].astype(float)
-        return (face - face.mean((0, 1))).ravel()
+        return np.ravel(face - face.mean((0, 1)))
 
     faces = np.array([[likeness(i, k) for k in range(3)] for i in range(6)])
     distance = np.linalg.norm(faces[:, None, :, None] - faces[None, :, None, :], axis=-1)
@@ -87,7 +93,7 @@ def marked(who: Person, point: int) -> render.Head:
     e, n, m = who.eyes, who.nose, who.mouth
     x, y = ((-e.x, e.y), (e.x, e.y), (n.bend, n.tip), (-m.width, m.y + m.corners), (m.width, m.y + m.corners))[point]
     spot = np.exp(-((it.front[..., 0] - x) ** 2 + (it.front[..., 1] - y) ** 2) / 0.03**2)
-    spot[np.abs(np.degrees(render.AZIMUTHS)) > 90] = 0
+    spot[np.abs(np.degrees(AZIMUTHS)) > 90] = 0
     albedo = np.zeros_like(it.albedo)
     albedo[..., 0] = spot
     flat = np.zeros_like(it.normal)
@@ -100,13 +106,14 @@ def test_landmarks_lie_on_the_drawn_feature(point: int, monkeypatch: pytest.Monk
     """A spot painted on the skin is found where the landmark says, in any pose and expression in which it shows."""
     monkeypatch.setattr(render, "_eyes", lambda *given: np.zeros(given[-1].shape[:2], np.float32))
     monkeypatch.setattr(render, "_part_lips", lambda *_: None)
-    monkeypatch.setattr(render.scene, "background", lambda *_: np.zeros((218, 178, 3), np.uint8))
+    monkeypatch.setattr(scene, "background", lambda *_: np.zeros((218, 178, 3), np.uint8))
     heads = {who: marked(who, point) for who in (person(4, i) for i in range(6))}
     monkeypatch.setattr(render, "head", heads.get)
     found = 0
     for index in range(24):
         who = person(4, index % 6)
-        how = replace(view(4, index % 6, index, 1.0), noise=0.0, blur=0.0, exposure=1.0, glasses=0, occluder=0)
+        how = replace(view(4, index % 6, index, 1.0), noise=0.0, blur=0.0, exposure=1.0)
+        how = replace(how, glasses=Glasses(0), occluder=Occluder(0))
         red = draw(who, how)[..., 0].astype(float)
         # Past 35 degrees the contour may cut the spot, and its middle is no longer the landmark.
         if red.max() < 100 or abs(how.yaw) > 35:
@@ -138,9 +145,9 @@ def test_landmarks_are_in_the_picture_and_in_the_order_of_the_image(difficulty: 
 def test_pose_turns_a_solid_head_the_way_it_says() -> None:
     who = person(0, 5)
 
-    def nose_from_eyes(**pose: float) -> np.ndarray:
+    def nose_from_eyes(**pose: float) -> NDArray[np.float64]:
         points = landmarks(who, plain(5, smile=0.0, jaw=0.0, **pose))
-        return points[2] - points[:2].mean(0)
+        return np.asarray(points[2] - points[:2].mean(0))
 
     sideways = [nose_from_eyes(yaw=yaw)[0] for yaw in (-40, -20, 0, 20, 40)]
     assert (np.diff(sideways) > 2.5).all()

@@ -23,7 +23,7 @@ from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches
 from facedistill.learning.cell import Plan, rounds
 from facedistill.learning.divergence import DivergedError
-from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.losses.recipe import PsiName, Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
@@ -186,7 +186,7 @@ def test_nesterov_takes_the_steps_of_torchs_own() -> None:
 def test_nesterov_leaves_weights_without_a_gradient_alone() -> None:
     used, unused = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
     optimiser = Nesterov([used, unused], momentum=0.9, weight_decay=0.1)
-    used.sum().backward()
+    used.sum().backward()  # type: ignore[no-untyped-call]
     optimiser.step(0.5)
     assert torch.equal(unused, torch.ones(3))
     assert torch.allclose(used, torch.ones(3) - 0.5 * 1.1 * 1.9)
@@ -214,7 +214,7 @@ def test_every_task_and_target_trains_from_a_start_with_teachers(workspace: Path
     teacher = Path("models/teacher/classification")
     before = weights("teacher/classification")
     for phi in ("softmax", "landmarks", "triplet", "triplet_softmax", "none"):
-        psi = "hint" if phi == "none" else "hidden"
+        psi: PsiName = "hint" if phi == "none" else "hidden"
         recipe = Recipe(phi=phi, alpha=float(phi != "none"), beta=1, psi=psi, start="softmax")
         run(f"s/{phi}", recipe, soft_teacher=teacher, hidden_teacher=teacher)
         card = checkpoint.read_card(Path(f"models/s/{phi}"))
@@ -327,7 +327,7 @@ def test_warm_start_takes_the_trunk_and_the_heads_that_fit(tmp_path: Path) -> No
     fresh = other.identity.weight.clone()  # type: ignore[union-attr]
     for network in (same, other):
         checkpoint.warm_start(network, tmp_path)
-        assert torch.equal(network.trunk.conv1.weight, source.trunk.conv1.weight)
+        assert torch.equal(network.trunk.state_dict()["conv1.weight"], source.trunk.state_dict()["conv1.weight"])
     assert torch.equal(same.identity.weight, source.identity.weight)  # type: ignore[union-attr]
     assert torch.equal(other.identity.weight, fresh)  # type: ignore[union-attr]
     with pytest.raises(checkpoint.ModelError, match="not the same trunk"):

@@ -54,7 +54,7 @@ def main() -> None:
     args = parser.parse_args()
     device, load, began = torch.device(args.device), os.getloadavg()[0], time.perf_counter()
     parts = PARTS | ({"ceiling": lambda folder, on: ceilings(Faces(folder, on))} if args.device == "cuda" else {})
-    rows = []
+    rows: list[Row] = []
     for name in args.rows or parts:
         with TemporaryDirectory() as folder:
             rows += _shown(parts[name](Path(folder), device))

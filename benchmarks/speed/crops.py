@@ -8,9 +8,10 @@ from pathlib import Path
 import cv2
 
 from benchmarks.speed.measure import Row, compare
-from facedistill.data.align import crop_matrix
+from facedistill.data.align import Matrix, crop_matrix
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import align_crop
-from facedistill.data.dataset import CropParams, DatasetParams
+from facedistill.data.dataset import DatasetParams
 from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Photograph
 from facedistill.data.prepare import prepare
@@ -57,7 +58,7 @@ def pack(folder: Path) -> Iterator[Row]:
     yield compare(what, "OpenCV's decode, warp and encode", "photographs/s", ours, opencv, 0.85)
 
 
-def _opencv(tasks: list[tuple[str, cv2.typing.MatLike]]) -> list[bytes]:
+def _opencv(tasks: list[tuple[str, Matrix]]) -> list[bytes]:
     crops = []
     for file, matrix in tasks:
         image = cv2.imread(file)

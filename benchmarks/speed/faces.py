@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from facedistill.data.crop import CropParams
 from facedistill.data.crops import align_crop
-from facedistill.data.dataset import CropParams, DatasetParams, SplitParams
+from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.prepare import prepare
 from facedistill.data.shards import Crops
 from facedistill.data.synthetic.source import SyntheticParams

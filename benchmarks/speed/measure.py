@@ -43,7 +43,7 @@ def rates(*functions: Callable[[], int], rounds: int) -> tuple[float, ...]:
         for function, rate in zip(functions, found, strict=True):
             began = time.perf_counter()
             done = function()
-            if torch.cuda.is_initialized():
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
                 torch.cuda.synchronize()
             if turn:
                 rate.append(done / (time.perf_counter() - began))

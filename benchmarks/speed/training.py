@@ -96,7 +96,7 @@ class PlainLoop:
                 soft = -(target * torch.log_softmax(logits / 3, 1)).sum(1).mean()
                 loss = torch.nn.functional.cross_entropy(logits, y) + soft
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(student.parameters(), 5)
                 optimiser.step()
                 loss.item()

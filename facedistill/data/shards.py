@@ -76,7 +76,7 @@ class ShardWriter:
             stale.unlink()
 
     def add(
-        self, crop: Crop, key: str, label: int, identity: str, group: str | None, attributes: Mapping[str, float]
+        self, crop: Crop, key: str, label: int, identity: str | None, group: str | None, attributes: Mapping[str, float]
     ) -> None:
         """Append a row. key, label, identity, group, attributes: those of the manifest."""
         points = np.full(10, np.nan) if crop.landmarks is None else crop.landmarks.ravel()

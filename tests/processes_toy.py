@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from squares import optimisation, run_together
 from torch import Tensor
 
+from facedistill.entry import guard
 from facedistill.learning import checkpoint
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.losses.recipe import Recipe
@@ -104,6 +105,7 @@ if __name__ == "__main__":
         F.batch_norm = _halves(F.batch_norm)
     if "FAIL" in os.environ:
         Equation5.forward = _fail(Equation5.forward)  # type: ignore[method-assign]
+    guard()  # as `python -m` of a stage has it
     # Of all parameters the toy has `processes` alone.
     with patch("stages.common.check_file"):
         run_training(main)

@@ -90,8 +90,11 @@ def assert_alike(one: Path, other: Path, cell: str) -> None:
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Squares to train on, and a teacher."""
+    """A repository of git's with squares to train on, and a teacher."""
     folder = tmp_path_factory.mktemp("start")
+    author = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
     (folder / "data/crops/faces").mkdir(parents=True)
     draw(folder / "data/crops/faces")
     with pytest.MonkeyPatch.context() as patch:

@@ -24,7 +24,7 @@ from facedistill.agreement import TOGETHER
 from facedistill.params import PARAMS_FILE, ParamsError, read
 from facedistill.schema import Parameters, check_file
 
-MOST = 5
+MOST = 12
 Place = tuple[str | int, ...]
 
 RANGES: dict[str, tuple[float, float]] = {

@@ -116,7 +116,7 @@ def _histogram(people: Counter[str]) -> list[str]:
         k: "1" if k == 1 else f"{2 ** (k - 1)} to {2**k - 1}"
         for k in range(min(bins, default=1), max(bins, default=0) + 1)
     }
-    return [f"  {name:>16} {bins[k]:>9,}  {'█' * -(-BAR * bins[k] // most)}" for k, name in names.items()]
+    return [f"  {name:>16} {bins[k]:>9,}  {'#' * -(-BAR * bins[k] // most)}" for k, name in names.items()]
 
 
 def _paste(block: Block, found: Survey) -> list[str]:

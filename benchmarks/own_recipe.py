@@ -28,11 +28,11 @@ from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
 from facedistill.learning import checkpoint
-from facedistill.learning.cell import Plan, rounds, train_cells
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.training import Plan, rounds, train_networks
 from facedistill.params import load
 from facedistill.paths import MODELS
+from facedistill.recipe import Recipe
 from stages.common import training_params
 
 TEACHER = MODELS / "teacher" / "classification"
@@ -92,7 +92,7 @@ def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int)
     for together in rounds(plans):
         shared = training_params(task, together, "students.resnet50-8")
         shared |= {"seed": seed, "workspace": folder / "snapshots"}
-        train_cells(soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
+        train_networks(soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
 
 
 def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:

@@ -18,8 +18,8 @@ from facedistill.data.sources.lfw import LfwParams
 from facedistill.data.sources.msceleb import MsCelebParams
 from facedistill.data.sources.recordio import RecordIOParams
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
-from facedistill.learning.losses.recipe import MARGIN_SOFTMAX
 from facedistill.paths import LEAVE_OUT
+from facedistill.recipe import MARGIN_SOFTMAX
 
 if TYPE_CHECKING:
     from facedistill.data.dataset import DatasetParams

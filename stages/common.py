@@ -22,8 +22,8 @@ from facedistill.schema import check_file
 from stages import BEGAN, progress
 
 if TYPE_CHECKING:
-    from facedistill.learning.cell import Plan
     from facedistill.learning.parameters import NetworkParams, TaskParams
+    from facedistill.learning.training import Plan
 
 END_SECONDS = 60
 """How long a stage that has failed may take to end."""
@@ -119,7 +119,7 @@ def check_crops(*names: str) -> None:
 
 
 def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates: str = "rates") -> dict[str, Any]:
-    """The keyword arguments of `train_cells` that every training stage has, for plans of one rate.
+    """The keyword arguments of `train_networks` that every training stage has, for plans of one rate.
 
     network, rates: the sections of params.yaml that hold the network, with a seed of its own perhaps, and the
     optimisation of each rate. Raises DataError as `check_crops` does.
@@ -151,7 +151,7 @@ def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates
 
 
 def write_speed(out: Path, rounds: dict[str, Any]) -> None:
-    """What `train_cells` says of its time, as metrics of the training stage whose first output is `out`.
+    """What `train_networks` says of its time, as metrics of the training stage whose first output is `out`.
 
     Nothing where it says nothing: of several processes one alone does.
     """

@@ -10,7 +10,7 @@ from facedistill.export.chosen import chosen
 from facedistill.export.exporting import export
 from facedistill.files import write_json
 from facedistill.grid import EvaluationParams, Layout
-from facedistill.learning.cell import trained_on
+from facedistill.learning.training import trained_on
 from facedistill.params import load
 from facedistill.paths import MODELS
 from stages.common import check_crops, run

@@ -17,8 +17,8 @@ from facedistill.export.chosen import Chosen
 from facedistill.export.exporting import export
 from facedistill.files import write_json
 from facedistill.grid import EvaluationParams
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.recipe import Recipe
 
 OURS, POINTS = (
     Chosen("small/ours", "classification", "small", ()),

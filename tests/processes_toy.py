@@ -20,9 +20,9 @@ from torch import Tensor
 
 from facedistill.learning import checkpoint
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import ProcessParams, SnapshotParams
 from facedistill.params import load
+from facedistill.recipe import Recipe
 from stages.common import run_training
 
 ROUNDS = {

@@ -26,11 +26,11 @@ from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batch
 from facedistill.learning.curves import EPOCHS, STEPS
 from facedistill.learning.distributed import Part
 from facedistill.learning.losses.equation5 import Targets
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams, ProcessParams
 from facedistill.learning.student import Objective
 from facedistill.params import ParamsError, check
+from facedistill.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 TOY = Path(__file__).with_name("processes_toy.py")

@@ -19,7 +19,6 @@ from facedistill.data.detector import DetectorParams
 from facedistill.data.sources import SourceParams
 from facedistill.export.chosen import ExportParams
 from facedistill.learning.augment import AugmentationParams, TransformParams
-from facedistill.learning.losses.recipe import Margin, Recipe
 from facedistill.learning.parameters import (
     EquationParams,
     LoaderParams,
@@ -31,6 +30,7 @@ from facedistill.learning.parameters import (
     TrainingParams,
 )
 from facedistill.params import read
+from facedistill.recipe import Margin, Recipe
 from facedistill.report.provenance import Heading
 
 ROOT = Path(__file__).parents[1]

@@ -16,8 +16,8 @@ from squares import run, weights
 
 from facedistill.data.problems import DataError
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import LoaderParams, NetworkParams, SnapshotParams
+from facedistill.recipe import Recipe
 
 DISK = Path(".checkpoints")
 WIDER = {"network": NetworkParams("resnet50", divisor=8)}

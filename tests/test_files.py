@@ -15,9 +15,9 @@ from squares import run_together, weights
 from facedistill.files import write_json, write_whole
 from facedistill.learning.checkpoint import WEIGHTS, save
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams
+from facedistill.recipe import Recipe
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from facedistill.data.sources.bin_pairs import BinParams
 from facedistill.data.sources.casia import CasiaParams
 from facedistill.data.sources.table import TableParams
 from facedistill.evaluation.predictions import predict
-from facedistill.learning.losses.recipe import Recipe
+from facedistill.recipe import Recipe
 
 BY_GROUP, BY_IMAGE = SplitParams("group", 0.2), SplitParams("image", 0.2)
 

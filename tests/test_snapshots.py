@@ -14,10 +14,10 @@ from squares import SIDE, optimisation, run_together, weights
 from facedistill.learning import checkpoint
 from facedistill.learning.batches import Batch
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
 from facedistill.learning.student import Objective
+from facedistill.recipe import Recipe
 
 EVERY_STEP = SnapshotParams(epochs=1, minutes=1e-9)
 FOLDER = Path(".checkpoints")

@@ -21,14 +21,14 @@ from facedistill.data.shards import Crops
 from facedistill.learning import checkpoint
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches
-from facedistill.learning.cell import Plan, rounds
 from facedistill.learning.divergence import DivergedError
-from facedistill.learning.losses.recipe import PsiName, Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
+from facedistill.learning.training import Plan, rounds
 from facedistill.params import ParamsError
 from facedistill.paths import MODELS
+from facedistill.recipe import PsiName, Recipe
 
 
 @pytest.fixture(scope="module")

@@ -15,12 +15,12 @@ from torch import Tensor
 
 from facedistill.learning import checkpoint
 from facedistill.learning.losses.equation5 import Equation5, Targets
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.weighting import EPSILON, teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams
 from facedistill.learning.teachers import Teachers
 from facedistill.params import ParamsError, check
+from facedistill.recipe import Recipe
 
 
 def hard(row: np.ndarray, label: int) -> float:

@@ -22,7 +22,6 @@ from facedistill.learning.curves import Curves
 from facedistill.learning.device import place
 from facedistill.learning.loop import train
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import EquationParams, NetworkParams, OptimisationParams, SnapshotParams
@@ -31,6 +30,7 @@ from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers
 from facedistill.params import load
+from facedistill.recipe import Recipe
 
 SOFT = Recipe(phi="softmax", alpha=1)
 HARD = Recipe(phi="softmax")

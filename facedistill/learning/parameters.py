@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from facedistill.learning.augment import AugmentationParams
-from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName
 from facedistill.params import params
+from facedistill.recipe import MARGIN_SOFTMAX, PhiName
 
 Architecture = Literal[
     "resnet50",

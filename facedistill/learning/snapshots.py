@@ -113,8 +113,9 @@ def _set_random_states(states: dict[str, Tensor]) -> None:
 
 
 def _code() -> str:
-    """A digest of the code that trains, and of that which its crops come through."""
+    """A digest of the code that trains, and of the code that makes and reads its crops."""
     root, digest = Path(facedistill.__file__).parent, hashlib.sha256()
-    for file in sorted(file for part in ("learning", "data") for file in (root / part).rglob("*.py")):
+    folders = (root / "learning", root / "data")
+    for file in [root / "recipe.py", *sorted(file for folder in folders for file in folder.rglob("*.py"))]:
         digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -19,7 +19,6 @@ from facedistill.learning.losses.hint import Hint
 from facedistill.learning.losses.logits import Logits
 from facedistill.learning.losses.maps import middle
 from facedistill.learning.losses.normalised import Normalised
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.rkd import rkd
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
@@ -27,6 +26,7 @@ from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.losses.weighting import teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import EquationParams
+from facedistill.recipe import Recipe
 
 
 class Targets(NamedTuple):

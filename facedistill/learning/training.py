@@ -1,4 +1,4 @@
-"""Cells of a table: networks trained by their recipes on one task's data, from parameters to saved models."""
+"""Training, from parameters to saved models: networks learn by their recipes on the crops of one task."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from facedistill.learning.curves import Curves
 from facedistill.learning.device import be_deterministic, choose_device, place
 from facedistill.learning.loop import train
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import (
@@ -41,6 +40,7 @@ from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers, inherit_classifier
 from facedistill.params import check
 from facedistill.paths import CROPS
+from facedistill.recipe import Recipe
 
 
 def trained_on(model: Path) -> TaskParams:
@@ -51,7 +51,7 @@ def trained_on(model: Path) -> TaskParams:
 
 @dataclass(frozen=True)
 class Plan:
-    """One cell to train. model: the folder to save it in. start: that of the model that `recipe.start` names."""
+    """One network to train. model: the folder to save it in. start: folder of the model that `recipe.start` names."""
 
     model: Path
     recipe: Recipe
@@ -70,7 +70,7 @@ def rounds(plans: Iterable[Plan]) -> Iterator[list[Plan]]:
         yield run
 
 
-def train_cells(
+def train_networks(
     plans: Sequence[Plan],
     task: TaskParams,
     network: NetworkParams,
@@ -87,14 +87,14 @@ def train_cells(
 ) -> dict[str, Any]:
     """Train one network by each plan, on the same batches, and save each with its loss curves.
 
-    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a cell becomes does not depend on the others. A run that
-    was stopped goes on from its last snapshot in `workspace`. Called in each of `processes`, it trains in all together.
-    The result is where the time went, as JSON values by the folder of the first of the networks; none where another
-    process has it.
+    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a network becomes does not depend on the others. A run
+    that was stopped goes on from its last snapshot in `workspace`. Where `processes` asks for several, each of them
+    calls this function, and they train together. Returns where the time went: JSON values under the folder of the
+    first network; an empty dictionary in a process that writes no files.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list,
     DataError where there are no crops, alignment has some without landmarks, or another task has fewer than two people,
-    and RuntimeError where `training.deterministic` asks for what an operation has not.
+    and RuntimeError where `training.deterministic` is set and an operation has no deterministic algorithm.
     """
     be_deterministic(training.deterministic)
     process = join(processes)
@@ -164,7 +164,7 @@ def train_cells(
     for plan, trained, record in zip(plans, students, records, strict=True):
         if process.writes:
             checkpoint.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
-    # The next cells may start from these.
+    # The next networks may start from these.
     process.wait()
     return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.writes else {}
 

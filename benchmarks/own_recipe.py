@@ -27,7 +27,7 @@ from facedistill.data.synthetic.source import SyntheticParams
 from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
 from facedistill.learning.training import Plan, rounds, train_networks
 from facedistill.params import load
@@ -97,7 +97,7 @@ def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int)
 
 def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:
     """Top-1 on the further photographs of `known`, and View 2 accuracy on the pairs of strangers; percent."""
-    network = checkpoint.load(model)
+    network = model_files.load(model)
     answers = predict(network, known, side).answers
     assert answers is not None
     first = int(load(SyntheticParams, "datasets.classification.source").photographs)

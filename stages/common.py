@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from facedistill.files import write_json
 from facedistill.params import PARAMS_FILE, check, load
-from facedistill.paths import CHECKPOINTS, CROPS, MODELS, SPEED
+from facedistill.paths import CROPS, MODELS, RESUME, SPEED
 from facedistill.schema import check_file
 from stages import BEGAN, progress
 
@@ -90,7 +90,7 @@ def run_training(main: Callable[[], None]) -> None:
 def workspace() -> Path:
     """The folder of this stage's lock and snapshots, by its command line."""
     words = [Path(sys.argv[0]).stem, *(argument.removeprefix("--") for argument in sys.argv[1:])]
-    return CHECKPOINTS / re.sub(r"[^\w.+-]", "_", "-".join(words))
+    return RESUME / re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
 def network_params(section: str) -> tuple[NetworkParams, int]:

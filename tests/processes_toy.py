@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from squares import optimisation, run_together
 from torch import Tensor
 
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.parameters import ProcessParams, SnapshotParams
 from facedistill.params import load
@@ -87,7 +87,7 @@ def _fail(forward: Any) -> Any:
 
 
 def _slow(save: Any) -> Any:
-    """`checkpoint.save` on a slow disk: the other processes are long where the file is read, if nothing holds them."""
+    """`model_files.save` on a slow disk: the other processes are long where the file is read, if nothing holds them."""
 
     def slow(model: Path, *arguments: Any) -> None:
         time.sleep(2 if model.name == "soft_hidden" else 0)
@@ -97,7 +97,7 @@ def _slow(save: Any) -> Any:
 
 
 if __name__ == "__main__":
-    checkpoint.save = _slow(checkpoint.save)
+    model_files.save = _slow(model_files.save)
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
     if "RANK" not in os.environ:

@@ -12,7 +12,7 @@ from equation import EQUATION as SUMMED
 
 from facedistill.data.codec import encode
 from facedistill.data.shards import Crop, ShardWriter, write_index
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.parameters import (
     LoaderParams,
@@ -87,7 +87,7 @@ def run_together(recipes: dict[str, Recipe], **changes: object) -> dict[str, Any
         "loader": LOADER,
         "processes": ALONE,
         "snapshots": SnapshotParams(epochs=1, minutes=10),
-        "workspace": Path(".checkpoints"),
+        "workspace": Path(".resume"),
         "seed": 0,
     }
     plans = [Plan(MODELS / m, r, (MODELS / m).parent / r.start if r.start else None) for m, r in recipes.items()]
@@ -95,4 +95,4 @@ def run_together(recipes: dict[str, Recipe], **changes: object) -> dict[str, Any
 
 
 def weights(model: str) -> dict[str, torch.Tensor]:
-    return checkpoint.load_state(Path("models") / model)
+    return model_files.load_state(Path("models") / model)

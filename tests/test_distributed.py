@@ -21,7 +21,7 @@ from torch._C._distributed_c10d import HashStore
 
 from facedistill.data.shards import Crops
 from facedistill.entry import REPORT
-from facedistill.learning import checkpoint, distributed
+from facedistill.learning import distributed, model_files
 from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches
 from facedistill.learning.curves import EPOCHS, STEPS
 from facedistill.learning.distributed import Part
@@ -83,7 +83,7 @@ def assert_alike(one: Path, other: Path, cell: str) -> None:
     assert len(expected[f"{STEPS} loss"]) == 3
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, rel=1e-9, abs=1e-12), name
-    ours, theirs = (checkpoint.load_state(folder / "models/s" / cell) for folder in (one, other))
+    ours, theirs = (model_files.load_state(folder / "models/s" / cell) for folder in (one, other))
     for name, tensor in ours.items():
         assert torch.allclose(tensor, theirs[name], rtol=1e-9, atol=1e-9), name
 
@@ -120,13 +120,13 @@ def two(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("cell", CELLS)
 def test_two_processes_with_half_the_batch_each_train_as_one(one: Path, two: Path, cell: str) -> None:
     assert_alike(one, two, cell)
-    assert checkpoint.read_card(two / "models/s" / cell)["processes"] == 2
+    assert model_files.read_record(two / "models/s" / cell)["processes"] == 2
 
 
 def test_what_they_trained_is_measured_exactly_alike(one: Path, two: Path) -> None:
     images = next(iter(centre_batches(Crops(one / "data/crops/faces", "test"), SIDE, 64))).images
     for cell in CELLS:
-        first, second = (checkpoint.load(folder / "models/s" / cell).eval()(images) for folder in (one, two))
+        first, second = (model_files.load(folder / "models/s" / cell).eval()(images) for folder in (one, two))
         if first.logits is not None:
             assert second.logits is not None
             assert torch.equal(first.logits.argmax(1), second.logits.argmax(1))
@@ -138,7 +138,7 @@ def test_what_they_trained_is_measured_exactly_alike(one: Path, two: Path) -> No
 
 def test_weights_without_a_gradient_stay_where_they_began(two: Path) -> None:
     torch.manual_seed(0)
-    hint = checkpoint.load_state(two / "models/s/hint")
+    hint = model_files.load_state(two / "models/s/hint")
     # The last stage is behind the hint: its first random weights, in float64 as the toy draws them.
     torch.set_default_dtype(torch.float64)
     try:
@@ -167,7 +167,7 @@ def test_a_stopped_run_goes_on_in_another_number_of_processes_and_each_end_is_to
     assert said.endswith(f"LookupError: what this process alone found\n{REPORT}\n")
     assert "gloo" not in said
     # From the first snapshot it took a step more: from the beginning it would have taken one.
-    assert list(folder.glob(".checkpoints/*/000000002-*.safetensors"))
+    assert list(folder.glob(".resume/*/000000002-*.safetensors"))
     said = failure(folder, "triplet", fail=(1, "1", "kill"))
     assert said.startswith("process 1 of 2: killed by SIGKILL")
     parameters(folder, 1)

@@ -15,7 +15,7 @@ from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.prepare import prepare
 from facedistill.data.shards import Crops
 from facedistill.data.synthetic.source import SyntheticParams
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
@@ -65,7 +65,7 @@ class Faces:
         align_crop(dataset, folder / "manifest", folder / "crops")
         self.crops = Crops(folder / "crops", "train")
         self.teacher = folder / "teacher"
-        checkpoint.save(self.teacher, self.network(1), {})
+        model_files.save(self.teacher, self.network(1), {})
         rate = load(OptimisationParams, "rates.scratch")
         self.optimisation = replace(rate, epochs=1, warmup_steps=0, learning_rate=1e-4)
 

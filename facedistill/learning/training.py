@@ -16,7 +16,7 @@ import torch
 from facedistill.data.problems import DataError
 from facedistill.data.shards import INDEX, Crops
 from facedistill.files import sha256
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.batches import BatchSampler, IdentityBatches, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import be_deterministic, choose_device, place
@@ -45,7 +45,9 @@ from facedistill.recipe import Recipe
 
 def trained_on(model: Path) -> TaskParams:
     """The task of the model in that folder, as its record says. Raises ModelError or ParamsError where it is none."""
-    task: TaskParams = check(TaskParams, checkpoint.read_card(model).get("task"), f"{model / checkpoint.CARD}: task")
+    task: TaskParams = check(
+        TaskParams, model_files.read_record(model).get("task"), f"{model / model_files.RECORD}: task"
+    )
     return task
 
 
@@ -113,7 +115,7 @@ def train_networks(
         sampler = ShuffledBatches(len(crops), task.batch, seed)
     batches = data.batches(process.part(sampler), loader.workers)
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
-    data_card = {
+    data_record = {
         "dataset": task.dataset,
         "photographs": len(crops),
         "sha256": sha256(crops.folder / INDEX),
@@ -127,12 +129,12 @@ def train_networks(
             "equation": asdict(equation),
             "optimisation": asdict(optimisation),
             "seed": seed,
-            "data": data_card,
+            "data": data_record,
         }
         for plan in plans
     ]
-    sources = [source and checkpoint.read_card(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
-    sources += [plan.start and checkpoint.read_card(plan.start)["sha256"] for plan in plans]
+    sources = [source and model_files.read_record(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
+    sources += [plan.start and model_files.read_record(plan.start)["sha256"] for plan in plans]
     kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources], snapshots, process)
 
     with ExitStack() as logs:
@@ -146,7 +148,7 @@ def train_networks(
                 scale=equation.scale if task.margin_softmax else 0.0,
             )
             if plan.start:
-                checkpoint.warm_start(student, plan.start)
+                model_files.warm_start(student, plan.start)
             if plan.recipe.classifier == "teacher":
                 inherit_classifier(student, soft_teacher)
             loss = Equation5(plan.recipe, equation, student, teachers.hidden, process.gather)
@@ -163,7 +165,7 @@ def train_networks(
     several = {"processes": processes.count, "batch_norm": processes.batch_norm} if processes.count > 1 else {}
     for plan, trained, record in zip(plans, students, records, strict=True):
         if process.writes:
-            checkpoint.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
+            model_files.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
     # The next networks may start from these.
     process.wait()
     return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.writes else {}
@@ -175,15 +177,15 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
         return 0
     if not (soft_teacher and (recipe.needs_soft_teacher or recipe.classifier == "teacher")):
         return len(crops.classes)
-    card = checkpoint.read_card(soft_teacher)
-    classes = int(card["classes"])
+    record = model_files.read_record(soft_teacher)
+    classes = int(record["classes"])
     if recipe.learns_classes and classes != len(crops.classes):
-        raise checkpoint.ModelError(
+        raise model_files.ModelError(
             f"{soft_teacher}: a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
             "train the teacher again"
         )
-    if recipe.learns_classes and card.get("data", {}).get("class_list") != _class_list(crops):
-        raise checkpoint.ModelError(
+    if recipe.learns_classes and record.get("data", {}).get("class_list") != _class_list(crops):
+        raise model_files.ModelError(
             f"{soft_teacher}: a classifier of {classes} other people than those of {crops.folder}, or of these in "
             "another order; train the teacher again"
         )

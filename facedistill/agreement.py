@@ -226,12 +226,12 @@ def _losses(p: Parameters, _layout: Layout) -> Iterator[str]:
 
 def _batches(p: Parameters, layout: Layout) -> Iterator[str]:
     """Every process has an equal part of a batch, of two crops or more."""
-    count = p.processes.count
+    world_size = p.processes.world_size
     for task in layout.tasks:
         batch = p.tasks[task].batch
-        if batch % count or (count > 1 and batch == count):
+        if batch % world_size or (world_size > 1 and batch == world_size):
             yield (
-                f"tasks.{task}.batch: {batch} crops have no {count} equal parts of two or more, one for each of "
+                f"tasks.{task}.batch: {batch} crops have no {world_size} equal parts of two or more, one for each of "
                 "processes.devices × processes.nodes"
             )
 

@@ -72,7 +72,7 @@ def run_training(main: Callable[[], None]) -> None:
 
     def start() -> None:
         processes = load(ProcessParams, "processes")
-        if processes.count == 1:
+        if processes.world_size == 1:
             main()
         else:
             from facedistill.learning.distributed import launch
@@ -153,7 +153,7 @@ def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates
 def write_speed(out: Path, rounds: dict[str, Any]) -> None:
     """What `train_networks` says of its time, as metrics of the training stage whose first output is `out`.
 
-    Nothing where it says nothing: of several processes one alone does.
+    Nothing if it is empty, as it is in a process that is not the main one.
     """
     if rounds:
         write_json(SPEED / f"{out.relative_to(MODELS)}.json", rounds)

@@ -24,7 +24,7 @@ from facedistill.entry import REPORT
 from facedistill.learning import distributed, model_files
 from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches
 from facedistill.learning.curves import EPOCHS, STEPS
-from facedistill.learning.distributed import Part
+from facedistill.learning.distributed import ShardSampler
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams, ProcessParams
@@ -189,19 +189,19 @@ def test_two_machines_meet_and_each_has_the_models(start: Path, one: Path, tmp_p
         assert_alike(one, machine, "arcface")
 
 
-def test_parts_are_the_whole_batch_in_its_order() -> None:
+def test_shards_are_the_whole_batch_in_its_order() -> None:
     whole = ShuffledBatches(50, 12, seed=0)
-    parts = [Part(whole, rank, 3) for rank in range(3)]
-    assert [[key for part in batch for key in part] for batch in zip(*parts, strict=True)] == list(whole)
-    assert [len(part) for part in parts] == [4, 4, 4]
+    shards = [ShardSampler(whole, rank, 3) for rank in range(3)]
+    assert [[key for shard in batch for key in shard] for batch in zip(*shards, strict=True)] == list(whole)
+    assert [len(shard) for shard in shards] == [4, 4, 4]
     whole.skip = 3
-    assert len(list(parts[0])) == 1
+    assert len(list(shards[0])) == 1
 
 
 @pytest.mark.parametrize("count", [5, 12, 24])
 def test_a_batch_without_equal_parts_is_refused(count: int) -> None:
     with pytest.raises(ParamsError, match=f"batch of 12 crops has no {count} equal parts of two or more"):
-        Part(ShuffledBatches(50, 12, seed=0), 0, count)
+        ShardSampler(ShuffledBatches(50, 12, seed=0), 0, count)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has synchronised batch norm")
@@ -236,8 +236,8 @@ def test_synchronised_batch_norm_takes_the_place_of_every_other(
     network = FaceNetwork(check(NetworkParams, {"architecture": architecture}, "p"))
     keys, weights = list(network.state_dict()), list(network.parameters())
     activations = [type(module) for module in network.modules() if isinstance(module, nn.ReLU)]
-    member = distributed.Member(ProcessParams(devices=1, nodes=1, endpoint=None, batch_norm="sync"))
-    member.objective(Objective(network, OfHidden(), "fp32"))  # type: ignore[arg-type]
+    process = distributed.DistributedProcess(ProcessParams(devices=1, nodes=1, endpoint=None, batch_norm="sync"))
+    process.objective(Objective(network, OfHidden(), "fp32"))  # type: ignore[arg-type]
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
     assert list(network.state_dict()) == keys
@@ -251,9 +251,9 @@ def test_dropout_differs_by_process_and_leaves_one_random_state(alone_in_a_group
     batch = as_batch(images.permute(0, 2, 3, 1).numpy(), [0] * 4, torch.zeros(4, 5, 2), [0] * 4)
     losses, states = [], []
     for rank in (0, 0, 1):
-        whole = distributed._Whole(Objective(network, OfHidden(), "fp32"), rank, 1)  # type: ignore[arg-type]
+        loss = distributed._FullBatchLoss(Objective(network, OfHidden(), "fp32"), rank, 1)  # type: ignore[arg-type]
         torch.manual_seed(5)
-        losses.append(whole(batch, Targets(None, None))["loss"].item())
+        losses.append(loss(batch, Targets(None, None))["loss"].item())
         states.append(torch.get_rng_state())
     assert losses[0] == losses[1] != losses[2]
     assert torch.equal(states[0], states[2])

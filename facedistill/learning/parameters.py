@@ -177,8 +177,8 @@ class ProcessParams:
             raise ValueError(f"nodes: {self.nodes} with endpoint: {self.endpoint}; several nodes, and only these, meet")
 
     @property
-    def count(self) -> int:
-        """Processes in all."""
+    def world_size(self) -> int:
+        """The number of processes on all machines."""
         return self.devices * self.nodes
 
 

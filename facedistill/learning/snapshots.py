@@ -40,7 +40,7 @@ class Snapshots:
 
     def due(self, epoch: int | None = None) -> bool:
         """Whether it is time for this process to save one: after an epoch (counted from 1), or within one."""
-        if not self.process.writes:
+        if not self.process.is_main:
             return False
         if epoch is not None:
             return epoch % self.params.epochs == 0
@@ -65,7 +65,7 @@ class Snapshots:
 
         A damaged one is passed over with a warning.
         """
-        data = self.process.agree(self._last_whole())
+        data = self.process.broadcast(self._last_whole())
         if data is None:
             return 0
         # The library gives the metadata of files alone: eight bytes of length, then JSON.
@@ -80,8 +80,8 @@ class Snapshots:
         return int(metadata["step"])
 
     def _last_whole(self) -> bytes | None:
-        """The newest that is not damaged, where this process writes them."""
-        for file in self._files() if self.process.writes else ():
+        """The newest snapshot that is not damaged; None in a process that is not main."""
+        for file in self._files() if self.process.is_main else ():
             try:
                 data = file.read_bytes()
                 if hashlib.sha256(data).hexdigest() != file.stem.split("-")[1]:

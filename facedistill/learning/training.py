@@ -113,7 +113,7 @@ def train_networks(
         sampler: BatchSampler = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:
         sampler = ShuffledBatches(len(crops), task.batch, seed)
-    batches = data.batches(process.part(sampler), loader.workers)
+    batches = data.batches(process.shard(sampler), loader.workers)
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
     data_record = {
         "dataset": task.dataset,
@@ -158,17 +158,18 @@ def train_networks(
                 [*student.parameters(), *loss.parameters()], optimisation.momentum, optimisation.weight_decay
             )
             objective = process.objective(Objective(student, loss, training.precision))
-            curves = logs.enter_context(Curves(plan.model if process.writes else None, training.log_every))
+            curves = logs.enter_context(Curves(plan.model if process.is_main else None, training.log_every))
             students.append(Student(str(plan.model), student, loss, objective, optimiser, curves))
         timing = train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
 
-    several = {"processes": processes.count, "batch_norm": processes.batch_norm} if processes.count > 1 else {}
+    world_size = processes.world_size
+    several = {"processes": world_size, "batch_norm": processes.batch_norm} if world_size > 1 else {}
     for plan, trained, record in zip(plans, students, records, strict=True):
-        if process.writes:
+        if process.is_main:
             model_files.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
     # The next networks may start from these.
-    process.wait()
-    return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.writes else {}
+    process.barrier()
+    return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.is_main else {}
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:

@@ -42,8 +42,9 @@ class Targets(NamedTuple):
 class Equation5(nn.Module):
     """The loss of one recipe. A term of weight 0 is neither computed nor asked of a teacher.
 
-    Its own parameters are the projectors of Ψ: trained with the student, thrown away after. A batch may be one of the
-    equal parts of a whole, whose rows `gather` gives for the part's: the mean of the parts' losses is the whole's.
+    Its own parameters are the projectors of Ψ: trained with the student, thrown away after. Under data parallelism each
+    process holds an equal shard of the batch, and `gather` returns the rows of all shards: the mean of the processes'
+    losses is the loss of the full batch.
 
     Raises ValueError where Ψ has no teacher or a margin softmax no cosine classifier, and ParamsError where Ψ cannot
     compare the two networks.

@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from facedistill.data.crops import align_crop
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
-from facedistill.data.shards import Crops
 from facedistill.data.sources import SourceParams
 from facedistill.data.synthetic.source import SyntheticParams
 from facedistill.evaluation.classification import top1

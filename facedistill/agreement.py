@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from facedistill import grid
-from facedistill.data.crop import CropParams
-from facedistill.data.problems import DataError
+from facedistill.crops import DataError
+from facedistill.data.face_crop import CropParams
 from facedistill.data.sources.bin_pairs import BinParams
 from facedistill.data.sources.casia import CasiaParams
 from facedistill.data.sources.celeba import CelebAParams

@@ -105,12 +105,11 @@ def network_params(section: str) -> tuple[NetworkParams, int]:
 
 def check_crops(*names: str) -> None:
     """Raises DataError where crops of these data sets are not as params.yaml says: another run left them."""
-    from facedistill.data.crop import CropParams
-    from facedistill.data.problems import DataError
-    from facedistill.data.shards import Crops
+    from facedistill.crops import DataError
+    from facedistill.crops.shards import Crops
 
     for name in names:
-        asked = load(CropParams, f"datasets.{name}.crop").pixels
+        asked = load(int, f"datasets.{name}.crop.pixels")
         if (found := Crops(CROPS / name, "test", verify=False).pixels) != asked:
             raise DataError(
                 f"{CROPS / name}: crops of {found} px, and datasets.{name}.crop.pixels is {asked}; run "

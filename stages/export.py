@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from facedistill.data.crop import CropParams
+from facedistill.data.face_crop import CropParams
 from facedistill.export.card import card, markdown
 from facedistill.export.chosen import chosen
 from facedistill.export.exporting import export

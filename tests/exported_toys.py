@@ -11,7 +11,7 @@ import pytest
 from pyarrow import parquet
 from squares import EQUATION, PEOPLE, SIDE, SIZE, draw, run
 
-from facedistill.data.crop import CropParams
+from facedistill.data.face_crop import CropParams
 from facedistill.export import latency
 from facedistill.export.chosen import Chosen
 from facedistill.export.exporting import export

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from equation import EQUATION as SUMMED
 
-from facedistill.data.codec import encode
-from facedistill.data.shards import Crop, ShardWriter, write_index
+from facedistill.crops import Crop
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import ShardWriter, write_index
 from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.parameters import (

@@ -19,7 +19,7 @@ from squares import SIDE, draw, run
 from torch import nn
 from torch._C._distributed_c10d import HashStore
 
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.entry import REPORT
 from facedistill.learning import distributed, model_files
 from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches

@@ -13,9 +13,9 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from facedistill import grid
-from facedistill.data.crop import CropParams
 from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.detector import DetectorParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.sources import SourceParams
 from facedistill.export.chosen import ExportParams
 from facedistill.learning.augment import AugmentationParams, TransformParams

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from facedistill.data.codec import encode
-from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
+from facedistill.crops import Crop
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import Crops, ShardWriter, write_index
 from facedistill.evaluation.cross_model import rank1
 from facedistill.evaluation.embedding_map import EACH as EACH_MAPPED
 from facedistill.evaluation.embedding_map import PEOPLE as PEOPLE_MAPPED

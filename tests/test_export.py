@@ -15,7 +15,7 @@ from exported_toys import FAR, OURS, POINTS, PROXYLESS, TEACHER, metrics
 from report_mock import PARAMS
 from squares import PEOPLE, SIDE
 
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.evaluation.predictions import predict
 from facedistill.export.checks import Answers, ExportError, check_accuracy, check_parity
 from facedistill.export.chosen import Chosen, chosen

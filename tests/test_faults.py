@@ -14,7 +14,7 @@ import pytest
 import torch
 from squares import run, weights
 
-from facedistill.data.problems import DataError
+from facedistill.crops import DataError
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.parameters import LoaderParams, NetworkParams, SnapshotParams
 from facedistill.recipe import Recipe

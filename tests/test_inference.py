@@ -20,12 +20,12 @@ from PIL import Image
 from squares import SIZE
 
 import facedistill
-from facedistill.data.codec import decode
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import crop_photograph
+from facedistill.crops.codec import decode
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import crop_photograph
 from facedistill.data.detector import Detector
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Photograph
-from facedistill.data.shards import Crops
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.inference import gallery
 from facedistill.inference.commands import main
@@ -93,7 +93,7 @@ def test_a_photograph_on_its_side_is_the_same_face(drawn: list[tuple[bytes, Phot
     for found in ({"landmarks": photograph.landmarks}, {"box": (5.0, 6.0, 40.0, 30.0)}, {}):
         upright, turned = (find(d, ALIGNED, **found) for d in (png(image), stored))
         np.testing.assert_array_equal(upright.crop, turned.crop)
-        np.testing.assert_allclose(upright.to_photograph, turned.to_photograph)
+        np.testing.assert_allclose(upright.to_original, turned.to_original)
 
 
 def test_it_is_said_how_a_face_was_found(drawn: list[tuple[bytes, Photograph]]) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from photographs import GOOD
 
-from facedistill.data.crops import align_crop
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
 from facedistill.inference.model import FaceModel, ModelFileError

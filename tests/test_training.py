@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file
 from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, SMALL, TRAINING, draw, optimisation, run, run_together, weights
 
-from facedistill.data.problems import DataError
-from facedistill.data.shards import Crops
+from facedistill.crops import DataError
+from facedistill.crops.shards import Crops
 from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import align_crop
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams, SplitParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.prepare import prepare
-from facedistill.data.shards import Crops
 from facedistill.data.synthetic.source import SyntheticParams
 from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams

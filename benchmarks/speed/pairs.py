@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.speed.measure import Row
-from facedistill.data.codec import encode
-from facedistill.data.shards import PAIRS, Crop, ShardWriter, write_index
+from facedistill.crops import Crop
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import PAIRS, ShardWriter, write_index
 from facedistill.evaluation.models import Evaluation
 from facedistill.grid import EvaluationParams
 from facedistill.learning import model_files

@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from facedistill.crops.shards import SIDES, Crops
 from facedistill.data.photograph import COORDINATES
-from facedistill.data.shards import SIDES, Crops
 from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.classification import top1

@@ -13,9 +13,9 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from facedistill.crops.shards import Crops
 from facedistill.data.align import TEMPLATE
-from facedistill.data.crop import CropParams
-from facedistill.data.shards import Crops
+from facedistill.data.face_crop import CropParams
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import checks
 from facedistill.export.chosen import Chosen

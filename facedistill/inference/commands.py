@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import LANDMARKS
-from facedistill.data.problems import DataError
 from facedistill.inference import gallery
 from facedistill.inference.arguments import parser
 from facedistill.inference.draw import draw

@@ -22,6 +22,10 @@ from facedistill.learning.processes import Process
 from facedistill.learning.student import Student
 from facedistill.learning.timing import Timing
 
+PACKAGE = Path(facedistill.__file__).parent
+CODE = (PACKAGE / "learning", PACKAGE / "crops", PACKAGE / "recipe.py")
+"""The code that trains. The code that cut the crops is not here: the key of a run has the sha256 of the crops."""
+
 KEPT = 2
 """The newest, and the one before in case the newest is damaged."""
 
@@ -113,9 +117,9 @@ def _set_random_states(states: dict[str, Tensor]) -> None:
 
 
 def _code() -> str:
-    """A digest of the code that trains, and of the code that makes and reads its crops."""
-    root, digest = Path(facedistill.__file__).parent, hashlib.sha256()
-    folders = (root / "learning", root / "data")
-    for file in [root / "recipe.py", *sorted(file for folder in folders for file in folder.rglob("*.py"))]:
-        digest.update(file.read_bytes())
+    """A digest of the code that trains."""
+    digest = hashlib.sha256()
+    for part in CODE:
+        for file in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
+            digest.update(file.read_bytes())
     return digest.hexdigest()

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from facedistill.data.problems import DataError
-from facedistill.data.shards import INDEX, Crops
+from facedistill.crops import DataError
+from facedistill.crops.shards import INDEX, Crops
 from facedistill.files import sha256
 from facedistill.learning import model_files
 from facedistill.learning.batches import BatchSampler, IdentityBatches, ShuffledBatches, TrainingCrops

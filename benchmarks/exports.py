@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 import facedistill
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.evaluation.landmarks import nrmse, to_original
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
@@ -32,7 +32,7 @@ from facedistill.export.onnx_files import Exported
 from facedistill.files import write_json
 from facedistill.grid import EvaluationParams, Layout
 from facedistill.inference.face import Face
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
 from facedistill.paths import CROPS, MODELS
@@ -75,7 +75,7 @@ def parity(model: Chosen, task: TaskParams, pairs: str) -> dict[str, Any]:
     dataset = pairs if recognises else task.dataset
     crops = Crops(CROPS / dataset, "test")
     faces = [Face(crops.image(row), crops.to_original[row], "a test crop", True) for row in range(len(crops))]
-    reference = predict(checkpoint.load(MODELS / model.name), crops, task.input)
+    reference = predict(model_files.load(MODELS / model.name), crops, task.input)
     their_points = None if reference.landmarks is None else to_original(reference.landmarks, crops.to_original)
     theirs = reference.embeddings.cpu().numpy()
 
@@ -88,7 +88,7 @@ def parity(model: Chosen, task: TaskParams, pairs: str) -> dict[str, Any]:
     found: dict[str, Any] = {"dataset": dataset}
     for version in VERSIONS:
         if version == "pytorch":
-            file, ours, points = MODELS / model.name / checkpoint.WEIGHTS, theirs, their_points
+            file, ours, points = MODELS / model.name / model_files.WEIGHTS, theirs, their_points
         else:
             file = model.folder / f"{version}.onnx"
             exported = facedistill.load(file)
@@ -102,7 +102,7 @@ def parity(model: Chosen, task: TaskParams, pairs: str) -> dict[str, Any]:
 
 def timed(models: Iterable[Chosen], sides: Mapping[str, int]) -> dict[str, Times]:
     """By model, what `ROUNDS` rounds took. sides: of the models' inputs."""
-    networks = {model: Exported(checkpoint.load(MODELS / model.name)) for model in models}
+    networks = {model: Exported(model_files.load(MODELS / model.name)) for model in models}
     found: dict[str, Times] = {model.name: {version: {} for version in VERSIONS} for model in networks}
     for _ in tqdm(range(ROUNDS), "rounds", disable=None):
         for model, network in networks.items():

@@ -21,8 +21,8 @@ from tempfile import TemporaryDirectory
 from tqdm import tqdm
 
 from benchmarks.memory import peak_mb
-from facedistill.data.crop import CropParams
 from facedistill.data.dataset import DatasetParams, SplitParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Photograph
 from facedistill.data.prepare import prepare
 from facedistill.data.sources.msceleb import MsCelebParams, MsCelebSource

@@ -28,9 +28,9 @@ from pyarrow import parquet as pq
 from tqdm import tqdm
 
 from benchmarks.memory import peak_mb
-from facedistill.data.codec import decode
+from facedistill.crops import DataError
+from facedistill.crops.codec import decode
 from facedistill.data.photograph import Photograph
-from facedistill.data.problems import DataError
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.params import check
 from tests.mutation import mutate

@@ -18,21 +18,21 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from facedistill.data.crops import align_crop
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
-from facedistill.data.shards import Crops
 from facedistill.data.sources import SourceParams
 from facedistill.data.synthetic.source import SyntheticParams
 from facedistill.evaluation.classification import top1
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
-from facedistill.learning import checkpoint
-from facedistill.learning.cell import Plan, rounds, train_cells
-from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.training import Plan, rounds, train_networks
 from facedistill.params import load
 from facedistill.paths import MODELS
+from facedistill.recipe import Recipe
 from stages.common import training_params
 
 TEACHER = MODELS / "teacher" / "classification"
@@ -92,12 +92,12 @@ def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int)
     for together in rounds(plans):
         shared = training_params(task, together, "students.resnet50-8")
         shared |= {"seed": seed, "workspace": folder / "snapshots"}
-        train_cells(soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
+        train_networks(soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
 
 
 def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:
     """Top-1 on the further photographs of `known`, and View 2 accuracy on the pairs of strangers; percent."""
-    network = checkpoint.load(model)
+    network = model_files.load(model)
     answers = predict(network, known, side).answers
     assert answers is not None
     first = int(load(SyntheticParams, "datasets.classification.source").photographs)

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from facedistill import grid
-from facedistill.data.crop import CropParams
-from facedistill.data.problems import DataError
+from facedistill.crops import DataError
+from facedistill.data.face_crop import CropParams
 from facedistill.data.sources.bin_pairs import BinParams
 from facedistill.data.sources.casia import CasiaParams
 from facedistill.data.sources.celeba import CelebAParams
@@ -18,8 +18,8 @@ from facedistill.data.sources.lfw import LfwParams
 from facedistill.data.sources.msceleb import MsCelebParams
 from facedistill.data.sources.recordio import RecordIOParams
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
-from facedistill.learning.losses.recipe import MARGIN_SOFTMAX
 from facedistill.paths import LEAVE_OUT
+from facedistill.recipe import MARGIN_SOFTMAX
 
 if TYPE_CHECKING:
     from facedistill.data.dataset import DatasetParams
@@ -226,12 +226,12 @@ def _losses(p: Parameters, _layout: Layout) -> Iterator[str]:
 
 def _batches(p: Parameters, layout: Layout) -> Iterator[str]:
     """Every process has an equal part of a batch, of two crops or more."""
-    count = p.processes.count
+    world_size = p.processes.world_size
     for task in layout.tasks:
         batch = p.tasks[task].batch
-        if batch % count or (count > 1 and batch == count):
+        if batch % world_size or (world_size > 1 and batch == world_size):
             yield (
-                f"tasks.{task}.batch: {batch} crops have no {count} equal parts of two or more, one for each of "
+                f"tasks.{task}.batch: {batch} crops have no {world_size} equal parts of two or more, one for each of "
                 "processes.devices × processes.nodes"
             )
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import COST, METRICS, MODELS, OWN_METRICS
+from facedistill.recipe import Margin
 
 TRANSFER = ("alignment", "triplet", "triplet_softmax")
 TASKS = ("classification", *TRANSFER)

@@ -19,5 +19,5 @@ EXPORTS = Path("exports")
 SPEED = Path("reports/speed")
 """Where the time of every training stage went. Not below reports/metrics, which others depend on."""
 EVALUATION = Path("reports/evaluation")
-CHECKPOINTS = Path(".checkpoints")
-"""A folder for each stage that runs: its lock, and the snapshots that it goes on from. And how long each stage took."""
+RESUME = Path(".resume")
+"""A folder for each stage that runs, with its lock and the snapshots to resume from; and how long each stage took."""

@@ -12,7 +12,6 @@ from facedistill.agreement import disagreements
 from facedistill.data.dataset import DatasetParams
 from facedistill.export.chosen import ExportParams, chosen
 from facedistill.grid import EvaluationParams, Layout, NonNegative, Weights
-from facedistill.learning.losses.recipe import Margin, PhiName, Recipe
 from facedistill.learning.parameters import (
     EquationParams,
     LoaderParams,
@@ -24,6 +23,7 @@ from facedistill.learning.parameters import (
     TrainingParams,
 )
 from facedistill.params import PARAMS_FILE, ParamsError, check, items, params, read
+from facedistill.recipe import Margin, PhiName, Recipe
 from facedistill.report.provenance import Heading
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

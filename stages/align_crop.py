@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from facedistill.data.crops import align_crop
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.params import load
 from facedistill.paths import CROPS, MANIFESTS

@@ -17,13 +17,13 @@ from filelock import FileLock, Timeout
 
 from facedistill.files import write_json
 from facedistill.params import PARAMS_FILE, check, load
-from facedistill.paths import CHECKPOINTS, CROPS, MODELS, SPEED
+from facedistill.paths import CROPS, MODELS, RESUME, SPEED
 from facedistill.schema import check_file
 from stages import BEGAN, progress
 
 if TYPE_CHECKING:
-    from facedistill.learning.cell import Plan
     from facedistill.learning.parameters import NetworkParams, TaskParams
+    from facedistill.learning.training import Plan
 
 END_SECONDS = 60
 """How long a stage that has failed may take to end."""
@@ -72,7 +72,7 @@ def run_training(main: Callable[[], None]) -> None:
 
     def start() -> None:
         processes = load(ProcessParams, "processes")
-        if processes.count == 1:
+        if processes.world_size == 1:
             main()
         else:
             from facedistill.learning.distributed import launch
@@ -90,7 +90,7 @@ def run_training(main: Callable[[], None]) -> None:
 def workspace() -> Path:
     """The folder of this stage's lock and snapshots, by its command line."""
     words = [Path(sys.argv[0]).stem, *(argument.removeprefix("--") for argument in sys.argv[1:])]
-    return CHECKPOINTS / re.sub(r"[^\w.+-]", "_", "-".join(words))
+    return RESUME / re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
 def network_params(section: str) -> tuple[NetworkParams, int]:
@@ -105,12 +105,11 @@ def network_params(section: str) -> tuple[NetworkParams, int]:
 
 def check_crops(*names: str) -> None:
     """Raises DataError where crops of these data sets are not as params.yaml says: another run left them."""
-    from facedistill.data.crop import CropParams
-    from facedistill.data.problems import DataError
-    from facedistill.data.shards import Crops
+    from facedistill.crops import DataError
+    from facedistill.crops.shards import Crops
 
     for name in names:
-        asked = load(CropParams, f"datasets.{name}.crop").pixels
+        asked = load(int, f"datasets.{name}.crop.pixels")
         if (found := Crops(CROPS / name, "test", verify=False).pixels) != asked:
             raise DataError(
                 f"{CROPS / name}: crops of {found} px, and datasets.{name}.crop.pixels is {asked}; run "
@@ -119,7 +118,7 @@ def check_crops(*names: str) -> None:
 
 
 def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates: str = "rates") -> dict[str, Any]:
-    """The keyword arguments of `train_cells` that every training stage has, for plans of one rate.
+    """The keyword arguments of `train_networks` that every training stage has, for plans of one rate.
 
     network, rates: the sections of params.yaml that hold the network, with a seed of its own perhaps, and the
     optimisation of each rate. Raises DataError as `check_crops` does.
@@ -151,9 +150,9 @@ def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates
 
 
 def write_speed(out: Path, rounds: dict[str, Any]) -> None:
-    """What `train_cells` says of its time, as metrics of the training stage whose first output is `out`.
+    """What `train_networks` says of its time, as metrics of the training stage whose first output is `out`.
 
-    Nothing where it says nothing: of several processes one alone does.
+    Nothing if it is empty, as it is in a process that is not the main one.
     """
     if rounds:
         write_json(SPEED / f"{out.relative_to(MODELS)}.json", rounds)

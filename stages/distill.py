@@ -6,11 +6,11 @@ import argparse
 from typing import Any
 
 from facedistill import grid
-from facedistill.learning.cell import Plan, rounds, train_cells
-from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.training import Plan, rounds, train_networks
 from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import MODELS
+from facedistill.recipe import MARGIN_SOFTMAX, Recipe
 from stages.common import run_training, training_params, write_speed
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         plans.append(Plan(models / name, recipe, models / recipe.start if recipe.start else None))
     speed: dict[str, Any] = {}
     for together in rounds(plans):
-        speed |= train_cells(
+        speed |= train_networks(
             soft_teacher=teacher,
             hidden_teacher=teacher,
             **training_params(task, together, f"students.{args.student}"),

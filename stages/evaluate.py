@@ -9,7 +9,7 @@ from facedistill import grid
 from facedistill.evaluation.models import Evaluation
 from facedistill.files import write_json
 from facedistill.grid import OWN, TEACHER, EvaluationParams, Layout, cells
-from facedistill.learning.cell import trained_on
+from facedistill.learning.training import trained_on
 from facedistill.params import load
 from facedistill.paths import EVALUATION
 from stages.common import check_crops, run

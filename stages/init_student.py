@@ -6,11 +6,11 @@ import argparse
 from typing import Any
 
 from facedistill import grid
-from facedistill.learning.cell import Plan, train_cells
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
 from facedistill.paths import MODELS
+from facedistill.recipe import Recipe
 from stages.common import run_training, training_params, write_speed
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     for name, model in zip(args.tasks, models, strict=True):
         task = load(TaskParams, f"tasks.{name}")
         plan = Plan(model, Recipe(phi=task.phi))
-        speed |= train_cells(**training_params(task, [plan], f"students.{args.student}"))
+        speed |= train_networks(**training_params(task, [plan], f"students.{args.student}"))
     write_speed(models[0], speed)
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from facedistill.files import write_whole
 from facedistill.params import check, read
-from facedistill.paths import CHECKPOINTS
+from facedistill.paths import RESUME
 
 PIPELINE = Path("dvc.yaml")
-TIMES = CHECKPOINTS / "times.json"
+TIMES = RESUME / "times.json"
 """By the name of each stage that has ended here, and by script, the seconds that it took the last time."""
 
 

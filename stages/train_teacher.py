@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from facedistill import grid
-from facedistill.learning.cell import Plan, train_cells
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
+from facedistill.recipe import Recipe
 from stages.common import run_training, training_params, write_speed
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     task = load(TaskParams, f"tasks.{args.task}")
     start = None if args.task == "classification" else "classification"
     plan = Plan(grid.teacher(args.task), Recipe(phi=task.phi, start=start), grid.teacher(start) if start else None)
-    write_speed(plan.model, train_cells(**training_params(task, [plan], "teacher.network", "teacher.rates")))
+    write_speed(plan.model, train_networks(**training_params(task, [plan], "teacher.network", "teacher.rates")))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from typing import Any
 
 from facedistill import grid
 from facedistill.grid import OWN, Weights
-from facedistill.learning.cell import Plan, train_cells
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
 from facedistill.paths import MODELS
+from facedistill.recipe import Recipe
 from stages.common import training_params
 
 
@@ -40,7 +40,7 @@ def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_tea
         for init in grid.inits(task).values()
         for target, w in targets.items()
     ]
-    return train_cells(
+    return train_networks(
         soft_teacher=soft_teacher,
         hidden_teacher=hidden_teacher,
         **training_params(task_params, plans, f"students.{args.student}"),

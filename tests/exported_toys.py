@@ -11,14 +11,14 @@ import pytest
 from pyarrow import parquet
 from squares import EQUATION, PEOPLE, SIDE, SIZE, draw, run
 
-from facedistill.data.crop import CropParams
+from facedistill.data.face_crop import CropParams
 from facedistill.export import latency
 from facedistill.export.chosen import Chosen
 from facedistill.export.exporting import export
 from facedistill.files import write_json
 from facedistill.grid import EvaluationParams
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.recipe import Recipe
 
 OURS, POINTS = (
     Chosen("small/ours", "classification", "small", ()),

@@ -19,11 +19,11 @@ from squares import optimisation, run_together
 from torch import Tensor
 
 from facedistill.entry import guard
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import ProcessParams, SnapshotParams
 from facedistill.params import load
+from facedistill.recipe import Recipe
 from stages.common import run_training
 
 ROUNDS = {
@@ -88,7 +88,7 @@ def _fail(forward: Any) -> Any:
 
 
 def _slow(save: Any) -> Any:
-    """`checkpoint.save` on a slow disk: the other processes are long where the file is read, if nothing holds them."""
+    """`model_files.save` on a slow disk: the other processes are long where the file is read, if nothing holds them."""
 
     def slow(model: Path, *arguments: Any) -> None:
         time.sleep(2 if model.name == "soft_hidden" else 0)
@@ -98,7 +98,7 @@ def _slow(save: Any) -> Any:
 
 
 if __name__ == "__main__":
-    checkpoint.save = _slow(checkpoint.save)
+    model_files.save = _slow(model_files.save)
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
     if "RANK" not in os.environ:

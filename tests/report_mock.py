@@ -17,13 +17,14 @@ import pytest
 import yaml
 from matplotlib.figure import Figure
 
-from facedistill.data.codec import encode
-from facedistill.data.shards import SIDES, Crop, ShardWriter, Side, write_index
+from facedistill.crops import Crop
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import SIDES, ShardWriter, Side, write_index
 from facedistill.export.chosen import chosen
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
-from facedistill.learning.losses.recipe import PsiName
 from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
+from facedistill.recipe import PsiName
 from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report, warnings
 from facedistill.report.drawing import Drawing

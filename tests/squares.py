@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from equation import EQUATION as SUMMED
 
-from facedistill.data.codec import encode
-from facedistill.data.shards import Crop, ShardWriter, write_index
-from facedistill.learning import checkpoint
+from facedistill.crops import Crop
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import ShardWriter, write_index
+from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams
-from facedistill.learning.cell import Plan, train_cells
-from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, Recipe
 from facedistill.learning.parameters import (
     LoaderParams,
     NetworkParams,
@@ -25,7 +24,9 @@ from facedistill.learning.parameters import (
     TaskParams,
     TrainingParams,
 )
+from facedistill.learning.training import Plan, train_networks
 from facedistill.paths import MODELS
+from facedistill.recipe import MARGIN_SOFTMAX, Recipe
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0)
@@ -87,12 +88,12 @@ def run_together(recipes: dict[str, Recipe], **changes: object) -> dict[str, Any
         "loader": LOADER,
         "processes": ALONE,
         "snapshots": SnapshotParams(epochs=1, minutes=10),
-        "workspace": Path(".checkpoints"),
+        "workspace": Path(".resume"),
         "seed": 0,
     }
     plans = [Plan(MODELS / m, r, (MODELS / m).parent / r.start if r.start else None) for m, r in recipes.items()]
-    return train_cells(plans, **(values | changes))  # type: ignore[arg-type]
+    return train_networks(plans, **(values | changes))  # type: ignore[arg-type]
 
 
 def weights(model: str) -> dict[str, torch.Tensor]:
-    return checkpoint.load_state(Path("models") / model)
+    return model_files.load_state(Path("models") / model)

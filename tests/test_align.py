@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facedistill.data.align import TEMPLATE, crop_matrix, invert, similarity, transform, warp
-from facedistill.data.codec import decode, encode
-from facedistill.data.crop import CropParams
+from facedistill.crops.codec import decode, encode
+from facedistill.data.align import TEMPLATE, invert, similarity, transform, warp
+from facedistill.data.face_crop import CropParams, crop_matrix
 from facedistill.data.photograph import LANDMARKS
 from facedistill.learning.augment import flip
 

@@ -15,14 +15,14 @@ import pytest
 from packed_faces import python2_pickle
 from sklearn.model_selection import KFold
 
-from facedistill.data.codec import decode, encode
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import align_crop
+from facedistill.crops import DataError
+from facedistill.crops.codec import decode, encode
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Pair, Photograph
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
-from facedistill.data.shards import Crops
 from facedistill.data.sources import SourceParams, plain_pickle
 from facedistill.data.sources.bin_pairs import BinParams, BinSource
 from facedistill.data.sources.lfw import LfwParams, read_pairs

@@ -16,11 +16,11 @@ from packed_faces import write_recordio
 from photographs import BROKEN, GOOD, GREY, exif
 from PIL import Image
 
-from facedistill.data.crops import align_crop
+from facedistill.crops import DataError
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
-from facedistill.data.shards import Crops
 from facedistill.data.sources.celeba import BOX_HEADER, POINTS_HEADER
 from facedistill.params import check
 

@@ -17,11 +17,11 @@ from photographs import red
 from PIL import Image
 from pydantic import TypeAdapter
 
-from facedistill.data.codec import decode
-from facedistill.data.crops import align_crop
+from facedistill.crops.codec import decode
+from facedistill.crops.shards import SIDES, Crops
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
-from facedistill.data.shards import SIDES, Crops
 from facedistill.data.sources import SourceParams
 from facedistill.data.sources.celeba import BOX_HEADER, POINTS_HEADER
 from facedistill.learning.augment import AugmentationParams

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from facedistill.data.shards import PairRows
+from facedistill.crops.shards import PairRows
 from facedistill.evaluation import cosine, retrieval
 from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.cross_model import cross_view2, rank1

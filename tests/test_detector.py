@@ -19,11 +19,11 @@ from photographs import GOOD, exif, red
 from PIL import Image
 from pyarrow import parquet
 
+from facedistill.crops import DataError
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.detector import LONGER_SIDE, Detector, DetectorParams
 from facedistill.data.manifest import photographs
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
 from facedistill.params import ParamsError, check
 
 FACE = np.array([[60, 50], [100, 52], [81, 75], [65, 100], [97, 101]], np.float32)

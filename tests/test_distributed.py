@@ -19,18 +19,18 @@ from squares import SIDE, draw, run
 from torch import nn
 from torch._C._distributed_c10d import HashStore
 
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.entry import REPORT
-from facedistill.learning import checkpoint, distributed
+from facedistill.learning import distributed, model_files
 from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches
 from facedistill.learning.curves import EPOCHS, STEPS
-from facedistill.learning.distributed import Part
+from facedistill.learning.distributed import ShardSampler
 from facedistill.learning.losses.equation5 import Targets
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams, ProcessParams
 from facedistill.learning.student import Objective
 from facedistill.params import ParamsError, check
+from facedistill.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 TOY = Path(__file__).with_name("processes_toy.py")
@@ -83,7 +83,7 @@ def assert_alike(one: Path, other: Path, cell: str) -> None:
     assert len(expected[f"{STEPS} loss"]) == 3
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, rel=1e-9, abs=1e-12), name
-    ours, theirs = (checkpoint.load_state(folder / "models/s" / cell) for folder in (one, other))
+    ours, theirs = (model_files.load_state(folder / "models/s" / cell) for folder in (one, other))
     for name, tensor in ours.items():
         assert torch.allclose(tensor, theirs[name], rtol=1e-9, atol=1e-9), name
 
@@ -123,13 +123,13 @@ def two(start: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("cell", CELLS)
 def test_two_processes_with_half_the_batch_each_train_as_one(one: Path, two: Path, cell: str) -> None:
     assert_alike(one, two, cell)
-    assert checkpoint.read_card(two / "models/s" / cell)["processes"] == 2
+    assert model_files.read_record(two / "models/s" / cell)["processes"] == 2
 
 
 def test_what_they_trained_is_measured_exactly_alike(one: Path, two: Path) -> None:
     images = next(iter(centre_batches(Crops(one / "data/crops/faces", "test"), SIDE, 64))).images
     for cell in CELLS:
-        first, second = (checkpoint.load(folder / "models/s" / cell).eval()(images) for folder in (one, two))
+        first, second = (model_files.load(folder / "models/s" / cell).eval()(images) for folder in (one, two))
         if first.logits is not None:
             assert second.logits is not None
             assert torch.equal(first.logits.argmax(1), second.logits.argmax(1))
@@ -141,7 +141,7 @@ def test_what_they_trained_is_measured_exactly_alike(one: Path, two: Path) -> No
 
 def test_weights_without_a_gradient_stay_where_they_began(two: Path) -> None:
     torch.manual_seed(0)
-    hint = checkpoint.load_state(two / "models/s/hint")
+    hint = model_files.load_state(two / "models/s/hint")
     # The last stage is behind the hint: its first random weights, in float64 as the toy draws them.
     torch.set_default_dtype(torch.float64)
     try:
@@ -170,7 +170,7 @@ def test_a_stopped_run_goes_on_in_another_number_of_processes_and_each_end_is_to
     assert said.endswith(f"LookupError: what this process alone found\n{REPORT}\n")
     assert "gloo" not in said
     # From the first snapshot it took a step more: from the beginning it would have taken one.
-    assert list(folder.glob(".checkpoints/*/000000002-*.safetensors"))
+    assert list(folder.glob(".resume/*/000000002-*.safetensors"))
     said = failure(folder, "triplet", fail=(1, "1", "kill"))
     assert said.startswith("process 1 of 2: killed by SIGKILL")
     parameters(folder, 1)
@@ -192,19 +192,19 @@ def test_two_machines_meet_and_each_has_the_models(start: Path, one: Path, tmp_p
         assert_alike(one, machine, "arcface")
 
 
-def test_parts_are_the_whole_batch_in_its_order() -> None:
+def test_shards_are_the_whole_batch_in_its_order() -> None:
     whole = ShuffledBatches(50, 12, seed=0)
-    parts = [Part(whole, rank, 3) for rank in range(3)]
-    assert [[key for part in batch for key in part] for batch in zip(*parts, strict=True)] == list(whole)
-    assert [len(part) for part in parts] == [4, 4, 4]
+    shards = [ShardSampler(whole, rank, 3) for rank in range(3)]
+    assert [[key for shard in batch for key in shard] for batch in zip(*shards, strict=True)] == list(whole)
+    assert [len(shard) for shard in shards] == [4, 4, 4]
     whole.skip = 3
-    assert len(list(parts[0])) == 1
+    assert len(list(shards[0])) == 1
 
 
 @pytest.mark.parametrize("count", [5, 12, 24])
 def test_a_batch_without_equal_parts_is_refused(count: int) -> None:
     with pytest.raises(ParamsError, match=f"batch of 12 crops has no {count} equal parts of two or more"):
-        Part(ShuffledBatches(50, 12, seed=0), 0, count)
+        ShardSampler(ShuffledBatches(50, 12, seed=0), 0, count)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU has synchronised batch norm")
@@ -239,8 +239,8 @@ def test_synchronised_batch_norm_takes_the_place_of_every_other(
     network = FaceNetwork(check(NetworkParams, {"architecture": architecture}, "p"))
     keys, weights = list(network.state_dict()), list(network.parameters())
     activations = [type(module) for module in network.modules() if isinstance(module, nn.ReLU)]
-    member = distributed.Member(ProcessParams(devices=1, nodes=1, endpoint=None, batch_norm="sync"))
-    member.objective(Objective(network, OfHidden(), "fp32"))  # type: ignore[arg-type]
+    process = distributed.DistributedProcess(ProcessParams(devices=1, nodes=1, endpoint=None, batch_norm="sync"))
+    process.objective(Objective(network, OfHidden(), "fp32"))  # type: ignore[arg-type]
     norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
     assert all(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
     assert list(network.state_dict()) == keys
@@ -254,9 +254,9 @@ def test_dropout_differs_by_process_and_leaves_one_random_state(alone_in_a_group
     batch = as_batch(images.permute(0, 2, 3, 1).numpy(), [0] * 4, torch.zeros(4, 5, 2), [0] * 4)
     losses, states = [], []
     for rank in (0, 0, 1):
-        whole = distributed._Whole(Objective(network, OfHidden(), "fp32"), rank, 1)  # type: ignore[arg-type]
+        loss = distributed._FullBatchLoss(Objective(network, OfHidden(), "fp32"), rank, 1)  # type: ignore[arg-type]
         torch.manual_seed(5)
-        losses.append(whole(batch, Targets(None, None))["loss"].item())
+        losses.append(loss(batch, Targets(None, None))["loss"].item())
         states.append(torch.get_rng_state())
     assert losses[0] == losses[1] != losses[2]
     assert torch.equal(states[0], states[2])

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from toy_repository import ROOT, build
 
+from facedistill.crops.shards import Crops
 from facedistill.data.folder import SUFFIXES
-from facedistill.data.shards import Crops
 from facedistill.params import read
 
 PEOPLE, EACH = 3, 4

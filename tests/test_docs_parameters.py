@@ -13,13 +13,12 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from facedistill import grid
-from facedistill.data.crop import CropParams
 from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.detector import DetectorParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.sources import SourceParams
 from facedistill.export.chosen import ExportParams
 from facedistill.learning.augment import AugmentationParams, TransformParams
-from facedistill.learning.losses.recipe import Margin, Recipe
 from facedistill.learning.parameters import (
     EquationParams,
     LoaderParams,
@@ -31,6 +30,7 @@ from facedistill.learning.parameters import (
     TrainingParams,
 )
 from facedistill.params import read
+from facedistill.recipe import Margin, Recipe
 from facedistill.report.provenance import Heading
 
 ROOT = Path(__file__).parents[1]

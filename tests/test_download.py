@@ -10,8 +10,8 @@ import sklearn.datasets
 import torchvision.datasets
 from photographs import GOOD
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Photograph
-from facedistill.data.problems import DataError
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.celeba import POINTS_HEADER
 from facedistill.params import check

@@ -14,8 +14,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from facedistill.data.codec import encode
-from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
+from facedistill.crops import Crop
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import Crops, ShardWriter, write_index
 from facedistill.evaluation.cross_model import rank1
 from facedistill.evaluation.embedding_map import EACH as EACH_MAPPED
 from facedistill.evaluation.embedding_map import PEOPLE as PEOPLE_MAPPED
@@ -26,7 +27,7 @@ from facedistill.evaluation.operating_point import tpr_at_far
 from facedistill.evaluation.pairs import UndefinedMetricError
 from facedistill.evaluation.predictions import predict
 from facedistill.grid import EvaluationParams
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, TaskParams
 
@@ -71,7 +72,7 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("teacher", NetworkParams("resnet50", 16, 8), PEOPLE, 16.0),
         ("student", NetworkParams("resnet50", 32, 8), PEOPLE, 16.0),
     ):
-        checkpoint.save(tmp_path / name, FaceNetwork(network, classes, scale=scale), {})
+        model_files.save(tmp_path / name, FaceNetwork(network, classes, scale=scale), {})
     return tmp_path
 
 
@@ -81,7 +82,7 @@ def test_a_classifier_has_top1_and_the_numbers_on_unseen_people(models: Path) ->
     assert metrics.keys() == {"top1", "pairs", "tpr", "rank1", "parameters"}
     assert metrics["tpr"].keys() == {"all", "frontal", "pose", "lighting"}
     lfw = Crops(Path("data/crops/lfw"), "test")
-    embeddings = predict(checkpoint.load(models / "softmax"), lfw, SIDE).embeddings
+    embeddings = predict(model_files.load(models / "softmax"), lfw, SIDE).embeddings
     frontal = np.arange(PEOPLE * EACH) % 2 == 0
     expected = tpr_at_far(embeddings[frontal], np.array(lfw.identities)[frontal], 0.05)
     assert metrics["tpr"]["frontal"] == expected.tpr
@@ -109,7 +110,7 @@ def test_who_is_right_about_which_photograph_is_kept(models: Path) -> None:
         }
     )
     test = Crops(Path("data/crops/faces"), "test")
-    answers = predict(checkpoint.load(models / "softmax"), test, SIDE).answers
+    answers = predict(model_files.load(models / "softmax"), test, SIDE).answers
     assert answers is not None
     assert rows[rows["model"] == "s"]["hit"].tolist() == np.equal(answers, test.labels).tolist()
     # Who is taken for whom, and nothing of models that do not classify.
@@ -126,7 +127,7 @@ def test_embeddings_of_a_few_unseen_people_are_kept_for_their_map(models: Path) 
     evaluation.save(models / "evaluation")
     table = pq.read_table(models / "evaluation/embeddings.parquet")
     lfw = Crops(Path("data/crops/lfw"), "test")
-    embeddings = predict(checkpoint.load(models / "softmax"), lfw, SIDE).embeddings.double()
+    embeddings = predict(model_files.load(models / "softmax"), lfw, SIDE).embeddings.double()
     assert table["person"].to_pylist() == [int(name[1:]) for name in lfw.identities]
     # Nearly all the principal components there are, so photographs are as far apart as by their embeddings.
     components = torch.tensor(table["components"].to_pylist()).double()
@@ -157,7 +158,9 @@ def test_a_model_against_itself_as_teacher_searches_as_it_does_alone(models: Pat
     assert itself["cross"]["accuracy"] == pytest.approx(itself["pairs"]["lfw"]["accuracy"])
     student = evaluation.of(ARCFACE, models / "student", "arcface/student", models / "teacher")
     lfw = Crops(Path("data/crops/lfw"), "test")
-    probes, gallery = (predict(checkpoint.load(models / name), lfw, SIDE).embeddings for name in ("student", "teacher"))
+    probes, gallery = (
+        predict(model_files.load(models / name), lfw, SIDE).embeddings for name in ("student", "teacher")
+    )
     assert student["cross"]["rank1"] == rank1(probes, gallery, lfw.identities)
     evaluation.save(models / "evaluation")
     centres = pq.read_table(models / "evaluation/centres.parquet")
@@ -236,11 +239,11 @@ def test_of_unknown_people_there_is_what_their_pairs_tell_and_no_more(models: Pa
 
 def test_a_network_whose_rectifiers_died_is_named(models: Path) -> None:
     """Zeros have no direction: no distance between them says anything."""
-    dead = checkpoint.load(models / "softmax")
+    dead = model_files.load(models / "softmax")
     for weight in dead.trunk.parameters():
         weight.data.zero_()
-    checkpoint.save(models / "dead", dead, {})
+    model_files.save(models / "dead", dead, {})
     with pytest.raises(
-        checkpoint.ModelError, match=r"dead: K is 0 for 36 of the 36 photographs of .*faces: .*lower rate"
+        model_files.ModelError, match=r"dead: K is 0 for 36 of the 36 photographs of .*faces: .*lower rate"
     ):
         Evaluation(EvaluationParams(("lfw",), 0.05)).of(SOFTMAX, models / "dead", "table2/dead")

@@ -10,8 +10,8 @@ import pytest
 from photographs import GOOD
 from toy_repository import build, toy
 
+from facedistill.crops import DataError
 from facedistill.data.folder import Folder
-from facedistill.data.problems import DataError
 
 
 @pytest.fixture(scope="module")

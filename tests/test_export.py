@@ -15,7 +15,7 @@ from exported_toys import FAR, OURS, POINTS, PROXYLESS, TEACHER, metrics
 from report_mock import PARAMS
 from squares import PEOPLE, SIDE
 
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.evaluation.predictions import predict
 from facedistill.export.checks import Answers, ExportError, check_accuracy, check_parity
 from facedistill.export.chosen import Chosen, chosen
@@ -23,7 +23,7 @@ from facedistill.grid import Layout
 from facedistill.inference.face import Face
 from facedistill.inference.metadata import from_properties, to_properties
 from facedistill.inference.model import FaceModel
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.params import ParamsError
 
 ALL = (OURS, POINTS, TEACHER, PROXYLESS)
@@ -38,7 +38,7 @@ def faces(root: Path) -> list[Face]:
 def test_the_file_answers_as_evaluation_does_in_any_batch(exported: Path, model: Chosen) -> None:
     loaded, some = FaceModel(exported / model.folder), faces(exported)
     expected = predict(
-        checkpoint.load(exported / "models" / model.name), Crops(exported / "data/crops/faces", "test"), SIDE
+        model_files.load(exported / "models" / model.name), Crops(exported / "data/crops/faces", "test"), SIDE
     )
     for count in (1, 5, len(some)):
         embeddings = loaded.embed(some[:count])
@@ -56,7 +56,7 @@ def test_each_file_says_what_it_wants_and_what_it_is(exported: Path) -> None:
     about = FaceModel(exported / OURS.folder / "int8.onnx").metadata
     assert (about.model, about.precision, about.image) == (OURS.name, "int8", "uint8 NCHW RGB 0..255")
     assert (about.input, about.crop.pixels, about.crop.method, about.classes) == (SIDE, 36, "landmarks", PEOPLE)
-    assert about.sha256 == checkpoint.read_card(exported / "models" / OURS.name)["sha256"]
+    assert about.sha256 == model_files.read_record(exported / "models" / OURS.name)["sha256"]
     assert from_properties(to_properties(about), "x") == about
     with pytest.raises(ParamsError, match=r"x\.colour: unknown key"):
         from_properties(to_properties(about) | {"colour": '"RGB"'}, "x")

@@ -14,12 +14,12 @@ import pytest
 import torch
 from squares import run, weights
 
-from facedistill.data.problems import DataError
+from facedistill.crops import DataError
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import LoaderParams, NetworkParams, SnapshotParams
+from facedistill.recipe import Recipe
 
-DISK = Path(".checkpoints")
+DISK = Path(".resume")
 WIDER = {"network": NetworkParams("resnet50", divisor=8)}
 """Its snapshot, weights and momenta, takes 3 MB."""
 
@@ -42,7 +42,7 @@ def disk(workspace: Path) -> Iterator[None]:
 def test_a_run_that_cannot_save_names_the_file_and_goes_on_when_it_can(disk: None, fault: str, number: int) -> None:
     recipe = Recipe("softmax")
     assert not mount("-o", f"remount,{fault}").returncode
-    with pytest.raises(OSError, match=r"\.checkpoints/\w+") as error:
+    with pytest.raises(OSError, match=r"\.resume/\w+") as error:
         run("s/one", recipe, **WIDER)
     assert error.value.errno == number
     assert not [file for file in DISK.rglob("*") if file.is_file()]
@@ -99,7 +99,7 @@ def test_a_clock_that_jumps_neither_hurries_nor_stops_snapshots(
     """By the wall clock this run ends a day before it begins; its last snapshot is by a clock that only goes on."""
     recipe, asked = Recipe("softmax"), {"snapshots": SnapshotParams(epochs=1, minutes=1e-9)}
     run("s/one", recipe, **asked)
-    undisturbed = sorted(file.name.split("-")[0] for file in Path(".checkpoints").glob("*/*"))
+    undisturbed = sorted(file.name.split("-")[0] for file in Path(".resume").glob("*/*"))
     shown = iter(range(10**9, 0, -86400))
     monkeypatch.setattr(time, "time", lambda: float(next(shown)))
     run("s/two", recipe, workspace=Path("elsewhere"), **asked)

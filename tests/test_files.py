@@ -13,11 +13,11 @@ import torch
 from squares import run_together, weights
 
 from facedistill.files import write_json, write_whole
-from facedistill.learning.checkpoint import WEIGHTS, save
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.model_files import WEIGHTS, save
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams
+from facedistill.recipe import Recipe
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def test_a_full_disk_ends_a_run_and_costs_no_snapshot_that_was_whole(
         with pytest.raises(OSError, match="File too large"):
             run_together(recipe, snapshots=every_step)
     # Two steps, then the whole epoch of three; the fourth could not be written.
-    kept = sorted((workspace / ".checkpoints").glob("*/*"))
+    kept = sorted((workspace / ".resume").glob("*/*"))
     assert [int(file.name.split("-")[0]) for file in kept] == [2, 3]
     steps.clear()
     run_together(recipe, snapshots=every_step)

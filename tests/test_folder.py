@@ -11,14 +11,14 @@ import pytest
 from exported_toys import OURS
 from photographs import BROKEN, GOOD, red
 
+from facedistill.crops import DataError
+from facedistill.crops.codec import decode
 from facedistill.data import folder as folder_module
-from facedistill.data.codec import decode
-from facedistill.data.crop import CropParams
 from facedistill.data.dataset import DatasetParams, SplitParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.folder import DOCUMENTS, SUFFIXES, Folder
 from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
 from facedistill.data.sources.casia import CasiaParams
 from facedistill.data.sources.files import people_with_landmarks
 from facedistill.inference.commands import main as command

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from mutation import mutate
 from packed_faces import MAGIC, python2_pickle, write_recordio
 
-from facedistill.data.codec import encode
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import crop_photograph
+from facedistill.crops import DataError
+from facedistill.crops.codec import encode
+from facedistill.data.align_crop import crop_photograph
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Photograph, Problem, Source
-from facedistill.data.problems import DataError
 from facedistill.data.sources.bin_pairs import BinParams, BinSource
 from facedistill.data.sources.plain_pickle import PlainPickle
 from facedistill.data.sources.recordio import RecordIOParams, RecordIOSource

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from mutation import mutate
 from photographs import GOOD
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
 from facedistill.data.prepare import left_out_identities
-from facedistill.data.problems import DataError
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.celeba import BOX_HEADER, POINTS_HEADER
 from facedistill.data.sources.recognise import recognise

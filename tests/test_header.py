@@ -17,8 +17,8 @@ from mutation import mutate
 from photographs import PNG_END, RED, png_header, red
 from PIL import Image
 
-from facedistill.data.codec import decode
-from facedistill.data.header import LARGEST_SIDE, MOST_SCANS, check_header
+from facedistill.crops.codec import decode
+from facedistill.crops.header import LARGEST_SIDE, MOST_SCANS, check_header
 
 FORMS: list[tuple[str, dict[str, Any]]] = [
     ("JPEG", {}),

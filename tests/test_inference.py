@@ -20,12 +20,12 @@ from PIL import Image
 from squares import SIZE
 
 import facedistill
-from facedistill.data.codec import decode
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import crop_photograph
+from facedistill.crops.codec import decode
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import crop_photograph
 from facedistill.data.detector import Detector
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Photograph
-from facedistill.data.shards import Crops
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.inference import gallery
 from facedistill.inference.commands import main
@@ -93,7 +93,7 @@ def test_a_photograph_on_its_side_is_the_same_face(drawn: list[tuple[bytes, Phot
     for found in ({"landmarks": photograph.landmarks}, {"box": (5.0, 6.0, 40.0, 30.0)}, {}):
         upright, turned = (find(d, ALIGNED, **found) for d in (png(image), stored))
         np.testing.assert_array_equal(upright.crop, turned.crop)
-        np.testing.assert_allclose(upright.to_photograph, turned.to_photograph)
+        np.testing.assert_allclose(upright.to_original, turned.to_original)
 
 
 def test_it_is_said_how_a_face_was_found(drawn: list[tuple[bytes, Photograph]]) -> None:
@@ -166,7 +166,7 @@ def test_verify_answers_by_its_exit_code_and_in_json(people: Path, capsys: pytes
     assert command("verify", a, a, *model) == 0
     text = capsys.readouterr().out
     assert "same person" in text
-    assert "set on faces at FAR 0.1: that share of 60 pairs of two people pass" in text
+    assert "threshold chosen on faces at FAR 0.1 (60 impostor pairs); " in text
     assert f"{a}: face taken as centred\nnot as in training, where faces were cut by five landmarks" in text
     found = facedistill.load(OURS.folder)
     expected = found.verify(found.face(a), found.face(b))

@@ -13,10 +13,10 @@ import yaml
 from packed_faces import python2_pickle, write_recordio
 from photographs import BROKEN, GOOD, red
 
+from facedistill.crops import DataError
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.inspect import describe, survey
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.recognise import recognise
 from facedistill.params import check

@@ -13,13 +13,13 @@ from conftest import REAL_FACES, REAL_PHOTOS
 from numpy.typing import NDArray
 from photographs import red
 
+from facedistill.crops import DataError
 from facedistill.data.align import TEMPLATE, misfit, similarity, transform
-from facedistill.data.crop import CropParams, cut
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.face_crop import CropParams, crop_face
 from facedistill.data.landmark_lists import landmark_fault, list_fault, place_fault
 from facedistill.data.photograph import COORDINATES, LANDMARKS, Photograph
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
 from facedistill.data.sources.casia import CasiaParams, CasiaSource
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 
@@ -108,7 +108,7 @@ def test_profiles_are_faces_alone_or_together(yaw: int) -> None:
     profiles = np.stack([turned(yaw + k % 5, k % 20 - 10) for k in range(40)])
     assert list_fault(profiles) is None
     assert list_fault(np.concatenate([FACES, profiles])) is None
-    cut(b"", np.zeros((200, 200, 3), np.uint8), CropParams("landmarks", 32), profiles[0])
+    crop_face(b"", np.zeros((200, 200, 3), np.uint8), CropParams("landmarks", 32), profiles[0])
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
@@ -185,9 +185,9 @@ def test_photographs_without_landmarks_and_those_that_cannot_be_opened_are_passe
 @pytest.mark.parametrize("method", ["landmarks", "centre"])
 def test_one_photograph_with_the_landmarks_of_no_face_is_not_cut(method: str, points: Landmarks, message: str) -> None:
     image = np.zeros((200, 200, 3), np.uint8)
-    cut(b"", image, CropParams(method, 32), turned(20))  # type: ignore[arg-type]
+    crop_face(b"", image, CropParams(method, 32), turned(20))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=message):
-        cut(b"", image, CropParams(method, 32), np.asarray(points, np.float32))  # type: ignore[arg-type]
+        crop_face(b"", image, CropParams(method, 32), np.asarray(points, np.float32))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("mistake", ["score last", "mouth corners", "shares"])

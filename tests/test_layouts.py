@@ -11,12 +11,12 @@ import yaml
 from packed_faces import python2_pickle, write_recordio
 from photographs import GOOD, red
 
-from facedistill.data.crop import CropParams
+from facedistill.crops import DataError
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.inspect import describe, inspect, survey
 from facedistill.data.photograph import Photograph
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.celeba import CelebAParams
 from facedistill.data.sources.lfw import LfwParams

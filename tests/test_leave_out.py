@@ -12,9 +12,9 @@ import pytest
 from packed_faces import python2_pickle
 from photographs import GOOD
 
+from facedistill.crops import DataError
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import left_out_identities, prepare
-from facedistill.data.problems import DataError
 from facedistill.params import check
 
 COMMITTED = Path(__file__).parents[1] / "data/leave_out/casia_lfw.txt"

@@ -15,12 +15,12 @@ from equation import EQUATION
 from facedistill.learning.losses.arcface import arcface
 from facedistill.learning.losses.cosface import cosface
 from facedistill.learning.losses.equation5 import Equation5, Targets
-from facedistill.learning.losses.recipe import PhiName, PsiName, Recipe
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams
+from facedistill.recipe import PhiName, PsiName, Recipe
 
 
 def rng() -> np.random.Generator:

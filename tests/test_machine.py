@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from facedistill import machine
+from facedistill.crops.shards import Crops
 from facedistill.data import parallel
-from facedistill.data.shards import Crops
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops
 from facedistill.params import ParamsError

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from facedistill.crops import DataError
 from facedistill.data import manifest
 from facedistill.data.dataset import SplitParams
 from facedistill.data.photograph import Pair, Photograph
-from facedistill.data.problems import DataError
 from facedistill.data.split import held_out
 
 BY_IMAGE, BY_GROUP = SplitParams("image", 0.2), SplitParams("group", 0.2)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.losses.arcface import arcface
 from facedistill.learning.losses.cosface import cosface
 from facedistill.learning.nesterov import Nesterov
@@ -109,7 +109,7 @@ WIDER = NetworkParams(architecture="resnet50", divisor=16, embedding=16)
 def test_inherited_centres_do_not_move_and_the_rest_does(tmp_path: Path, scale: float) -> None:
     torch.manual_seed(0)
     teacher, student = (FaceNetwork(network, classes=4, scale=scale) for network in (WIDER, SMALL))
-    checkpoint.save(tmp_path, teacher, {})
+    model_files.save(tmp_path, teacher, {})
     inherit_classifier(student, tmp_path)
     before = student.trunk.input_norm.bias.clone()
     optimiser = Nesterov(student.parameters(), momentum=0.9, weight_decay=0.1)
@@ -137,12 +137,12 @@ def test_inherited_centres_do_not_move_and_the_rest_does(tmp_path: Path, scale: 
 def test_a_classifier_that_does_not_fit_is_refused(
     tmp_path: Path, network: NetworkParams, classes: int, scale: float, named: str
 ) -> None:
-    checkpoint.save(tmp_path, FaceNetwork(WIDER, classes=4, scale=16.0), {})
-    with pytest.raises(checkpoint.ModelError, match=named):
+    model_files.save(tmp_path, FaceNetwork(WIDER, classes=4, scale=16.0), {})
+    with pytest.raises(model_files.ModelError, match=named):
         inherit_classifier(FaceNetwork(network, classes=classes, scale=scale), tmp_path)
 
 
 def test_a_teacher_without_a_classifier_is_refused(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, FaceNetwork(WIDER), {})
-    with pytest.raises(checkpoint.ModelError, match="the teacher has none"):
+    model_files.save(tmp_path, FaceNetwork(WIDER), {})
+    with pytest.raises(model_files.ModelError, match="the teacher has none"):
         inherit_classifier(FaceNetwork(SMALL, classes=4), tmp_path)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from photographs import GOOD
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Photograph, Problem
-from facedistill.data.problems import DataError
 from facedistill.data.sources import msceleb
 from facedistill.data.sources.msceleb import MsCelebParams, MsCelebSource
 

@@ -13,8 +13,8 @@ import pytest
 from packed_faces import write_recordio
 from toy_repository import dvc, reproduced, run, stages_run, toy
 
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import crop_photograph
+from facedistill.data.align_crop import crop_photograph
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Photograph
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from packed_faces import MAGIC, recordio_data, recordio_record, write_recordio, write_records
 
-from facedistill.data.codec import decode, encode
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import align_crop, crop_photograph
+from facedistill.crops import DataError
+from facedistill.crops.codec import decode, encode
+from facedistill.crops.shards import SIDES, Crops
+from facedistill.data.align_crop import align_crop, crop_photograph
 from facedistill.data.dataset import DatasetParams, SplitParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Photograph, Problem
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
-from facedistill.data.shards import SIDES, Crops
 from facedistill.data.sources import recordio
 from facedistill.data.sources.casia import CasiaParams, CasiaSource
 from facedistill.data.sources.recordio import RecordIOParams, RecordIOSource

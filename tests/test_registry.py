@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.face_network import CosineHead
 from facedistill.learning.networks.fold import fold_batch_norm
@@ -201,8 +201,8 @@ def test_cosine_logits_are_the_scaled_cosines_also_under_autocast() -> None:
 
 def test_a_cosine_network_comes_back_from_the_disk(tmp_path: Path) -> None:
     network = FaceNetwork(params("resnet50", embedding=8), classes=4, scale=30.0).eval()
-    checkpoint.save(tmp_path, network, {})
-    loaded = checkpoint.load(tmp_path).eval()
+    model_files.save(tmp_path, network, {})
+    loaded = model_files.load(tmp_path).eval()
     assert (loaded.scale, loaded.params, loaded.classes) == (30.0, network.params, 4)
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     before, after = network(images), loaded(images)
@@ -213,9 +213,9 @@ def test_a_cosine_network_comes_back_from_the_disk(tmp_path: Path) -> None:
 
 def test_a_start_with_another_embedding_is_refused(tmp_path: Path) -> None:
     for saved, wanted in ((8, 0), (8, 16)):
-        checkpoint.save(tmp_path, FaceNetwork(params("resnet50", saved)), {})
-        with pytest.raises(checkpoint.ModelError, match="not the same trunk"):
-            checkpoint.warm_start(FaceNetwork(params("resnet50", wanted)), tmp_path)
+        model_files.save(tmp_path, FaceNetwork(params("resnet50", saved)), {})
+        with pytest.raises(model_files.ModelError, match="not the same trunk"):
+            model_files.warm_start(FaceNetwork(params("resnet50", wanted)), tmp_path)
 
 
 @pytest.mark.parametrize("architecture", [name for name in ARCHITECTURES if name != "resnet50"])

@@ -1,7 +1,8 @@
-"""What has to agree across files: dvc.yaml with recipes and grid; and what the code may not do."""
+"""What has to agree across files: dvc.yaml with recipes, grid and imports; and what the code may not do."""
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from pathlib import Path
@@ -13,11 +14,20 @@ import yaml
 from facedistill import grid
 from facedistill.agreement import TOGETHER
 from facedistill.learning.curves import EPOCHS
+from facedistill.learning.snapshots import CODE
 from facedistill.params import read
 from facedistill.report.drawing import PLOTS, PRIVATE
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("index.html", "tables.md", "claims.md", "claims.json", "datasets.json", "models.json")
+NO_NUMBER = (
+    *(
+        f"facedistill/{name}.py"
+        for name in ("__init__", "entry", "files", "git", "machine", "params", "paths", "schema")
+    ),
+    *("stages/__init__.py", "stages/progress.py"),
+)
+"""Code that every stage runs and no result depends on: it checks what a person wrote, names places, writes files."""
 TEXTS = [f"reports/{name}" for name in NAMES]
 
 
@@ -133,6 +143,48 @@ def test_every_curve_that_dvc_plots_is_of_a_model_of_the_default() -> None:
     assert {file.name for file in drawn} == {EPOCHS}
     assert {file.parent for file in drawn} <= models
     assert pictures == str(PLOTS)
+
+
+def imported(script: Path) -> set[Path]:
+    """The files of the repository that a script imports, directly or through others; not what types alone need."""
+    found, left = set[Path](), [script]
+    while left:
+        if (file := left.pop()) in found or str(file) in NO_NUMBER:
+            continue
+        found.add(file)
+        tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+                files = [Path(name.replace(".", "/") + end) for name in names for end in (".py", "/__init__.py")]
+                left += [file for file in files if (ROOT / file).is_file()]
+    return found
+
+
+def test_every_training_stage_depends_on_exactly_the_code_that_it_runs(stages: dict[str, Any]) -> None:
+    found = 0
+    for name, stage in stages.items():
+        if not any(out.startswith("models/") for out in outs(stage)):
+            continue
+        script, *others = re.findall(r"python -m stages\.(\w+)", commands(stage))
+        code, used = {dep for dep in deps(stage) if dep.startswith(("facedistill/", "stages/"))}, set[str]()
+        for file in imported(Path("stages", f"{script}.py")):
+            (dep,) = [dep for dep in code if Path(dep) in (file, *file.parents)] or [f"{file} is missed"]
+            used.add(dep)
+        # The user's own networks are evaluated by the stage that trains them.
+        assert used <= code, name
+        assert used == code or others == ["evaluate"], name
+        found += 1
+    assert found > 20
+
+
+def test_a_snapshot_is_of_the_code_that_trains() -> None:
+    """A run that was stopped does not go on with other code: not even where it is started by hand."""
+    for file in imported(Path("facedistill/learning/training.py")):
+        assert {ROOT / part for part in (file, *file.parents)} & set(CODE), file
 
 
 def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) -> None:

@@ -19,11 +19,11 @@ from typing import Any
 import pytest
 from photographs import GOOD
 
-from facedistill.data.crops import align_crop
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
 from facedistill.inference.model import FaceModel, ModelFileError
-from facedistill.learning.checkpoint import CARD, KEYS, WEIGHTS, load_state
+from facedistill.learning.model_files import KEYS, RECORD, WEIGHTS, load_state
 from facedistill.params import ParamsError, check, read
 
 ROOT = Path(__file__).parents[1]
@@ -199,8 +199,8 @@ def test_a_model_file_that_is_a_pickle_is_refused_unopened(tmp_path: Path, monke
     data = pickle.dumps(Runs())
     for name in (WEIGHTS, "float32.onnx"):
         (tmp_path / name).write_bytes(data)
-    card = dict.fromkeys(KEYS) | {"sha256": hashlib.sha256(data).hexdigest()}
-    (tmp_path / CARD).write_text(json.dumps(card))
+    record = dict.fromkeys(KEYS) | {"sha256": hashlib.sha256(data).hexdigest()}
+    (tmp_path / RECORD).write_text(json.dumps(record))
     with pytest.raises(Exception, match="header"):
         load_state(tmp_path)
     with pytest.raises(ModelFileError):

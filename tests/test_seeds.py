@@ -14,11 +14,11 @@ import yaml
 from report_mock import PARAMS, mock, results, tables
 
 from facedistill.grid import Layout, cells, first_cells
-from facedistill.learning.cell import Plan
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.training import Plan
 from facedistill.params import ParamsError, load
 from facedistill.paths import METRICS
+from facedistill.recipe import Recipe
 from facedistill.report.markdown import number, spread
 from facedistill.report.results import Mean
 from stages.common import training_params

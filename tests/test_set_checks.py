@@ -14,20 +14,20 @@ from packed_faces import python2_pickle
 from photographs import BROKEN, GOOD
 from squares import run
 
+from facedistill.crops import DataError
+from facedistill.crops.shards import Crops
 from facedistill.data import manifest
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import align_crop
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams, SplitParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.photograph import Pair, Photograph
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
 from facedistill.data.set_checks import SHARED, check_pairs, check_sides, split_notes
-from facedistill.data.shards import Crops
 from facedistill.data.sources.bin_pairs import BinParams
 from facedistill.data.sources.casia import CasiaParams
 from facedistill.data.sources.table import TableParams
 from facedistill.evaluation.predictions import predict
-from facedistill.learning.losses.recipe import Recipe
+from facedistill.recipe import Recipe
 
 BY_GROUP, BY_IMAGE = SplitParams("group", 0.2), SplitParams("image", 0.2)
 

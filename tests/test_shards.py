@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facedistill.data.codec import encode
-from facedistill.data.problems import DataError
-from facedistill.data.shards import Crop, Crops, ShardWriter, write_index
+from facedistill.crops import Crop, DataError
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import Crops, ShardWriter, write_index
 
 SIZE, COUNT = 16, 25
 

@@ -11,16 +11,16 @@ import pytest
 import torch
 from squares import SIDE, optimisation, run_together, weights
 
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.batches import Batch
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
 from facedistill.learning.student import Objective
+from facedistill.recipe import Recipe
 
 EVERY_STEP = SnapshotParams(epochs=1, minutes=1e-9)
-FOLDER = Path(".checkpoints")
+FOLDER = Path(".resume")
 EPOCH = 3
 """Steps of an epoch: 48 squares in batches of 16."""
 
@@ -168,7 +168,7 @@ def test_other_starting_weights_are_another_run(workspace: Path) -> None:
         run_together(recipe)
         trained.append(weights("s/ours")["trunk.conv1.weight"])
     assert not torch.equal(*trained)
-    assert checkpoint.read_card(Path("models/s/ours"))["seed"] == 0
+    assert model_files.read_record(Path("models/s/ours"))["seed"] == 0
 
 
 def test_momenta_of_a_part_of_the_weights_come_back_to_their_own() -> None:

@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from facedistill.crops import DataError
 from facedistill.data.folder import Folder
 from facedistill.data.photograph import Note, Photograph, Problem
-from facedistill.data.problems import DataError
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.lfw import read_pairs
 from facedistill.params import ParamsError, check

@@ -33,7 +33,7 @@ def main():
 
 common.run(main)
 """
-FOLDER = Path(".checkpoints/stage-student-a_b")
+FOLDER = Path(".resume/stage-student-a_b")
 
 
 pytestmark = pytest.mark.usefixtures("interruptible")

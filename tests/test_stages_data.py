@@ -15,14 +15,14 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from facedistill.crops import DataError
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import SIDES, Crops
 from facedistill.data.align import transform
-from facedistill.data.codec import encode
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import align_crop
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams, SplitParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.prepare import prepare
-from facedistill.data.problems import DataError
-from facedistill.data.shards import SIDES, Crops
 from facedistill.data.sources.casia import CasiaParams
 from facedistill.data.sources.celeba import CelebAParams
 from facedistill.data.sources.lfw import LfwParams

@@ -13,10 +13,10 @@ from squares import run_together
 
 from facedistill.learning.batches import TrainingCrops
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.parameters import SnapshotParams
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.timing import Timing
+from facedistill.recipe import Recipe
 
 RECIPE = {"s/softmax": Recipe(phi="softmax")}
 STEPS, CROPS = 6, 96

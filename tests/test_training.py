@@ -1,4 +1,4 @@
-"""Batches, the loop, teachers and checkpoints, on a small set of coloured squares in place of people."""
+"""Batches, the loop, teachers and model files, on a small set of coloured squares in place of people."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import torch
 from safetensors.torch import load_file
 from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, SMALL, TRAINING, draw, optimisation, run, run_together, weights
 
-from facedistill.data.problems import DataError
-from facedistill.data.shards import Crops
-from facedistill.learning import checkpoint
+from facedistill.crops import DataError
+from facedistill.crops.shards import Crops
+from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches
-from facedistill.learning.cell import Plan, rounds
 from facedistill.learning.divergence import DivergedError
-from facedistill.learning.losses.recipe import PsiName, Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
+from facedistill.learning.training import Plan, rounds
 from facedistill.params import ParamsError
 from facedistill.paths import MODELS
+from facedistill.recipe import PsiName, Recipe
 
 
 @pytest.fixture(scope="module")
@@ -198,7 +198,7 @@ def test_training_is_repeatable_and_learns(workspace: Path) -> None:
         run(model, Recipe(phi="softmax"), **longer)
     one, two = weights("s/one"), weights("s/two")
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert checkpoint.read_card(Path("models/s/one"))["last_epoch"]["loss"] < 1.3  # chance: log 6 = 1.79
+    assert model_files.read_record(Path("models/s/one"))["last_epoch"]["loss"] < 1.3  # chance: log 6 = 1.79
     epochs, steps = (
         (workspace / "models/s/one" / file).read_text().splitlines() for file in ("epochs.tsv", "steps.tsv")
     )
@@ -217,10 +217,10 @@ def test_every_task_and_target_trains_from_a_start_with_teachers(workspace: Path
         psi: PsiName = "hint" if phi == "none" else "hidden"
         recipe = Recipe(phi=phi, alpha=float(phi != "none"), beta=1, psi=psi, start="softmax")
         run(f"s/{phi}", recipe, soft_teacher=teacher, hidden_teacher=teacher)
-        card = checkpoint.read_card(Path(f"models/s/{phi}"))
-        assert card["landmarks"] == (phi == "landmarks")
-        assert card["classes"] == (0 if phi == "none" else PEOPLE)
-        assert {"loss", psi} <= card["last_epoch"].keys()
+        record = model_files.read_record(Path(f"models/s/{phi}"))
+        assert record["landmarks"] == (phi == "landmarks")
+        assert record["classes"] == (0 if phi == "none" else PEOPLE)
+        assert {"loss", psi} <= record["last_epoch"].keys()
         assert not [name for name in weights(f"s/{phi}") if "projector" in name or "regressor" in name]
     after = weights("teacher/classification")
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -243,8 +243,8 @@ def test_students_that_train_together_become_what_they_become_alone(workspace: P
         alone, together = weights(f"alone/{name}"), weights(f"together/{name}")
         assert alone.keys() == together.keys()
         assert all(torch.equal(alone[key], together[key]) for key in alone), name
-        alone_card, together_card = (checkpoint.read_card(MODELS / who / name) for who in ("alone", "together"))
-        assert alone_card["last_epoch"] == together_card["last_epoch"]
+        alone_record, together_record = (model_files.read_record(MODELS / who / name) for who in ("alone", "together"))
+        assert alone_record["last_epoch"] == together_record["last_epoch"]
 
 
 def test_a_round_ends_where_the_rate_changes_or_a_start_is_still_in_training() -> None:
@@ -278,7 +278,7 @@ def test_a_margin_student_takes_over_its_teachers_centres_and_leaves_them_where_
         assert torch.equal(weights("s/inherits")["identity.weight"], centres)
     run("s/kd", Recipe(phi="arcface", alpha=1), soft_teacher=teacher)
     assert not torch.equal(weights("s/kd")["identity.weight"], centres)
-    with pytest.raises(checkpoint.ModelError, match="needs a teacher to inherit from"):
+    with pytest.raises(model_files.ModelError, match="needs a teacher to inherit from"):
         run("s/alone", Recipe(phi="arcface", classifier="teacher"))
 
 
@@ -288,30 +288,31 @@ def test_teacher_weighting_is_logged_and_asks_the_teacher_even_where_it_gives_no
     teacher = Path("models/teacher/classification")
     recipe = Recipe(phi="softmax", beta=1, psi="normalised", weighting=0.5)
     run("s/weighted", recipe, soft_teacher=teacher, hidden_teacher=teacher)
-    terms = checkpoint.read_card(Path("models/s/weighted"))["last_epoch"]
+    terms = model_files.read_record(Path("models/s/weighted"))["last_epoch"]
     assert 0.5 <= terms["mu"] <= 1
     assert 0 <= terms["mu_below_1"] <= 1
 
 
 def test_a_teacher_of_other_people_is_refused(workspace: Path) -> None:
-    checkpoint.save(workspace / "models/other", FaceNetwork(SMALL, classes=PEOPLE + 1), {})
-    with pytest.raises(checkpoint.ModelError, match=f"classifier of {PEOPLE + 1} people.*has {PEOPLE}"):
+    model_files.save(workspace / "models/other", FaceNetwork(SMALL, classes=PEOPLE + 1), {})
+    with pytest.raises(model_files.ModelError, match=f"classifier of {PEOPLE + 1} people.*has {PEOPLE}"):
         run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=workspace / "models/other")
     run("teacher/classification", Recipe(phi="softmax"))
     index = workspace / "data/crops/faces/crops.json"
     found = json.loads(index.read_text())
     index.write_text(json.dumps(found | {"classes": found["classes"][::-1]}))
-    with pytest.raises(checkpoint.ModelError, match=f"classifier of {PEOPLE} other people than those of data/crops"):
+    with pytest.raises(model_files.ModelError, match=f"classifier of {PEOPLE} other people than those of data/crops"):
         run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=Path("models/teacher/classification"))
 
 
 @pytest.mark.parametrize(
-    ("card", "message"), [("{", "damaged: Expecting"), ('{"classes": 6, "sha256": ""}', "no network, landmarks, scale")]
+    ("record", "message"),
+    [("{", "damaged: Expecting"), ('{"classes": 6, "sha256": ""}', "no network, landmarks, scale")],
 )
-def test_a_card_that_save_did_not_write_is_named(tmp_path: Path, card: str, message: str) -> None:
-    (tmp_path / "model.json").write_text(card)
-    with pytest.raises(checkpoint.ModelError, match=rf"model\.json: {message}"):
-        checkpoint.load(tmp_path)
+def test_a_record_that_save_did_not_write_is_named(tmp_path: Path, record: str, message: str) -> None:
+    (tmp_path / "model.json").write_text(record)
+    with pytest.raises(model_files.ModelError, match=rf"model\.json: {message}"):
+        model_files.load(tmp_path)
 
 
 def test_alignment_on_crops_without_landmarks_is_refused(workspace: Path) -> None:
@@ -322,23 +323,23 @@ def test_alignment_on_crops_without_landmarks_is_refused(workspace: Path) -> Non
 
 def test_warm_start_takes_the_trunk_and_the_heads_that_fit(tmp_path: Path) -> None:
     source = FaceNetwork(SMALL, classes=5)
-    checkpoint.save(tmp_path, source, {})
+    model_files.save(tmp_path, source, {})
     same, other = FaceNetwork(SMALL, classes=5), FaceNetwork(SMALL, classes=7, landmarks=True)
     fresh = other.identity.weight.clone()  # type: ignore[union-attr]
     for network in (same, other):
-        checkpoint.warm_start(network, tmp_path)
+        model_files.warm_start(network, tmp_path)
         assert torch.equal(network.trunk.state_dict()["conv1.weight"], source.trunk.state_dict()["conv1.weight"])
     assert torch.equal(same.identity.weight, source.identity.weight)  # type: ignore[union-attr]
     assert torch.equal(other.identity.weight, fresh)  # type: ignore[union-attr]
-    with pytest.raises(checkpoint.ModelError, match="not the same trunk"):
-        checkpoint.warm_start(FaceNetwork(NetworkParams(architecture="resnet50", divisor=16)), tmp_path)
+    with pytest.raises(model_files.ModelError, match="not the same trunk"):
+        model_files.warm_start(FaceNetwork(NetworkParams(architecture="resnet50", divisor=16)), tmp_path)
 
 
 def test_a_saved_network_gives_the_same_outputs_when_loaded(tmp_path: Path) -> None:
     network = FaceNetwork(SMALL, classes=5, landmarks=True).eval()
-    checkpoint.save(tmp_path, network, {"seed": 1})
+    model_files.save(tmp_path, network, {"seed": 1})
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
-    loaded = checkpoint.load(tmp_path).eval()
+    loaded = model_files.load(tmp_path).eval()
     one, two = network(images), loaded(images)
     assert all(torch.equal(a, b) for a, b in zip((*one[:1], *one[2:]), (*two[:1], *two[2:]), strict=True))
     assert json.loads((tmp_path / "model.json").read_text())["parameters"] == sum(
@@ -347,15 +348,15 @@ def test_a_saved_network_gives_the_same_outputs_when_loaded(tmp_path: Path) -> N
 
 
 def test_damaged_or_missing_weights_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(checkpoint.ModelError, match="no such model"):
-        checkpoint.load(tmp_path)
-    checkpoint.save(tmp_path, FaceNetwork(SMALL), {})
+    with pytest.raises(model_files.ModelError, match="no such model"):
+        model_files.load(tmp_path)
+    model_files.save(tmp_path, FaceNetwork(SMALL), {})
     file = tmp_path / "model.safetensors"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(checkpoint.ModelError, match="damaged"):
-        checkpoint.load(tmp_path)
+    with pytest.raises(model_files.ModelError, match="damaged"):
+        model_files.load(tmp_path)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_batch_and_the_last_good_weights(workspace: Path) -> None:

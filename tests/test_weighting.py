@@ -13,14 +13,14 @@ import torch.nn.functional as F
 from equation import EQUATION
 from torch import Tensor
 
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.losses.equation5 import Equation5, Targets
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.weighting import EPSILON, teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams
 from facedistill.learning.teachers import Teachers
 from facedistill.params import ParamsError, check
+from facedistill.recipe import Recipe
 
 
 def hard(row: np.ndarray, label: int) -> float:
@@ -122,7 +122,7 @@ def test_mu_asks_the_soft_teacher_also_where_alpha_is_0(phi: Any) -> None:
 @pytest.mark.parametrize("weighting", [None, 1.0])
 def test_the_soft_teacher_is_loaded_for_mu_alone(tmp_path: Path, weighting: float | None) -> None:
     network = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=5)
-    checkpoint.save(tmp_path, network, {})
+    model_files.save(tmp_path, network, {})
     teachers = Teachers([Recipe(phi="softmax", beta=1, weighting=weighting)], tmp_path, tmp_path, torch.device("cpu"))
     targets = teachers(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
     assert targets.hidden is not None

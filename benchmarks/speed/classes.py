@@ -10,11 +10,11 @@ from torch import nn
 from benchmarks.memory import peak_mb
 from benchmarks.speed.measure import Row, alone, rates
 from facedistill.learning.losses.equation5 import Equation5, Targets
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks.face_network import Outputs
 from facedistill.learning.parameters import EquationParams
 from facedistill.params import load
+from facedistill.recipe import Recipe
 
 CLASSES, WIDTH, BATCH = 100_000, 2_048, 256
 

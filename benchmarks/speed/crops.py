@@ -8,10 +8,10 @@ from pathlib import Path
 import cv2
 
 from benchmarks.speed.measure import Row, compare
-from facedistill.data.align import Matrix, crop_matrix
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import align_crop
+from facedistill.data.align import Matrix
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.face_crop import CropParams, crop_matrix
 from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Photograph
 from facedistill.data.prepare import prepare

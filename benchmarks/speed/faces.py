@@ -9,20 +9,19 @@ from typing import Any
 
 import torch
 
-from facedistill.data.crop import CropParams
-from facedistill.data.crops import align_crop
+from facedistill.crops.shards import Crops
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams, SplitParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.prepare import prepare
-from facedistill.data.shards import Crops
 from facedistill.data.synthetic.source import SyntheticParams
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import place
 from facedistill.learning.loop import train
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import EquationParams, NetworkParams, OptimisationParams, SnapshotParams
@@ -31,6 +30,7 @@ from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers
 from facedistill.params import load
+from facedistill.recipe import Recipe
 
 SOFT = Recipe(phi="softmax", alpha=1)
 HARD = Recipe(phi="softmax")
@@ -65,7 +65,7 @@ class Faces:
         align_crop(dataset, folder / "manifest", folder / "crops")
         self.crops = Crops(folder / "crops", "train")
         self.teacher = folder / "teacher"
-        checkpoint.save(self.teacher, self.network(1), {})
+        model_files.save(self.teacher, self.network(1), {})
         rate = load(OptimisationParams, "rates.scratch")
         self.optimisation = replace(rate, epochs=1, warmup_steps=0, learning_rate=1e-4)
 

@@ -14,11 +14,12 @@ import pyarrow.parquet as pq
 import torch
 
 from benchmarks.speed.measure import Row
-from facedistill.data.codec import encode
-from facedistill.data.shards import PAIRS, Crop, ShardWriter, write_index
+from facedistill.crops import Crop
+from facedistill.crops.codec import encode
+from facedistill.crops.shards import PAIRS, ShardWriter, write_index
 from facedistill.evaluation.models import Evaluation
 from facedistill.grid import EvaluationParams
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, TaskParams
 from facedistill.paths import CROPS
@@ -39,7 +40,7 @@ def once(folder: Path) -> Iterator[Row]:
     fold = np.repeat(np.arange(FOLDS, dtype=np.int32), OF_A_FOLD)
     pq.write_table(pa.table(columns | {"fold": fold}), folder / CROPS / "lfw" / PAIRS)
     torch.manual_seed(0)
-    checkpoint.save(folder / "model", FaceNetwork(NetworkParams("resnet50", 8), classes=1), {})
+    model_files.save(folder / "model", FaceNetwork(NetworkParams("resnet50", 8), classes=1), {})
     seen, forward = 0, FaceNetwork.forward
 
     def counting(network: FaceNetwork, images: Any) -> Any:

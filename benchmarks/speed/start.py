@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.speed.measure import Row, rates
-from facedistill.data.crops import align_crop
+from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
 from facedistill.params import PARAMS_FILE, load

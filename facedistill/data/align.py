@@ -1,4 +1,4 @@
-"""Geometry from a photograph to its crop, and the warp.
+"""Geometry of alignment: the similarity between two sets of points, and the warp of an image by a matrix.
 
 Everywhere integer coordinates are the centres of pixels (OpenCV's convention): an image of width w spans −0.5 to
 w − 0.5, a resize by s maps x to s·(x + 0.5) − 0.5, and a flip maps it to (w − 1) − x. A matrix is (2, 3) float64 and
@@ -8,14 +8,10 @@ maps x, y of the first space to the second.
 from __future__ import annotations
 
 from math import ceil, hypot, inf
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    from facedistill.data.crop import CropParams
 
 Matrix = NDArray[np.float64]
 Points = NDArray[np.float32]
@@ -28,48 +24,6 @@ TEMPLATE = np.array(
 
 LARGEST = 2**15 - 1
 """Side of an image that OpenCV can warp."""
-
-
-def crop_matrix(
-    crop: CropParams,
-    image_size: tuple[int, int],
-    landmarks: Points | None = None,
-    box: tuple[float, float, float, float] | None = None,
-) -> Matrix:
-    """The matrix from a photograph of (width, height) to its crop, by the crop's method.
-
-    Raises ValueError where the method needs landmarks, a box or a size and they are not there, or span nothing.
-    """
-    width, height = image_size
-    match crop.method:
-        case "landmarks":
-            if landmarks is None:
-                raise ValueError("no landmarks, which crop.method: landmarks needs")
-            return similarity(landmarks, (TEMPLATE + 0.5) * (crop.pixels / TEMPLATE_SIZE) - 0.5)
-        case "centre":
-            side = float(min(width, height))
-            return _window((width - side) / 2, (height - side) / 2, side, side, crop.pixels)
-        case "photograph":
-            return _window(0, 0, width, height, crop.pixels)
-        case "box":
-            if box is None:
-                raise ValueError("no box, which crop.method: box needs")
-            x, y, w, h = box
-            if x >= width or y >= height or x + w <= 0 or y + h <= 0:
-                raise ValueError(f"a box outside the image of {width}×{height} pixels")
-            side = max(w, h) * (1 + 2 * crop.margin)
-            return _window(x + (w - side) / 2, y + (h - side) / 2, side, side, crop.pixels)
-        case "none":
-            if image_size != (crop.pixels, crop.pixels):
-                raise ValueError(
-                    f"{width}×{height} pixels, where crop.method: none needs crop.pixels, {crop.pixels}×{crop.pixels}"
-                )
-            return np.eye(2, 3)
-
-
-def _window(left: float, top: float, width: float, height: float, size: int) -> Matrix:
-    sx, sy = size / width, size / height
-    return np.array([[sx, 0, (0.5 - left) * sx - 0.5], [0, sy, (0.5 - top) * sy - 0.5]])
 
 
 def similarity(points: NDArray[np.floating], target: NDArray[np.floating]) -> Matrix:

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from facedistill.data.crop import CropParams
 from facedistill.data.detector import DetectorParams
+from facedistill.data.face_crop import CropParams
 from facedistill.data.sources import SourceParams
 from facedistill.params import params
 

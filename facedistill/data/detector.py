@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from facedistill.data.codec import decode, quarter_turns, to_bgr
+from facedistill.crops import DataError
+from facedistill.crops.codec import decode, quarter_turns, to_bgr
 from facedistill.data.photograph import Photograph, Problem, Source
-from facedistill.data.problems import DataError, missing
+from facedistill.data.problems import missing
 from facedistill.files import sha256
 from facedistill.params import params
 

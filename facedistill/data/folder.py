@@ -9,8 +9,9 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from unicodedata import normalize
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Note, Photograph, Problem
-from facedistill.data.problems import DataError, missing
+from facedistill.data.problems import missing
 
 SUFFIXES = frozenset({".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
 """Endings of photographs, in any case: JPEG, PNG, WebP and BMP, which are all that is decoded."""

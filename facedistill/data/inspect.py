@@ -14,11 +14,12 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from facedistill.data.codec import decode
+from facedistill.crops import DataError
+from facedistill.crops.codec import decode
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.landmark_lists import landmark_fault
 from facedistill.data.photograph import Note, Photograph, Problem, Source
-from facedistill.data.problems import DataError, alike
+from facedistill.data.problems import alike
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.recognise import Block, recognise
 from facedistill.params import check

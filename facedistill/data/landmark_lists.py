@@ -10,9 +10,9 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import NDArray
 
+from facedistill.crops.header import check_header
 from facedistill.data.align import TEMPLATE, misfit
-from facedistill.data.crop import SMALLEST_FACE
-from facedistill.data.header import check_header
+from facedistill.data.face_crop import SMALLEST_FACE
 from facedistill.data.photograph import LANDMARKS, Photograph, Source
 
 Landmarks = NDArray[np.float32]

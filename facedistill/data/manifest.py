@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from facedistill.crops import DataError
 from facedistill.data.dataset import SplitParams
 from facedistill.data.photograph import COORDINATES, Pair, Photograph
-from facedistill.data.problems import DataError
 from facedistill.data.split import held_out
 
 FILE = "manifest.parquet"

@@ -115,8 +115,8 @@ class _Worker:
 def pool(workers: int | None = None) -> Iterator[Pool]:
     """Processes of one thread each, `workers` or one a core.
 
-    They end with the block, after all that was submitted; where an error or Ctrl-C ends it, after what they are at, or
-    after GRACE_SECONDS if that takes longer; and when this process is killed, at once.
+    On normal exit the pool finishes all submitted work. On an error or Ctrl-C it finishes only the tasks in progress,
+    and ends those that take longer than GRACE_SECONDS. If this process is killed, the workers exit immediately.
     """
     processes = Pool(workers or cores())
     try:

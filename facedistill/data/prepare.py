@@ -11,13 +11,14 @@ import numpy as np
 import pyarrow.compute as pc
 from tqdm import tqdm
 
+from facedistill.crops import DataError
 from facedistill.data import manifest
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.detector import Detector, add_landmarks
 from facedistill.data.landmark_lists import landmark_fault
 from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Note, Photograph, Problem
-from facedistill.data.problems import DataError, report
+from facedistill.data.problems import report
 from facedistill.data.set_checks import check_left_out, check_pairs, check_sides, split_notes
 from facedistill.data.sources import open_source
 from facedistill.data.sources.files import lines

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Problem
 from facedistill.files import write_json
 from facedistill.params import PARAMS_FILE
@@ -19,10 +20,6 @@ EXPERIMENTS = "/.dvc/tmp/exps/"
 
 NAMED = 12
 """Lines for records, one for all that are alike."""
-
-
-class DataError(ValueError):
-    """Data that a stage cannot go on without, or too many bad records."""
 
 
 def missing(path: Path, what: str, advice: str) -> DataError:

@@ -10,10 +10,10 @@ from unicodedata import normalize
 
 import pyarrow as pa
 
+from facedistill.crops import DataError
 from facedistill.data import manifest
 from facedistill.data.dataset import SplitParams
 from facedistill.data.photograph import Pair, Problem
-from facedistill.data.problems import DataError
 from facedistill.data.sources.files import name_value
 
 SHARED = "a group of several people stays on one side whole; are groups counted anew for each person?"

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from facedistill.data.shards import PairRows
+from facedistill.crops.shards import PairRows
 from facedistill.evaluation.cosine import unit_rows
 from facedistill.evaluation.pairs import View2, embedding_distances, view2
 from facedistill.evaluation.retrieval import nearest_neighbour_hits, share

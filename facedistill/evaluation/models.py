@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import torch
 from numpy.typing import NDArray
 
+from facedistill.crops.shards import SIDES, Crops
 from facedistill.data.photograph import COORDINATES
-from facedistill.data.shards import SIDES, Crops
 from facedistill.evaluation import landmarks as points
 from facedistill.evaluation.centres import centre_distances
 from facedistill.evaluation.classification import top1
@@ -27,7 +27,7 @@ from facedistill.evaluation.predictions import Predictions, predict
 from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 from facedistill.evaluation.subsets import subsets
 from facedistill.grid import EvaluationParams
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS
 
@@ -42,7 +42,7 @@ class Evaluation:
         # Once for all models: what a set has read of labels and pairs stays.
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
         # Two, the model at hand and its teacher, whom many models share.
-        self._network = lru_cache(2)(checkpoint.load)
+        self._network = lru_cache(2)(model_files.load)
         self._unseen = lru_cache(2)(lambda model, side: self._predict(model, self._first, side).embeddings)
 
     def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class Evaluation:
         """Raises ModelError for a network whose rectifiers died in training: its K are 0, which have no direction."""
         predicted = predict(self._network(model), crops, side)
         if dead := int((predicted.embeddings == 0).all(1).sum()):
-            raise checkpoint.ModelError(
+            raise model_files.ModelError(
                 f"{model}: K is 0 for {dead} of the {len(crops)} photographs of {crops.folder}: its last rectifiers "
                 "died in training; train it at a lower rate, or take it out of the tables"
             )

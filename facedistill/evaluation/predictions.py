@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facedistill.data.problems import DataError
-from facedistill.data.shards import Crops
+from facedistill.crops import DataError
+from facedistill.crops.shards import Crops
 from facedistill.evaluation.classification import answers
 from facedistill.learning.batches import centre_batches
 from facedistill.learning.device import choose_device, place

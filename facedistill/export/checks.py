@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.evaluation.landmarks import nrmse, to_original
 from facedistill.evaluation.models import Evaluation
 from facedistill.evaluation.pairs import embedding_distances, view2

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple, get_args
 
 from facedistill.grid import OWN, TEACHER, Cell, Layout, cells, metrics, teacher
-from facedistill.learning.losses.recipe import Margin
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import EXPORT_METRICS, EXPORTS, MODELS
+from facedistill.recipe import Margin
 from facedistill.report.results import address
 
 

@@ -13,9 +13,9 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from facedistill.crops.shards import Crops
 from facedistill.data.align import TEMPLATE
-from facedistill.data.crop import CropParams
-from facedistill.data.shards import Crops
+from facedistill.data.face_crop import CropParams
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import checks
 from facedistill.export.chosen import Chosen
@@ -23,7 +23,7 @@ from facedistill.export.latency import onnx_latency, session, torch_latency
 from facedistill.export.onnx_files import Exported, write_float, write_int8, write_metadata
 from facedistill.grid import EvaluationParams
 from facedistill.inference.metadata import Metadata, Precision
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS, MODELS
@@ -43,7 +43,7 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
     recognises = task.phi != "landmarks"
     dataset = evaluation.pairs[0] if recognises else task.dataset
     crops, judge = Crops(CROPS / dataset, "test"), Evaluation(evaluation)
-    trained = checkpoint.load(model)
+    trained = model_files.load(model)
     metadata = _metadata(chosen, trained, model, task, crop)
 
     files = {precision: chosen.folder / f"{precision}.onnx" for precision in PRECISIONS}
@@ -57,7 +57,7 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
 
     network = Exported(trained)
     reference = checks.Answers.of(partial(_by_torch, network), crops, side, str(model))
-    weights = model / checkpoint.WEIGHTS
+    weights = model / model_files.WEIGHTS
     found: dict[str, Any] = {"dataset": dataset, "pairs": len(crops.pairs.same) if recognises else 0}
     found["pytorch"] = measured(reference) | _size(weights) | torch_latency(network, side)
     for precision, file in files.items():
@@ -77,12 +77,12 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
 
 
 def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParams, crop: CropParams) -> Metadata:
-    card = checkpoint.read_card(model)
+    record = model_files.read_record(model)
     # Students of the teacher's own class centres embed into its space; any other model has one of its own.
-    sharing = chosen.shared_with if card["recipe"]["classifier"] == "teacher" else None
+    sharing = chosen.shared_with if record["recipe"]["classifier"] == "teacher" else None
     return Metadata(
         model=chosen.name,
-        sha256=card["sha256"],
+        sha256=record["sha256"],
         task=chosen.task,
         image="uint8 NCHW RGB 0..255",
         input=task.input,
@@ -92,7 +92,7 @@ def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParam
         classes=trained.classes,
         landmarks=trained.landmarks is not None,
         precision="float32",
-        space=checkpoint.read_card(sharing)["sha256"] if sharing else card["sha256"],
+        space=model_files.read_record(sharing)["sha256"] if sharing else record["sha256"],
         threshold=None,
     )
 

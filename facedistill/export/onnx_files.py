@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from torch import Tensor, nn
 
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.inference.metadata import Metadata, to_properties
 from facedistill.learning.networks import FaceNetwork
 

@@ -10,8 +10,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import LANDMARKS
-from facedistill.data.problems import DataError
 from facedistill.inference import gallery
 from facedistill.inference.arguments import parser
 from facedistill.inference.draw import draw
@@ -56,8 +56,8 @@ def _verify(args: argparse.Namespace) -> int:
         print("same person" if result.same else "two people")
         print(f"distance {result.distance:.3f}, threshold {limit.distance:.3f} (squared Euclidean, 0 to 4)")
         print(
-            f"set on {limit.dataset} at FAR {limit.far:g}: that share of {limit.negatives:,} pairs of two people pass, "
-            f"and {limit.tpr:.1f} % of those of one"
+            f"threshold chosen on {limit.dataset} at FAR {limit.far:g} ({limit.negatives:,} impostor pairs); "
+            f"{limit.tpr:.1f} % of genuine pairs are accepted"
         )
         _say(model, {args.a: a, args.b: b})
     return SAME if result.same else DIFFERENT

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import cv2
 
+from facedistill.crops.codec import encode_png
 from facedistill.data.align import Points
-from facedistill.data.codec import encode_png
-from facedistill.data.crop import upright
+from facedistill.data.face_crop import upright
 from facedistill.inference.face import PhotographError
 
 COLOUR, EDGE = (213, 94, 0), (255, 255, 255)

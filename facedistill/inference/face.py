@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from facedistill.crops.codec import decode
 from facedistill.data.align import Matrix, Points
-from facedistill.data.codec import decode
-from facedistill.data.crop import Box, CropParams, cut, upright
+from facedistill.data.face_crop import Box, CropParams, crop_face, upright
 from facedistill.data.photograph import LANDMARKS
 
 if TYPE_CHECKING:
@@ -26,12 +26,12 @@ class PhotographError(ValueError):
 class Face:
     """A face, cut out as for training.
 
-    crop: (size, size, 3) uint8 RGB. to_photograph: (2, 3), from pixels of the crop to those of the upright photograph.
+    crop: (size, size, 3) uint8 RGB. to_original: (2, 3), from pixels of the crop to those of the upright photograph.
     found: in words, by what the face was found. as_trained: whether crops were cut like this in training too.
     """
 
     crop: NDArray[np.uint8]
-    to_photograph: Matrix
+    to_original: Matrix
     found: str
     as_trained: bool
 
@@ -106,8 +106,8 @@ def _face(
     landmarks: Points | None = None,
     box: Box | None = None,
 ) -> Face:
-    made = cut(data, image, crop, landmarks, box)
-    return Face(decode(made.jpeg), made.to_photograph, found, as_trained)
+    made = crop_face(data, image, crop, landmarks, box)
+    return Face(decode(made.image), made.to_original, found, as_trained)
 
 
 def _points(landmarks: Points | None) -> Points | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.data.crop import upright_points
+from facedistill.data.face_crop import upright_points
 from facedistill.data.folder import SUFFIXES, Folder
 from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.inference.face import Face, PhotographError

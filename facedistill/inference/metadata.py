@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from facedistill.data.crop import CropParams
+from facedistill.data.face_crop import CropParams
 from facedistill.params import check, params
 
 Precision = Literal["float32", "float16", "int8"]

@@ -13,7 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from facedistill.data.align import Points, transform
-from facedistill.data.crop import Box
+from facedistill.data.face_crop import Box
 from facedistill.inference.face import Face, find
 from facedistill.inference.metadata import Metadata, Precision, Threshold, from_properties
 from facedistill.params import ParamsError
@@ -98,7 +98,7 @@ class FaceModel:
                 f"{self.path}: a model of {self.metadata.task}, which finds no landmarks; take one of alignment"
             )
         points = self._run("landmarks", [face], (5, 2))[0] * self.metadata.input + self._offset
-        return transform(points, face.to_photograph)
+        return transform(points, face.to_original)
 
     def verify(self, a: Face, b: Face) -> Verification:
         """Whether two faces pass for one person. Raises ModelFileError where no threshold was set for this model."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from facedistill.data.problems import DataError
-from facedistill.data.shards import Crops
+from facedistill.crops import DataError
+from facedistill.crops.shards import Crops
 from facedistill.learning.augment import AugmentationParams, Photometric, flip
 from facedistill.machine import shares_memory
 from facedistill.params import PARAMS_FILE, ParamsError

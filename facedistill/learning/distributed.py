@@ -1,8 +1,9 @@
 """A training stage in several processes: what starts them, and how they train one network.
 
-Each holds the whole network, takes its part of every batch, and averages gradients with the others (PyTorch's
-DistributedDataParallel); what a loss compares within a batch it compares within the whole of it. torchrun's elastic
-agent starts them, and ends all where one dies. Where there is one process, nothing here is imported.
+Each process holds the whole network, takes its shard of every batch, and averages its gradients with the others
+(PyTorch's DistributedDataParallel). A loss that compares samples with each other compares those of the full batch.
+torchrun's elastic agent starts the processes, and ends all of them if one dies. A stage that trains in one process
+imports nothing of this module.
 """
 
 from __future__ import annotations
@@ -35,17 +36,17 @@ from facedistill.machine import cores
 from facedistill.params import PARAMS_FILE, ParamsError
 
 MEETING_SECONDS = 1800
-"""How long a machine waits for the others, whose earlier stages may take longer."""
+"""How long a machine waits for the other machines, where an earlier stage may still be running."""
 
 ENDED = (signal.SIGTERM, signal.SIGABRT)
-"""What a process dies of that has lost another: the agent's signal, and NCCL's own."""
+"""Signals that end a process because another one died first: SIGTERM by the elastic agent, SIGABRT by NCCL."""
 
 
 def launch(params: ProcessParams, workspace: Path) -> None:
-    """Run this process's own command line in `params.devices` processes, and wait for their end.
+    """Run the command line of this process in `params.devices` new processes, and wait until they end.
 
-    Ends this process, with the error of the one that failed first, where one does. Raises ParamsError where the machine
-    cannot do what is asked.
+    If one of them fails, this process ends with the error of the first that did. Raises ParamsError if the machine
+    lacks the GPUs, or has none and `params.batch_norm` is sync.
     """
     gpus = torch.cuda.device_count()
     if gpus and gpus < params.devices:
@@ -55,14 +56,14 @@ def launch(params: ProcessParams, workspace: Path) -> None:
             f"{PARAMS_FILE}: processes.batch_norm: sync, of PyTorch, is for GPUs only, and this machine has none; "
             "take local"
         )
-    # Its log repeats what is said below, at length.
+    # The elastic agent logs at length the error that is shown below.
     logging.disable()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ[LAUNCHED] = str(os.getpid())
-    # Without a word where every weight has a gradient, which DistributedDataParallel is prepared not to find.
+    # DistributedDataParallel would warn that every weight has a gradient: see find_unused_parameters below.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // params.devices)))
     logs = workspace / "processes"
@@ -88,13 +89,13 @@ def launch(params: ProcessParams, workspace: Path) -> None:
             said = (
                 f"killed by {failure.signal_name()}, for want of memory perhaps; `dvc repro` goes on from its snapshot"
             )
-        sys.exit(f"process {rank} of {params.count}: {said}")
+        sys.exit(f"process {rank} of {params.world_size}: {said}")
     except SignalException as stopped:
         sys.exit(128 + stopped.sigval)
 
 
 def _order(failure: Any) -> tuple[int, int]:
-    """Sorts the process that died by itself before those that lost it: the killed, then the first to say why."""
+    """Sort key: first a process that was killed, then the first that raised an error, then those that lost a peer."""
     if failure.exitcode < 0 and -failure.exitcode not in ENDED:
         return 0, 0
     moment = failure.error_file_data.get("moment")
@@ -102,7 +103,7 @@ def _order(failure: Any) -> tuple[int, int]:
 
 
 def work(main: Callable[[], None]) -> None:
-    """Run `main` as one of the processes that `launch` started; its error is left to be shown by that one."""
+    """Run `main` in a process that `launch` started. An error is written to a file, and the launcher shows it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     try:
@@ -112,24 +113,21 @@ def work(main: Callable[[], None]) -> None:
         # The elastic agent reads `message` and `timestamp`; its own clock counts whole seconds.
         record = {"message": said, "timestamp": int(time.time()), "error": said, "moment": time.time_ns()}
         Path(os.environ["TORCHELASTIC_ERROR_FILE"]).write_text(json.dumps(record), encoding="utf-8")
-        # Not by way of the group's end, which waits for the others.
+        # An orderly exit would end the process group, which waits for the other processes.
         os._exit(1)
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def _end_with(launcher: int) -> None:
-    """End this process where its launcher was killed: nobody would hold its lock."""
+    """End this process once its launcher was killed: nothing would hold the lock of the stage any more."""
     while os.getppid() == launcher:
         time.sleep(0.5)
     os._exit(1)
 
 
-class Member(Process):
-    """One of several processes that train together; the first of each machine writes.
-
-    Raises ParamsError where their GPU is not there.
-    """
+class DistributedProcess(Process):
+    """One of several processes that train together, by its rank. The one of local rank 0 is main on its machine."""
 
     def __init__(self, params: ProcessParams) -> None:
         local, gpu = int(os.environ["LOCAL_RANK"]), torch.cuda.is_available()
@@ -137,11 +135,11 @@ class Member(Process):
             torch.cuda.set_device(local)
         if not dist.is_initialized():
             dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
-        self.params, self.writes = params, local == 0
-        self.rank, self.count = dist.get_rank(), dist.get_world_size()
+        self.params, self.is_main = params, local == 0
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
 
-    def part(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
-        return Part(sampler, self.rank, self.count)
+    def shard(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
+        return ShardSampler(sampler, self.rank, self.world_size)
 
     def objective(self, objective: Objective) -> Loss:
         if self.params.batch_norm == "sync":
@@ -149,12 +147,12 @@ class Member(Process):
             import timm.layers
 
             timm.layers.convert_sync_batchnorm(objective)  # type: ignore[attr-defined, no-untyped-call]
-        return _Whole(objective, self.rank, self.count)
+        return _FullBatchLoss(objective, self.rank, self.world_size)
 
     def gather(self, rows: Tensor) -> Tensor:
-        return _Gather.apply(rows, self.rank, self.count)  # type: ignore[no-any-return]
+        return _Gather.apply(rows, self.rank, self.world_size)  # type: ignore[no-any-return]
 
-    def agree(self, data: bytes | None) -> bytes | None:
+    def broadcast(self, data: bytes | None) -> bytes | None:
         size = torch.tensor(-1 if data is None else len(data))
         dist.broadcast(size, 0)
         if size < 0:
@@ -165,59 +163,60 @@ class Member(Process):
         dist.broadcast(content, 0)
         return content.numpy().tobytes()
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         dist.all_reduce(torch.zeros(1))
 
 
-class Part(Sampler[list[tuple[int, int]]]):
-    """The rows of one process: each batch cut into as many equal parts, in its order.
+class ShardSampler(Sampler[list[tuple[int, int]]]):
+    """The rows of one rank: each batch of `batches` is cut into `world_size` equal shards, in its order.
 
-    Raises ParamsError where a batch does not divide into equal parts of two crops or more.
+    For example, of a batch of 12 crops and 3 processes rank 1 takes the fifth to the eighth. Raises ParamsError if a
+    batch has no equal shards of two crops or more.
     """
 
-    def __init__(self, whole: BatchSampler, rank: int, count: int) -> None:
-        if whole.batch % count or whole.batch == count:
+    def __init__(self, batches: BatchSampler, rank: int, world_size: int) -> None:
+        if batches.batch % world_size or batches.batch == world_size:
             raise ParamsError(
-                f"{PARAMS_FILE}: processes: a batch of {whole.batch} crops has no {count} equal parts of two or more; "
-                "change processes.devices, or the task's `batch`"
+                f"{PARAMS_FILE}: processes: a batch of {batches.batch} crops has no {world_size} equal parts of two or "
+                "more; change processes.devices, or the task's `batch`"
             )
-        self.whole, self.rank, self.count = whole, rank, count
+        self.batches, self.rank, self.world_size = batches, rank, world_size
 
     def __len__(self) -> int:
-        return len(self.whole)
+        return len(self.batches)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        for keys in self.whole:
-            size = len(keys) // self.count
+        for keys in self.batches:
+            size = len(keys) // self.world_size
             yield keys[self.rank * size : (self.rank + 1) * size]
 
 
 class _Gather(torch.autograd.Function):
-    """All processes' rows, in their order. Each takes its own loss's gradient of them: a row's is the sum of these."""
+    """The rows of all ranks, in their order. A row's gradient is the sum of the gradients of every rank's loss."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, rank: int, count: int) -> Tensor:
-        ctx.rank, ctx.count = rank, count
-        parts = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(count)]
-        dist.all_gather(parts, rows.contiguous())
-        return torch.cat(parts)
+    def forward(ctx: Any, rows: Tensor, rank: int, world_size: int) -> Tensor:
+        ctx.rank, ctx.world_size = rank, world_size
+        shards = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world_size)]
+        dist.all_gather(shards, rows.contiguous())
+        return torch.cat(shards)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         total = gradients[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
-        return total.chunk(ctx.count)[ctx.rank], None, None
+        return total.chunk(ctx.world_size)[ctx.rank], None, None
 
 
-class _Whole:
-    """The loss of a whole batch: its values are the means over the processes' parts, as is the gradient that DDP takes.
+class _FullBatchLoss:
+    """The loss of the full batch: each term is averaged over the ranks, as DistributedDataParallel does with gradients.
 
-    So are the running statistics of batch norm after each step, which are then alike everywhere. Random numbers of a
-    pass (dropout) differ by process, and leave one random state whatever the number of processes.
+    The running statistics of batch norm are averaged too, after each step, so that they are the same in every rank.
+    Dropout draws other random numbers in each rank. The random state afterwards does not depend on the world size.
     """
 
-    def __init__(self, objective: Objective, rank: int, count: int) -> None:
-        self.rank, self.count = rank, count
+    def __init__(self, objective: Objective, rank: int, world_size: int) -> None:
+        self.rank, self.world_size = rank, world_size
         # A recipe may leave weights without a gradient, as FitNet's first half does.
         self.objective = DistributedDataParallel(objective, find_unused_parameters=True)
         self.statistics = [buffer for buffer in objective.buffers() if buffer.is_floating_point()]
@@ -229,14 +228,14 @@ class _Whole:
             terms: dict[str, Tensor] = self.objective(batch, targets)
         means = self._average([*terms.values()])
         for buffer, mean in zip(self.statistics, self._average(self.statistics), strict=True):
-            # Past autograd, which keeps these for a backward pass in evaluation, and would call them changed.
+            # By `data`: autograd would otherwise call a buffer that it keeps for the backward pass changed.
             buffer.data.copy_(mean)
         return {name: term + (mean - term).detach() for (name, term), mean in zip(terms.items(), means, strict=True)}
 
     @torch.no_grad()
     def _average(self, tensors: list[Tensor]) -> list[Tensor]:
-        """The mean of each over the processes."""
+        """The mean of each tensor over the ranks."""
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
-        parts = torch.split(flat / self.count, [tensor.numel() for tensor in tensors])
-        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+        means = torch.split(flat / self.world_size, [tensor.numel() for tensor in tensors])
+        return [mean.view_as(tensor) for mean, tensor in zip(means, tensors, strict=True)]

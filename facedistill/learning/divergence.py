@@ -27,10 +27,10 @@ def stop_if_diverged(
 ) -> None:
     """Raises DivergedError where a step since the last call had a term that is infinite or NaN.
 
-    It names the first such step, and the files that keep its batch and the last good weights. Terms are the same in all
-    processes: the one that writes stops them.
+    It names the first such step, and the files that keep its batch and the last good weights. Terms are the same in
+    all processes: the main one stops them.
     """
-    if not snapshots.process.writes:
+    if not snapshots.process.is_main:
         return
     for student in students:
         found = student.first_bad()

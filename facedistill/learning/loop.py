@@ -30,7 +30,7 @@ def train(
 ) -> Timing:
     """Train the networks, in place, each by its own loss, and go on from the last of `snapshots` where there is one.
 
-    sampler: of whole batches; `loader` gives this process its part of each. Students of the same batches share what
+    sampler: of whole batches; `loader` gives this process its shard of each. Students of the same batches share what
     their teachers say of them: a student's steps are those that it would take alone, bit for bit. The timing is of all
     steps, those before a stop too.
 
@@ -38,8 +38,14 @@ def train(
     """
     epoch_steps, timing = len(loader), Timing(device)
     steps, step = optimisation.epochs * epoch_steps, snapshots.restore(students, timing)
-    total, done, hidden = steps * sampler.batch, step * sampler.batch, None if snapshots.process.writes else True
-    bar = tqdm(total=total, initial=done, unit=" crops", unit_scale=True, disable=hidden)
+    bar = tqdm(
+        total=steps * sampler.batch,
+        initial=step * sampler.batch,
+        unit=" crops",
+        unit_scale=True,
+        # None: no bar where standard error is no terminal.
+        disable=None if snapshots.process.is_main else True,
+    )
 
     for epoch in range(step // epoch_steps, optimisation.epochs):
         sampler.epoch, sampler.skip = epoch, step % epoch_steps

@@ -11,8 +11,8 @@ from torch import Tensor
 class Nesterov:
     """What `torch.optim.SGD(nesterov=True, fused=True)` computes, on CPU and CUDA, by the same kernel.
 
-    The class itself is not used for it imports torch's compiler, more than a second in each of some seventy stages.
-    Weights whose gradient is None at the first step are left alone.
+    We avoid that class because importing it loads torch's compiler: more than a second in each of some seventy stages.
+    A weight whose gradient is None at the first step is never changed.
     """
 
     def __init__(self, weights: Iterable[Tensor], momentum: float, weight_decay: float) -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from facedistill.learning.augment import AugmentationParams
-from facedistill.learning.losses.recipe import MARGIN_SOFTMAX, PhiName
 from facedistill.params import params
+from facedistill.recipe import MARGIN_SOFTMAX, PhiName
 
 Architecture = Literal[
     "resnet50",
@@ -177,8 +177,8 @@ class ProcessParams:
             raise ValueError(f"nodes: {self.nodes} with endpoint: {self.endpoint}; several nodes, and only these, meet")
 
     @property
-    def count(self) -> int:
-        """Processes in all."""
+    def world_size(self) -> int:
+        """The number of processes on all machines."""
         return self.devices * self.nodes
 
 

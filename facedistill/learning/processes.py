@@ -14,38 +14,41 @@ if TYPE_CHECKING:
     from facedistill.learning.student import Loss, Objective
 
 LAUNCHED = "FACEDISTILL_LAUNCHED"
-"""The environment variable that says, to the processes of a stage, that they are."""
+"""The environment variable that `launch` sets for the processes that it starts."""
 
 
 class Process:
-    """A process that trains alone: its part of a batch is the whole. writes: whether it writes files, and a bar."""
+    """A process that trains alone: rank 0 of a world of size 1.
 
-    writes = True
+    is_main: whether this is the first process of its machine, which writes files and shows the progress bar.
+    """
 
-    def part(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
-        """The sampler of its rows of each batch."""
+    is_main = True
+
+    def shard(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
+        """A sampler of the rows that this process takes of each batch."""
         return sampler
 
     def objective(self, objective: Objective) -> Loss:
-        """The loss whose gradient is that of the whole batch, and whose values are."""
+        """Wrap `objective`, so that its value and its gradient are those of the full batch, not of this shard."""
         return objective
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The (N, …) rows of the whole batch, in its order, from those of this process; gradients pass."""
+        """The (N, …) rows of the full batch, in its order, from the rows of every process. Gradients flow back."""
         return rows
 
-    def agree(self, data: bytes | None) -> bytes | None:
-        """What the first process has."""
+    def broadcast(self, data: bytes | None) -> bytes | None:
+        """The `data` of rank 0, in every process."""
         return data
 
-    def wait(self) -> None:
-        """Until all are here."""
+    def barrier(self) -> None:
+        """Wait until every process has come here."""
 
 
 def join(params: ProcessParams) -> Process:
-    """This process, among those that train with it."""
-    if params.count == 1:
+    """This process, as one of the group that trains together."""
+    if params.world_size == 1:
         return Process()
-    from facedistill.learning.distributed import Member
+    from facedistill.learning.distributed import DistributedProcess
 
-    return Member(params)
+    return DistributedProcess(params)

@@ -22,6 +22,10 @@ from facedistill.learning.processes import Process
 from facedistill.learning.student import Student
 from facedistill.learning.timing import Timing
 
+PACKAGE = Path(facedistill.__file__).parent
+CODE = (PACKAGE / "learning", PACKAGE / "crops", PACKAGE / "recipe.py")
+"""The code that trains. The code that cut the crops is not here: the key of a run has the sha256 of the crops."""
+
 KEPT = 2
 """The newest, and the one before in case the newest is damaged."""
 
@@ -40,7 +44,7 @@ class Snapshots:
 
     def due(self, epoch: int | None = None) -> bool:
         """Whether it is time for this process to save one: after an epoch (counted from 1), or within one."""
-        if not self.process.writes:
+        if not self.process.is_main:
             return False
         if epoch is not None:
             return epoch % self.params.epochs == 0
@@ -65,7 +69,7 @@ class Snapshots:
 
         A damaged one is passed over with a warning.
         """
-        data = self.process.agree(self._last_whole())
+        data = self.process.broadcast(self._last_whole())
         if data is None:
             return 0
         # The library gives the metadata of files alone: eight bytes of length, then JSON.
@@ -80,8 +84,8 @@ class Snapshots:
         return int(metadata["step"])
 
     def _last_whole(self) -> bytes | None:
-        """The newest that is not damaged, where this process writes them."""
-        for file in self._files() if self.process.writes else ():
+        """The newest snapshot that is not damaged; None in a process that is not main."""
+        for file in self._files() if self.process.is_main else ():
             try:
                 data = file.read_bytes()
                 if hashlib.sha256(data).hexdigest() != file.stem.split("-")[1]:
@@ -113,8 +117,9 @@ def _set_random_states(states: dict[str, Tensor]) -> None:
 
 
 def _code() -> str:
-    """A digest of the code that trains, and of that which its crops come through."""
-    root, digest = Path(facedistill.__file__).parent, hashlib.sha256()
-    for file in sorted(file for part in ("learning", "data") for file in (root / part).rglob("*.py")):
-        digest.update(file.read_bytes())
+    """A digest of the code that trains."""
+    digest = hashlib.sha256()
+    for part in CODE:
+        for file in sorted(part.rglob("*.py")) if part.is_dir() else [part]:
+            digest.update(file.read_bytes())
     return digest.hexdigest()

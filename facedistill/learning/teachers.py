@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from facedistill.learning.checkpoint import ModelError, load
 from facedistill.learning.device import place
 from facedistill.learning.losses.equation5 import Targets
-from facedistill.learning.losses.recipe import Recipe
+from facedistill.learning.model_files import ModelError, load
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.fold import fold_batch_norm
+from facedistill.recipe import Recipe
 
 
 class Teachers:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from matplotlib.figure import Figure
 
-from facedistill.data.shards import Crops
+from facedistill.crops.shards import Crops
 from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Cell, first_cells
 from facedistill.paths import CROPS, EVALUATION

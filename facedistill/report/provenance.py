@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from facedistill.data.shards import INDEX, Crops
+from facedistill.crops.shards import INDEX, Crops
 from facedistill.files import sha256, write_json
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, check, load, params, read

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.params import PARAMS_FILE, ParamsError, check
+from facedistill.recipe import Recipe
 
 
 def recipe(values: Mapping[str, Any], task: str, name: str) -> Recipe:

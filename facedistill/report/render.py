@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
+from facedistill.crops import DataError
 from facedistill.data.parallel import pool
-from facedistill.data.problems import DataError
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, read
 from facedistill.report import style

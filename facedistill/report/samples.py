@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from facedistill.crops.shards import Crops
 from facedistill.data.photograph import COORDINATES
-from facedistill.data.shards import Crops
 from facedistill.evaluation.landmarks import nrmse_per_image, to_original
 from facedistill.evaluation.pairs import view2
 from facedistill.grid import Layout

@@ -13,8 +13,8 @@ from typing import Literal
 
 import numpy as np
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Pair, Photograph
-from facedistill.data.problems import DataError
 from facedistill.data.sources.files import memory_map
 from facedistill.data.sources.plain_pickle import PlainPickle
 from facedistill.params import params

@@ -8,8 +8,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Photograph, Problem
-from facedistill.data.problems import DataError
 from facedistill.data.sources import download
 from facedistill.data.sources.files import FolderSource, lines, name_value, points, without_photographs
 from facedistill.params import params

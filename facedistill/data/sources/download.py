@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from facedistill.data.problems import DataError
+from facedistill.crops import DataError
 
 LFW_BY_HAND = (
     "fetch lfw.tgz and pairs.txt by hand from http://vis-www.cs.umass.edu/lfw/ (or, the same files, from "

@@ -13,9 +13,10 @@ from unicodedata import normalize
 import numpy as np
 from numpy.typing import NDArray
 
+from facedistill.crops import DataError
 from facedistill.data.folder import Folder
 from facedistill.data.photograph import Note, Pair, Photograph, Problem
-from facedistill.data.problems import DataError, missing
+from facedistill.data.problems import missing
 
 LONGEST_LINE = 2**12
 """Characters of the longest line of a list."""

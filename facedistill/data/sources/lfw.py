@@ -9,8 +9,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Pair, Photograph, Problem
-from facedistill.data.problems import DataError
 from facedistill.data.sources import download
 from facedistill.data.sources.files import FolderSource, lines, people_with_landmarks
 from facedistill.params import params

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Pair, Photograph, Problem
-from facedistill.data.problems import DataError
 from facedistill.data.sources.files import value
 from facedistill.params import params
 

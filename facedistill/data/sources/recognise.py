@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from facedistill.crops import DataError
 from facedistill.data.folder import SUFFIXES, Folder, entries, is_text
 from facedistill.data.photograph import Problem
-from facedistill.data.problems import SHOWN, DataError
+from facedistill.data.problems import SHOWN
 from facedistill.data.sources.celeba import FOLDERS, images
 from facedistill.data.sources.files import lines
 from facedistill.data.sources.msceleb import COLUMNS

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Pair, Photograph, Problem
-from facedistill.data.problems import DataError
 from facedistill.data.sources.files import lines, memory_map
 from facedistill.params import params
 

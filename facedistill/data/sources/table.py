@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
-from facedistill.data.problems import DataError, missing
+from facedistill.data.problems import missing
 from facedistill.data.sources.files import FolderSource, bounded, name_value, points, value
 from facedistill.params import params
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from facedistill.crops import DataError
 from facedistill.data.photograph import Pair, Photograph
-from facedistill.data.problems import DataError
 from facedistill.data.synthetic.head import landmarks
 from facedistill.data.synthetic.person import person
 from facedistill.data.synthetic.render import draw, encode

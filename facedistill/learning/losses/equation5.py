@@ -19,7 +19,6 @@ from facedistill.learning.losses.hint import Hint
 from facedistill.learning.losses.logits import Logits
 from facedistill.learning.losses.maps import middle
 from facedistill.learning.losses.normalised import Normalised
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.losses.rkd import rkd
 from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
@@ -27,6 +26,7 @@ from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.losses.weighting import teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import EquationParams
+from facedistill.recipe import Recipe
 
 
 class Targets(NamedTuple):
@@ -42,8 +42,9 @@ class Targets(NamedTuple):
 class Equation5(nn.Module):
     """The loss of one recipe. A term of weight 0 is neither computed nor asked of a teacher.
 
-    Its own parameters are the projectors of Ψ: trained with the student, thrown away after. A batch may be one of the
-    equal parts of a whole, whose rows `gather` gives for the part's: the mean of the parts' losses is the whole's.
+    Its own parameters are the projectors of Ψ: trained with the student, thrown away after. Under data parallelism each
+    process holds an equal shard of the batch, and `gather` returns the rows of all shards: the mean of the processes'
+    losses is the loss of the full batch.
 
     Raises ValueError where Ψ has no teacher or a margin softmax no cosine classifier, and ParamsError where Ψ cannot
     compare the two networks.

@@ -9,8 +9,8 @@ from torch import Tensor
 def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
     """H(P_T^τ, P_S^τ) = −Σ softmax(a_T / τ) · log softmax(a_S / τ), one value a sample, (N,).
 
-    logits, teacher_logits: (N, classes), without any margin. No factor τ²: the paper has none. No gradient reaches the
-    teacher.
+    logits, teacher_logits: (N, classes), without any margin. The factor τ² is not here: Equation5 multiplies by it if
+    `temperature_squared` is set. No gradient reaches the teacher.
     """
     target = F.softmax(teacher_logits.detach() / temperature, dim=1)
     return F.cross_entropy(logits / temperature, target, reduction="none")

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Nats that are added to H(y, P_S). Without it a sample that both know well may have any w, and set the largest alone.
+# Nats that are added to H(y, P_S). Where both networks know the label well, w is near 0/0 without it: one such sample
+# could decide max(w).
 EPSILON = 0.1
 
 
@@ -23,7 +24,7 @@ def teacher_weighting(
     """μ = 1 − k·w / max(w) where w = H(y, P_T) / (H(y, P_S) + ε) is over 1, else 1; (N,), from 1 − k to 1.
 
     logits, teacher_logits: (N, classes), of τ = 1 and without any margin. labels: (N,), of the teacher's classes.
-    strength: k in (0, 1]. max: over the whole batch, whose w `gather` gives for the part's. The poster's a = k/MIN
+    strength: k in (0, 1]. max: over the full batch: `gather` returns the w of all processes. The poster's a = k/MIN
     defines no MIN; this keeps its direction, a teacher that is surer than the student has its whole say, and the worst
     of a batch loses k of it. No gradient.
     """

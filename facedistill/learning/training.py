@@ -1,4 +1,4 @@
-"""Cells of a table: networks trained by their recipes on one task's data, from parameters to saved models."""
+"""Training, from parameters to saved models: networks learn by their recipes on the crops of one task."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from facedistill.data.problems import DataError
-from facedistill.data.shards import INDEX, Crops
+from facedistill.crops import DataError
+from facedistill.crops.shards import INDEX, Crops
 from facedistill.files import sha256
-from facedistill.learning import checkpoint
+from facedistill.learning import model_files
 from facedistill.learning.batches import BatchSampler, IdentityBatches, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import be_deterministic, choose_device, place
 from facedistill.learning.loop import train
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.losses.recipe import Recipe
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import (
@@ -41,17 +40,20 @@ from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers, inherit_classifier
 from facedistill.params import check
 from facedistill.paths import CROPS
+from facedistill.recipe import Recipe
 
 
 def trained_on(model: Path) -> TaskParams:
     """The task of the model in that folder, as its record says. Raises ModelError or ParamsError where it is none."""
-    task: TaskParams = check(TaskParams, checkpoint.read_card(model).get("task"), f"{model / checkpoint.CARD}: task")
+    task: TaskParams = check(
+        TaskParams, model_files.read_record(model).get("task"), f"{model / model_files.RECORD}: task"
+    )
     return task
 
 
 @dataclass(frozen=True)
 class Plan:
-    """One cell to train. model: the folder to save it in. start: that of the model that `recipe.start` names."""
+    """One network to train. model: the folder to save it in. start: folder of the model that `recipe.start` names."""
 
     model: Path
     recipe: Recipe
@@ -70,7 +72,7 @@ def rounds(plans: Iterable[Plan]) -> Iterator[list[Plan]]:
         yield run
 
 
-def train_cells(
+def train_networks(
     plans: Sequence[Plan],
     task: TaskParams,
     network: NetworkParams,
@@ -87,14 +89,14 @@ def train_cells(
 ) -> dict[str, Any]:
     """Train one network by each plan, on the same batches, and save each with its loss curves.
 
-    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a cell becomes does not depend on the others. A run that
-    was stopped goes on from its last snapshot in `workspace`. Called in each of `processes`, it trains in all together.
-    The result is where the time went, as JSON values by the folder of the first of the networks; none where another
-    process has it.
+    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a network becomes does not depend on the others. A run
+    that was stopped goes on from its last snapshot in `workspace`. Where `processes` asks for several, each of them
+    calls this function, and they train together. Returns where the time went: JSON values under the folder of the
+    first network; an empty dictionary in a process that writes no files.
 
     Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list,
     DataError where there are no crops, alignment has some without landmarks, or another task has fewer than two people,
-    and RuntimeError where `training.deterministic` asks for what an operation has not.
+    and RuntimeError where `training.deterministic` is set and an operation has no deterministic algorithm.
     """
     be_deterministic(training.deterministic)
     process = join(processes)
@@ -111,9 +113,9 @@ def train_cells(
         sampler: BatchSampler = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:
         sampler = ShuffledBatches(len(crops), task.batch, seed)
-    batches = data.batches(process.part(sampler), loader.workers)
+    batches = data.batches(process.shard(sampler), loader.workers)
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
-    data_card = {
+    data_record = {
         "dataset": task.dataset,
         "photographs": len(crops),
         "sha256": sha256(crops.folder / INDEX),
@@ -127,12 +129,12 @@ def train_cells(
             "equation": asdict(equation),
             "optimisation": asdict(optimisation),
             "seed": seed,
-            "data": data_card,
+            "data": data_record,
         }
         for plan in plans
     ]
-    sources = [source and checkpoint.read_card(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
-    sources += [plan.start and checkpoint.read_card(plan.start)["sha256"] for plan in plans]
+    sources = [source and model_files.read_record(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
+    sources += [plan.start and model_files.read_record(plan.start)["sha256"] for plan in plans]
     kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources], snapshots, process)
 
     with ExitStack() as logs:
@@ -146,7 +148,7 @@ def train_cells(
                 scale=equation.scale if task.margin_softmax else 0.0,
             )
             if plan.start:
-                checkpoint.warm_start(student, plan.start)
+                model_files.warm_start(student, plan.start)
             if plan.recipe.classifier == "teacher":
                 inherit_classifier(student, soft_teacher)
             loss = Equation5(plan.recipe, equation, student, teachers.hidden, process.gather)
@@ -156,17 +158,18 @@ def train_cells(
                 [*student.parameters(), *loss.parameters()], optimisation.momentum, optimisation.weight_decay
             )
             objective = process.objective(Objective(student, loss, training.precision))
-            curves = logs.enter_context(Curves(plan.model if process.writes else None, training.log_every))
+            curves = logs.enter_context(Curves(plan.model if process.is_main else None, training.log_every))
             students.append(Student(str(plan.model), student, loss, objective, optimiser, curves))
         timing = train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
 
-    several = {"processes": processes.count, "batch_norm": processes.batch_norm} if processes.count > 1 else {}
+    world_size = processes.world_size
+    several = {"processes": world_size, "batch_norm": processes.batch_norm} if world_size > 1 else {}
     for plan, trained, record in zip(plans, students, records, strict=True):
-        if process.writes:
-            checkpoint.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
-    # The next cells may start from these.
-    process.wait()
-    return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.writes else {}
+        if process.is_main:
+            model_files.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
+    # The next networks may start from these.
+    process.barrier()
+    return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.is_main else {}
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
@@ -175,15 +178,15 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
         return 0
     if not (soft_teacher and (recipe.needs_soft_teacher or recipe.classifier == "teacher")):
         return len(crops.classes)
-    card = checkpoint.read_card(soft_teacher)
-    classes = int(card["classes"])
+    record = model_files.read_record(soft_teacher)
+    classes = int(record["classes"])
     if recipe.learns_classes and classes != len(crops.classes):
-        raise checkpoint.ModelError(
+        raise model_files.ModelError(
             f"{soft_teacher}: a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
             "train the teacher again"
         )
-    if recipe.learns_classes and card.get("data", {}).get("class_list") != _class_list(crops):
-        raise checkpoint.ModelError(
+    if recipe.learns_classes and record.get("data", {}).get("class_list") != _class_list(crops):
+        raise model_files.ModelError(
             f"{soft_teacher}: a classifier of {classes} other people than those of {crops.folder}, or of these in "
             "another order; train the teacher again"
         )

@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from facedistill.data.codec import decode
-from facedistill.data.problems import DataError
+from facedistill.crops import Crop, DataError
+from facedistill.crops.codec import decode
 from facedistill.files import sha256, write_json
 
 Side = Literal["train", "test"]
@@ -27,15 +27,6 @@ INDEX = "crops.json"
 PAIRS = "pairs.parquet"
 ATTRIBUTE = "attr_"
 RESTORE = "remove the folder {} and its copy in the DVC cache, then `dvc pull` or `dvc repro`"
-
-
-@dataclass(frozen=True, slots=True)
-class Crop:
-    """image: encoded. landmarks: (5, 2) crop pixels, or None. to_original: (2, 3), crop pixels to the photograph's."""
-
-    image: bytes
-    landmarks: NDArray[np.float32] | None
-    to_original: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from facedistill.crops import Crop, DataError
+from facedistill.crops.codec import decode
+from facedistill.crops.shards import PAIRS, SIDES, ShardWriter, write_index
 from facedistill.data import manifest
-from facedistill.data.codec import decode
-from facedistill.data.crop import CropParams, cut, upright
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.face_crop import CropParams, crop_face, upright
 from facedistill.data.parallel import in_order
 from facedistill.data.photograph import Photograph, Problem, Source
-from facedistill.data.problems import DataError, report
-from facedistill.data.shards import PAIRS, SIDES, Crop, ShardWriter, write_index
+from facedistill.data.problems import report
 from facedistill.data.sources import SourceParams, open_source
 
 
@@ -78,8 +79,7 @@ def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Cr
     """
     as_stored = photograph.landmarks is not None or photograph.box is not None
     image = decode(data) if as_stored else upright(data)
-    made = cut(data, image, crop, photograph.landmarks, photograph.box)
-    return Crop(made.jpeg, made.landmarks, made.to_photograph)
+    return crop_face(data, image, crop, photograph.landmarks, photograph.box)
 
 
 def _crop_all(source: SourceParams, crop: CropParams, photographs: Iterable[Photograph]) -> list[Crop | str]:

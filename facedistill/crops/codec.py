@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.data.header import check_header
+from facedistill.crops.header import check_header
 
 # What cannot be decoded is named in a stage's report; OpenCV's own lines on the terminal say less.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)

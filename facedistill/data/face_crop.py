@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from facedistill.data.align import Matrix, Points, crop_matrix, invert, misfit, transform, warp
-from facedistill.data.codec import decode, encode, quarter_turns
+from facedistill.crops import Crop
+from facedistill.crops.codec import decode, encode, quarter_turns
+from facedistill.data.align import TEMPLATE, TEMPLATE_SIZE, Matrix, Points, invert, misfit, similarity, transform, warp
 from facedistill.params import params
 
 NO_FACE = 0.6
@@ -42,15 +42,6 @@ class CropParams:
     margin: Annotated[float, Field(ge=0)] = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """jpeg: the crop, encoded. landmarks: (5, 2) in its pixels, or None. to_photograph: (2, 3), from its pixels."""
-
-    jpeg: bytes
-    landmarks: Points | None
-    to_photograph: Matrix
-
-
 def upright(data: bytes) -> NDArray[np.uint8]:
     """An encoded photograph as (height, width, 3) uint8 RGB, turned as its EXIF says. Raises ValueError as `decode`."""
     image = decode(data)
@@ -67,9 +58,51 @@ def upright_points(data: bytes, points: Points) -> Points:
     return points
 
 
-def cut(
+def crop_matrix(
+    crop: CropParams,
+    image_size: tuple[int, int],
+    landmarks: Points | None = None,
+    box: Box | None = None,
+) -> Matrix:
+    """The matrix from a photograph of (width, height) to its crop, by the crop's method.
+
+    Raises ValueError where the method needs landmarks, a box or a size and they are not there, or span nothing.
+    """
+    width, height = image_size
+    match crop.method:
+        case "landmarks":
+            if landmarks is None:
+                raise ValueError("no landmarks, which crop.method: landmarks needs")
+            return similarity(landmarks, (TEMPLATE + 0.5) * (crop.pixels / TEMPLATE_SIZE) - 0.5)
+        case "centre":
+            side = float(min(width, height))
+            return _window((width - side) / 2, (height - side) / 2, side, side, crop.pixels)
+        case "photograph":
+            return _window(0, 0, width, height, crop.pixels)
+        case "box":
+            if box is None:
+                raise ValueError("no box, which crop.method: box needs")
+            x, y, w, h = box
+            if x >= width or y >= height or x + w <= 0 or y + h <= 0:
+                raise ValueError(f"a box outside the image of {width}×{height} pixels")
+            side = max(w, h) * (1 + 2 * crop.margin)
+            return _window(x + (w - side) / 2, y + (h - side) / 2, side, side, crop.pixels)
+        case "none":
+            if image_size != (crop.pixels, crop.pixels):
+                raise ValueError(
+                    f"{width}×{height} pixels, where crop.method: none needs crop.pixels, {crop.pixels}×{crop.pixels}"
+                )
+            return np.eye(2, 3)
+
+
+def _window(left: float, top: float, width: float, height: float, size: int) -> Matrix:
+    sx, sy = size / width, size / height
+    return np.array([[sx, 0, (0.5 - left) * sx - 0.5], [0, sy, (0.5 - top) * sy - 0.5]])
+
+
+def crop_face(
     data: bytes, image: NDArray[np.uint8], crop: CropParams, landmarks: Points | None = None, box: Box | None = None
-) -> Cut:
+) -> Crop:
     """The crop of a photograph; crop.method none keeps its bytes, without a second compression.
 
     data: as encoded. image: (height, width, 3) uint8 RGB, decoded; landmarks, (5, 2), and box are in its pixels.
@@ -81,8 +114,8 @@ def cut(
         _check_landmarks(landmarks, width, height)
     matrix = crop_matrix(crop, (width, height), landmarks, box)
     moved = None if landmarks is None else transform(landmarks, matrix)
-    jpeg = data if crop.method == "none" else encode(warp(image, matrix, crop.pixels), crop.quality)
-    return Cut(jpeg, moved, invert(matrix))
+    encoded = data if crop.method == "none" else encode(warp(image, matrix, crop.pixels), crop.quality)
+    return Crop(encoded, moved, invert(matrix))
 
 
 def _check_landmarks(landmarks: Points, width: int, height: int) -> None:

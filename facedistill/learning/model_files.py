@@ -1,4 +1,4 @@
-"""A trained network on the disk: weights as safetensors, and a small JSON beside them that says what they are."""
+"""The files of a trained model: its weights as safetensors, and its record, a small JSON that says what they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams
 from facedistill.params import check
 
-WEIGHTS, CARD = "model.safetensors", "model.json"
+WEIGHTS, RECORD = "model.safetensors", "model.json"
 KEYS = ("network", "classes", "landmarks", "scale", "sha256")
 
 
@@ -25,8 +25,8 @@ class ModelError(RuntimeError):
     """A model that is missing, damaged, or not the one that is asked for."""
 
 
-def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
-    """Write `network` into `folder`. `record`: JSON values on how it came about (recipe, data, metrics).
+def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
+    """Write `network` into `folder`. training: JSON values for its record on how it was trained (recipe, data, losses).
 
     Raises OSError that names the file where the disk is full.
     """
@@ -35,7 +35,7 @@ def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
     with naming(folder / WEIGHTS):
         # The library's own writing of files has an error of its own for a full disk.
         (folder / WEIGHTS).write_bytes(serialise(state))
-    card = {
+    record = {
         "network": asdict(network.params),
         "classes": network.classes,
         "landmarks": network.landmarks is not None,
@@ -43,9 +43,9 @@ def save(folder: Path, network: FaceNetwork, record: dict[str, Any]) -> None:
         "parameters": sum(p.numel() for p in network.parameters()),
         "sha256": sha256(folder / WEIGHTS),
         "git_revision": git.revision(),
-        **record,
+        **training,
     }
-    write_json(folder / CARD, card)
+    write_json(folder / RECORD, record)
 
 
 def load(folder: Path) -> FaceNetwork:
@@ -53,35 +53,35 @@ def load(folder: Path) -> FaceNetwork:
 
     Raises ModelError where a file is missing, the weights do not match the recorded sha256, or do not fit the network.
     """
-    card = read_card(folder)
-    params = check(NetworkParams, card["network"], f"{folder / CARD}: network")
-    network = FaceNetwork(params, card["classes"], card["landmarks"], card["scale"])
+    record = read_record(folder)
+    params = check(NetworkParams, record["network"], f"{folder / RECORD}: network")
+    network = FaceNetwork(params, record["classes"], record["landmarks"], record["scale"])
     network.load_state_dict(load_state(folder))
     return network
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """The JSON beside the weights. Raises ModelError where there is none, or it is not what `save` wrote."""
-    file = folder / CARD
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the model in `folder`. Raises ModelError if there is none, or if `save` did not write it."""
+    file = folder / RECORD
     try:
-        card = json.loads(file.read_text(encoding="utf-8"))
+        record = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ModelError(f"{file}: no such model; `dvc repro` trains it, `dvc pull` fetches it") from None
     except ValueError as error:
         raise ModelError(f"{file}: damaged: {error}; remove the folder {folder}, then `dvc checkout`") from None
-    if missing := [key for key in KEYS if not isinstance(card, dict) or key not in card]:
+    if missing := [key for key in KEYS if not isinstance(record, dict) or key not in record]:
         raise ModelError(f"{file}: no {', '.join(missing)}: not written by this version; train the model again")
-    return card  # type: ignore[no-any-return]
+    return record  # type: ignore[no-any-return]
 
 
 def load_state(folder: Path) -> dict[str, torch.Tensor]:
     """The tensors of `folder` by name, after comparing the file with its recorded sha256."""
-    expected = read_card(folder)["sha256"]
+    expected = read_record(folder)["sha256"]
     if not (folder / WEIGHTS).exists():
         raise ModelError(f"{folder / WEIGHTS}: no such file; `dvc checkout` or `dvc pull` restores it")
     if (found := sha256(folder / WEIGHTS)) != expected:
         raise ModelError(
-            f"{folder / WEIGHTS}: damaged: sha256 is {found[:12]}…, {CARD} records {expected[:12]}…; "
+            f"{folder / WEIGHTS}: damaged: sha256 is {found[:12]}…, {RECORD} records {expected[:12]}…; "
             f"remove the folder {folder} and its copy in the DVC cache, then `dvc pull` or `dvc repro`"
         )
     return load_file(folder / WEIGHTS)

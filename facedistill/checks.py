@@ -11,12 +11,12 @@ from pydantic import Field
 
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, check, load, params, read
-from facedistill.report import verdicts
 from facedistill.report.document import documents
 from facedistill.report.page import without_pictures
-from facedistill.report.provenance import Heading
-from facedistill.report.results import LOWER_IS_BETTER, Results
-from facedistill.report.verdicts import CLAIMS, Finding
+from facedistill.results import verdicts
+from facedistill.results.metrics import LOWER_IS_BETTER, Results
+from facedistill.results.provenance import Heading
+from facedistill.results.verdicts import CLAIMS, Finding
 
 CHECKS = Path("checks.yaml")
 SHOWN = 60

@@ -19,19 +19,20 @@ from matplotlib.figure import Figure
 
 from facedistill.data.codec import encode
 from facedistill.data.shards import SIDES, Crop, ShardWriter, Side, write_index
-from facedistill.export.chosen import chosen
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.learning.losses.recipe import PsiName
 from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
-from facedistill.report.curves import WEIGHTING
 from facedistill.report.document import report, warnings
-from facedistill.report.drawing import Drawing
-from facedistill.report.exported import exported
-from facedistill.report.provenance import Provenance, write_datasets
-from facedistill.report.recipes import Budget
+from facedistill.report.pictures.curves import WEIGHTING
+from facedistill.report.pictures.drawing import Drawing
 from facedistill.report.render import render
-from facedistill.report.results import Paper, Results
+from facedistill.report.tables.exported import exported
+from facedistill.results.budget import Budget
+from facedistill.results.chosen import chosen
+from facedistill.results.metrics import Results
+from facedistill.results.paper import Paper
+from facedistill.results.provenance import Provenance, write_datasets
 
 CROP = {"method": "landmarks", "pixels": 24}
 RATE = {"epochs": 4, "learning_rate": 0.1}
@@ -310,7 +311,7 @@ def render_here(root: Path, save: Callable[[Figure, Path], None]) -> None:
     """`render` in this process alone, with `save` for each figure and its file; it has to write that."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("facedistill.report.render.pool", here)
-        patch.setattr("facedistill.report.style.save", save)
+        patch.setattr("facedistill.report.pictures.style.save", save)
         render(root)
 
 

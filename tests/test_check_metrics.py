@@ -20,10 +20,10 @@ from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, load
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.document import documents
-from facedistill.report.origin import TRAINED, write_trained
-from facedistill.report.provenance import DATASETS, Heading, write_datasets
-from facedistill.report.results import MissingResultError
-from facedistill.report.verdicts import CLAIMS, findings, save
+from facedistill.report.reproducibility import TRAINED, write_trained
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.provenance import DATASETS, Heading, write_datasets
+from facedistill.results.verdicts import CLAIMS, findings, save
 from stages import check_metrics
 
 TITLE, PICTURES = SMALL["report"]["title"], ["![Crops](plots/crops.jpg)"]

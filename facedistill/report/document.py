@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from facedistill.agreement import cut_otherwise
-from facedistill.export.chosen import chosen
 from facedistill.grid import TRANSFER, Layout
 from facedistill.params import PARAMS_FILE, read
-from facedistill.report import poster, proxyless, ranking, tables
-from facedistill.report.claims_document import claims_document, summary
-from facedistill.report.exported import exported
-from facedistill.report.leads import leads
-from facedistill.report.origin import origin
 from facedistill.report.page import page
-from facedistill.report.provenance import NAMES, Provenance
-from facedistill.report.recipes import Budget
-from facedistill.report.results import Paper, Results
-from facedistill.report.verdicts import CLAIMS, Finding, load
+from facedistill.report.reproducibility import origin
+from facedistill.report.tables import fujitsu, proxyless, ranking, wang
+from facedistill.report.tables.claims import claims_document, summary
+from facedistill.report.tables.exported import exported
+from facedistill.report.tables.gap_closed import leads
+from facedistill.results.budget import Budget
+from facedistill.results.chosen import chosen
+from facedistill.results.metrics import Results
+from facedistill.results.paper import Paper
+from facedistill.results.provenance import NAMES, Provenance
+from facedistill.results.verdicts import CLAIMS, Finding, load
 
 TITLES = {
     "alignment": "Table 3. Alignment: NRMSE (%), lower is better",
@@ -91,29 +92,29 @@ def report(
     if layout.tables["table1"]:
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:
-        blocks += [*tables.table1(results, paper, student), provenance.caption("classification")]
+        blocks += [*wang.table1(results, paper, student), provenance.caption("classification")]
     corpus, caption = provenance.corpus, provenance.caption("classification", *layout.pairs)
     if layout.tables["table2"]:
         blocks += [
             f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)",
-            *tables.table2(results, paper, corpus),
+            *wang.table2(results, paper, corpus),
             provenance.caption("classification", *layout.pairs, corpus=corpus),
             f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
             *leads(results),
         ]
     for task in filter(layout.transfer, TRANSFER):
-        blocks += [f"## {TITLES[task]}", *tables.transfer(results, paper, task)]
+        blocks += [f"## {TITLES[task]}", *wang.transfer(results, paper, task)]
         if task != "alignment" and provenance.of(task).grouped:
             blocks.append(GROUPED)
         blocks.append(provenance.caption(task))
-    blocks += tables.selection(results, paper)
+    blocks += wang.selection(results, paper)
     if layout.tables["losses"]:
-        blocks += ["## Table 6. Improved KD: losses (%)", *poster.losses(results, paper), caption]
+        blocks += ["## Table 6. Improved KD: losses (%)", *fujitsu.losses(results, paper), caption]
     if layout.tables["architectures"]:
-        blocks += ["## Table 7. Improved KD: architectures (%)", *poster.architectures(results, paper), caption]
+        blocks += ["## Table 7. Improved KD: architectures (%)", *fujitsu.architectures(results, paper), caption]
     if layout.tables["weighting"]:
-        blocks += ["## Table 8. Improved KD: teacher weighting (%)", *poster.weighting(results, paper), caption]
-    blocks += ["## Table 9. What the networks cost", *poster.cost(results, paper, budget.side)]
+        blocks += ["## Table 8. Improved KD: teacher weighting (%)", *fujitsu.weighting(results, paper), caption]
+    blocks += ["## Table 9. What the networks cost", *fujitsu.cost(results, paper, budget.side)]
     if layout.tables["proxyless"] and layout.margins:
         blocks += ["## Table 10. ProxylessKD: one space for teacher and student (%)", *proxyless.table10(results)]
         blocks.append(caption)

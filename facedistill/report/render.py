@@ -10,13 +10,13 @@ from facedistill.data.parallel import pool
 from facedistill.data.problems import DataError
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, read
-from facedistill.report import style
 from facedistill.report.document import documents
-from facedistill.report.drawing import PLOTS, PRIVATE, Drawing, Picture
-from facedistill.report.origin import write_trained
-from facedistill.report.provenance import Provenance, write_datasets
-from facedistill.report.results import MissingResultError, Results
-from facedistill.report.verdicts import CLAIMS, findings, save
+from facedistill.report.pictures import style
+from facedistill.report.pictures.drawing import PLOTS, PRIVATE, Drawing, Picture
+from facedistill.report.reproducibility import write_trained
+from facedistill.results.metrics import MissingResultError, Results
+from facedistill.results.provenance import Provenance, write_datasets
+from facedistill.results.verdicts import CLAIMS, findings, save
 
 
 class PictureError(ValueError):

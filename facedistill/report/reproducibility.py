@@ -13,9 +13,9 @@ import yaml
 from facedistill.files import write_json
 from facedistill.grid import Layout, cells, teacher
 from facedistill.params import check, params
-from facedistill.report.markdown import table
-from facedistill.report.provenance import Provenance
-from facedistill.report.results import read_json
+from facedistill.results.markdown import table
+from facedistill.results.metrics import read_json
+from facedistill.results.provenance import Provenance
 
 TRAINED = Path("reports/models.json")
 """What the page says of each model, which git keeps: the models themselves it does not."""

@@ -21,18 +21,15 @@ from facedistill.data.codec import encode
 from facedistill.data.shards import SIDES, Crop, ShardWriter, Side, write_index
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.learning.losses.recipe import PsiName
-from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
-from facedistill.report.document import report, warnings
+from facedistill.report.document import report
 from facedistill.report.pictures.curves import WEIGHTING
 from facedistill.report.pictures.drawing import Drawing
 from facedistill.report.render import render
-from facedistill.report.tables.exported import exported
-from facedistill.results.budget import Budget
 from facedistill.results.chosen import chosen
 from facedistill.results.metrics import Results
-from facedistill.results.paper import Paper
-from facedistill.results.provenance import Provenance, write_datasets
+from facedistill.results.provenance import write_datasets
+from facedistill.results.reading import Reading
 
 CROP = {"method": "landmarks", "pixels": 24}
 RATE = {"epochs": 4, "learning_rate": 0.1}
@@ -281,12 +278,11 @@ def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
 
 
 def results(root: Path) -> Results:
-    return Results(Layout.read(root / "params.yaml"), root)
+    return Reading(root).results
 
 
 def drawing(root: Path) -> Drawing:
-    layout = Layout.read(root / "params.yaml")
-    return Drawing(root, results(root), read(root / "params.yaml"), Provenance.read(layout, root))
+    return Drawing(Reading(root))
 
 
 class Here:
@@ -329,13 +325,9 @@ SMALL |= {"students": {name: PARAMS["students"][name] for name in ("resnet50-8",
 
 
 def tables(root: Path) -> str:
-    layout = Layout.read(root / "params.yaml")
-    write_datasets(layout, root)
-    provenance = Provenance.read(layout, root)
-    values = read(root / "params.yaml")
-    budget = Budget(values, provenance.of("classification").train)
-    models = exported(chosen(layout, root / "params.yaml").values(), layout, root)
-    return report(results(root), Paper(), provenance, budget, {}, warnings(values), models, [])
+    reading = Reading(root)
+    write_datasets(reading.layout, root)
+    return report(reading, {}, [])
 
 
 def section(text: str, title: str) -> str:

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from facedistill.agreement import cut_otherwise
 from facedistill.grid import TRANSFER, Layout
-from facedistill.params import PARAMS_FILE, read
+from facedistill.params import PARAMS_FILE
 from facedistill.report.page import page
 from facedistill.report.reproducibility import origin
 from facedistill.report.tables import fujitsu, proxyless, ranking, wang
 from facedistill.report.tables.claims import claims_document, summary
 from facedistill.report.tables.exported import exported
 from facedistill.report.tables.gap_closed import leads
-from facedistill.results.budget import Budget
 from facedistill.results.chosen import chosen
-from facedistill.results.metrics import Results
 from facedistill.results.paper import Paper
-from facedistill.results.provenance import NAMES, Provenance
-from facedistill.results.verdicts import CLAIMS, Finding, load
+from facedistill.results.provenance import NAMES
+from facedistill.results.reading import Reading
+from facedistill.results.verdicts import Finding
 
 TITLES = {
     "alignment": "Table 3. Alignment: NRMSE (%), lower is better",
@@ -45,45 +42,31 @@ GROUPED = (
 )
 
 
-def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
+def documents(reading: Reading, pictures: Sequence[str]) -> dict[str, str]:
     """tables.md, claims.md and index.html by name, from parameters, metrics, CLAIMS, DATASETS and TRAINED.
 
     So from nothing that git lacks. pictures: Markdown blocks for the end of tables.md.
     Raises ParamsError or MissingResultError where anything that the parameters ask for is not there.
     """
-    values, layout = read(root / PARAMS_FILE), Layout.read(root / PARAMS_FILE)
-    results, paper, found = Results(layout, root), Paper(), load(root / CLAIMS)
-    provenance = Provenance.read(layout, root)
-    budget = Budget(values, provenance.of("classification").train)
-    models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
     texts = {
-        "tables.md": report(results, paper, provenance, budget, found, warnings(values), models, pictures),
-        "claims.md": claims_document(results, paper, provenance, found),
+        "tables.md": report(reading, reading.found, pictures),
+        "claims.md": claims_document(reading.results, Paper(), reading.provenance, reading.found),
     }
-    return texts | {"index.html": page(texts, origin(values, provenance, root), root)}
+    return texts | {"index.html": page(texts, origin(reading), reading.root)}
 
 
-def report(
-    results: Results,
-    paper: Paper,
-    provenance: Provenance,
-    budget: Budget,
-    found: Mapping[str, Finding],
-    first: Sequence[str],
-    models: Sequence[str],
-    pictures: Sequence[str],
-) -> str:
+def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[str]) -> str:
     """The whole of tables.md; a table without students is left out.
 
-    found, pictures: as in `documents`. first: what `warnings` gives. models: Markdown blocks of those that were
-    exported.
+    found: the verdict on each claim, by name. pictures: as in `documents`.
     """
-    heading, layout = provenance.heading, results.layout
+    results, provenance, layout, paper = reading.results, reading.provenance, reading.layout, Paper()
+    heading = provenance.heading
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
     blocks += [
-        *first,
+        *(f"**{said}.**" for said in cut_otherwise(reading.values)),
         LEGEND,
         _seeds(layout),
         summary(found),
@@ -114,18 +97,14 @@ def report(
         blocks += ["## Table 7. Improved KD: architectures (%)", *fujitsu.architectures(results, paper), caption]
     if layout.tables["weighting"]:
         blocks += ["## Table 8. Improved KD: teacher weighting (%)", *fujitsu.weighting(results, paper), caption]
-    blocks += ["## Table 9. What the networks cost", *fujitsu.cost(results, paper, budget.side)]
+    blocks += ["## Table 9. What the networks cost", *fujitsu.cost(results, paper, reading.budget.side)]
     if layout.tables["proxyless"] and layout.margins:
         blocks += ["## Table 10. ProxylessKD: one space for teacher and student (%)", *proxyless.table10(results)]
         blocks.append(caption)
     if layout.tables["losses"]:
-        blocks += ["## All recipes, ranked", *ranking.ranking(results, budget), caption]
-    return "\n\n".join([*blocks, *models, "## Plots", *pictures]) + "\n"
-
-
-def warnings(values: Mapping[str, Any]) -> list[str]:
-    """What a reader of the report by these parameters has to know before any number, as Markdown."""
-    return [f"**{said}.**" for said in cut_otherwise(values)]
+        blocks += ["## All recipes, ranked", *ranking.ranking(results, reading.budget), caption]
+    blocks += exported(chosen(layout, reading.root / PARAMS_FILE).values(), layout, reading.root)
+    return "\n\n".join([*blocks, "## Plots", *pictures]) + "\n"
 
 
 def _seeds(layout: Layout) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ from facedistill.paths import CROPS, EVALUATION
 from facedistill.report.pictures import distances, identities, photographs, plots
 from facedistill.report.pictures.curves import curve, figures
 from facedistill.report.pictures.photographs import HARDEST, Found, Pair
-from facedistill.results.metrics import MissingResultError, Results
+from facedistill.results.metrics import MissingResultError
 from facedistill.results.names import MARGINS, METHODS
-from facedistill.results.provenance import Provenance
+from facedistill.results.reading import Reading
 from facedistill.results.samples import Samples, model_rows, predicted_landmarks
 
 PLOTS, PRIVATE = Path("reports/plots"), Path("reports/private")
@@ -53,13 +53,13 @@ class Picture(NamedTuple):
 
 
 class Drawing:
-    """The pictures of a repository. root: its top. params: its parameter file."""
+    """The pictures of a repository."""
 
-    def __init__(self, root: Path, results: Results, params: Mapping[str, Any], provenance: Provenance) -> None:
-        self._root, self._results, self._params, self._provenance = root, results, params, provenance
-        self._layout = results.layout
+    def __init__(self, reading: Reading) -> None:
+        self._root, self._layout, self._params = reading.root, reading.layout, reading.values
+        self._results, self._provenance = reading.results, reading.provenance
         self._cells = {cell.key: cell for cell in first_cells(self._layout)}
-        self._samples = Samples(self._layout, root)
+        self._samples = Samples(self._layout, self._root)
 
     def numbers(self) -> Iterator[Picture]:
         """The plots of numbers. No file is read until one is drawn."""

@@ -26,7 +26,6 @@ from facedistill.crops.shards import Crops
 from facedistill.evaluation.landmarks import nrmse, to_original
 from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
-from facedistill.export.chosen import Chosen, chosen
 from facedistill.export.latency import onnx_latency, torch_latency
 from facedistill.export.onnx_files import Exported
 from facedistill.files import write_json
@@ -36,7 +35,9 @@ from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
 from facedistill.params import load
 from facedistill.paths import CROPS, MODELS
-from facedistill.report.exported import VERSIONS, versions
+from facedistill.report.tables.exported import versions
+from facedistill.results.chosen import Chosen, chosen
+from facedistill.results.names import VERSIONS
 
 FOLDER = Path("benchmarks")
 ROUNDS = 5

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
-from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, check, load, params, read
-from facedistill.report import verdicts
 from facedistill.report.document import documents
 from facedistill.report.page import without_pictures
-from facedistill.report.provenance import Heading
-from facedistill.report.results import LOWER_IS_BETTER, Results
-from facedistill.report.verdicts import CLAIMS, Finding
+from facedistill.results.metrics import LOWER_IS_BETTER, Results
+from facedistill.results.provenance import Heading
+from facedistill.results.reading import Reading
+from facedistill.results.verdicts import CLAIMS, Finding
 
 CHECKS = Path("checks.yaml")
 SHOWN = 60
@@ -39,18 +38,18 @@ class Checks:
         return found.get(title)
 
 
-def stale_documents(root: Path) -> Iterator[str]:
+def stale_documents(reading: Reading) -> Iterator[str]:
     """A message for each document that does not follow from the committed metrics: which line, and what it should be.
 
     Rendered again from what git keeps alone; pictures are left out of the comparison.
     """
-    for name, text in documents(root, pictures=()).items():
+    for name, text in documents(reading, pictures=()).items():
         file = Path("reports") / name
         mended = f"run `dvc repro -f report` and commit {file}"
-        if not (root / file).is_file():
+        if not (reading.root / file).is_file():
             yield f"{file}: no such file; {mended}"
             continue
-        lines = (root / file).read_text(encoding="utf-8").splitlines()
+        lines = (reading.root / file).read_text(encoding="utf-8").splitlines()
         expected = text.splitlines()
         if name == "index.html":
             lines, expected = without_pictures(lines), without_pictures(expected)
@@ -81,7 +80,7 @@ def below_floors(results: Results, checks: Checks) -> Iterator[str]:
             )
 
 
-def flipped_claims(found: dict[str, Finding], checks: Checks) -> Iterator[str]:
+def flipped_claims(found: Mapping[str, Finding], checks: Checks) -> Iterator[str]:
     """A message for each claim that held and does so no more. Raises ParamsError for one that is not asked."""
     for name in checks.claims:
         if name not in found:
@@ -97,10 +96,11 @@ def flipped_claims(found: dict[str, Finding], checks: Checks) -> Iterator[str]:
 
 def check_report(root: Path) -> Iterator[str]:
     """All messages of the report of a repository. Raises ParamsError or MissingResultError."""
-    yield from stale_documents(root)
+    reading = Reading(root)
+    yield from stale_documents(reading)
     if checks := Checks.read(root):
-        yield from below_floors(Results(Layout.read(root / PARAMS_FILE), root), checks)
-        yield from flipped_claims(verdicts.load(root / CLAIMS), checks)
+        yield from below_floors(reading.results, checks)
+        yield from flipped_claims(reading.found, checks)
 
 
 def _around(line: str | None, other: str | None) -> str:

@@ -10,7 +10,6 @@ from pydantic import AfterValidator, Field
 
 from facedistill.agreement import disagreements
 from facedistill.data.dataset import DatasetParams
-from facedistill.export.chosen import ExportParams, chosen
 from facedistill.grid import EvaluationParams, Layout, NonNegative, Weights
 from facedistill.learning.parameters import (
     EquationParams,
@@ -24,7 +23,8 @@ from facedistill.learning.parameters import (
 )
 from facedistill.params import PARAMS_FILE, ParamsError, check, items, params, read
 from facedistill.recipe import Margin, PhiName, Recipe
-from facedistill.report.provenance import Heading
+from facedistill.results.chosen import ExportParams, chosen
+from facedistill.results.provenance import Heading
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Names = tuple[str, ...]

@@ -13,12 +13,12 @@ from squares import EQUATION, PEOPLE, SIDE, SIZE, draw, run
 
 from facedistill.data.face_crop import CropParams
 from facedistill.export import latency
-from facedistill.export.chosen import Chosen
 from facedistill.export.exporting import export
 from facedistill.files import write_json
 from facedistill.grid import EvaluationParams
 from facedistill.learning.parameters import TaskParams
 from facedistill.recipe import Recipe
+from facedistill.results.chosen import Chosen
 
 OURS, POINTS = (
     Chosen("small/ours", "classification", "small", ()),

@@ -20,19 +20,17 @@ from matplotlib.figure import Figure
 from facedistill.crops import Crop
 from facedistill.crops.codec import encode
 from facedistill.crops.shards import SIDES, ShardWriter, Side, write_index
-from facedistill.export.chosen import chosen
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
-from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.recipe import PsiName
-from facedistill.report.curves import WEIGHTING
-from facedistill.report.document import report, warnings
-from facedistill.report.drawing import Drawing
-from facedistill.report.exported import exported
-from facedistill.report.provenance import Provenance, write_datasets
-from facedistill.report.recipes import Budget
+from facedistill.report.document import report
+from facedistill.report.pictures.curves import WEIGHTING
+from facedistill.report.pictures.drawing import Drawing
 from facedistill.report.render import render
-from facedistill.report.results import Paper, Results
+from facedistill.results.chosen import chosen
+from facedistill.results.metrics import Results
+from facedistill.results.provenance import write_datasets
+from facedistill.results.reading import Reading
 
 CROP = {"method": "landmarks", "pixels": 24}
 RATE = {"epochs": 4, "learning_rate": 0.1}
@@ -281,12 +279,11 @@ def predictions(rng: np.random.Generator, noise: float) -> dict[str, Any]:
 
 
 def results(root: Path) -> Results:
-    return Results(Layout.read(root / "params.yaml"), root)
+    return Reading(root).results
 
 
 def drawing(root: Path) -> Drawing:
-    layout = Layout.read(root / "params.yaml")
-    return Drawing(root, results(root), read(root / "params.yaml"), Provenance.read(layout, root))
+    return Drawing(Reading(root))
 
 
 class Here:
@@ -311,7 +308,7 @@ def render_here(root: Path, save: Callable[[Figure, Path], None]) -> None:
     """`render` in this process alone, with `save` for each figure and its file; it has to write that."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("facedistill.report.render.pool", here)
-        patch.setattr("facedistill.report.style.save", save)
+        patch.setattr("facedistill.report.pictures.style.save", save)
         render(root)
 
 
@@ -329,13 +326,9 @@ SMALL |= {"students": {name: PARAMS["students"][name] for name in ("resnet50-8",
 
 
 def tables(root: Path) -> str:
-    layout = Layout.read(root / "params.yaml")
-    write_datasets(layout, root)
-    provenance = Provenance.read(layout, root)
-    values = read(root / "params.yaml")
-    budget = Budget(values, provenance.of("classification").train)
-    models = exported(chosen(layout, root / "params.yaml").values(), layout, root)
-    return report(results(root), Paper(), provenance, budget, {}, warnings(values), models, [])
+    reading = Reading(root)
+    write_datasets(reading.layout, root)
+    return report(reading, {}, [])
 
 
 def section(text: str, title: str) -> str:

@@ -10,8 +10,8 @@ from exported_toys import OURS, POINTS, metrics, task
 
 from benchmarks import exports
 from facedistill.export import latency
-from facedistill.export.chosen import Chosen
 from facedistill.grid import Layout
+from facedistill.results.chosen import Chosen
 
 ROOT = Path(__file__).parents[1]
 VERSIONS = ("pytorch", "float32", "float16", "int8")

@@ -20,10 +20,11 @@ from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, load
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.document import documents
-from facedistill.report.origin import TRAINED, write_trained
-from facedistill.report.provenance import DATASETS, Heading, write_datasets
-from facedistill.report.results import MissingResultError
-from facedistill.report.verdicts import CLAIMS, findings, save
+from facedistill.report.reproducibility import TRAINED, write_trained
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.provenance import DATASETS, Heading, write_datasets
+from facedistill.results.reading import Reading
+from facedistill.results.verdicts import CLAIMS, findings, save
 from stages import check_metrics
 
 TITLE, PICTURES = SMALL["report"]["title"], ["![Crops](plots/crops.jpg)"]
@@ -40,7 +41,7 @@ def committed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(findings(results(root), "casia", root), root / CLAIMS)
     (root / "reports/plots").mkdir()
     (root / "reports/plots/crops.jpg").write_bytes(b"a picture")
-    for name, text in documents(root, PICTURES).items():
+    for name, text in documents(Reading(root), PICTURES).items():
         (root / "reports" / name).write_text(text, encoding="utf-8")
     # What git does not have.
     for folder in (CROPS, MANIFESTS, EVALUATION, MODELS):
@@ -62,8 +63,20 @@ def checks(root: Path, title: str = TITLE, **entry: Any) -> None:
 
 def rendered(root: Path) -> None:
     """The documents made to follow from the metrics, where a test is about something else."""
-    for name, text in documents(root, PICTURES).items():
+    for name, text in documents(Reading(root), PICTURES).items():
         (root / "reports" / name).write_text(text, encoding="utf-8")
+
+
+def test_what_a_reading_has_read_it_reads_no_more(repository: Path) -> None:
+    """A report that read its files twice could print two states of them beside each other."""
+    reading = Reading(repository)
+    first = documents(reading, PICTURES)
+    shutil.rmtree(repository / METRICS)
+    for file in (DATASETS, CLAIMS):
+        (repository / file).unlink()
+    assert documents(reading, PICTURES) == first
+    with pytest.raises(MissingResultError):
+        documents(Reading(repository), PICTURES)
 
 
 def test_a_report_that_follows_from_its_metrics_passes_without_data(committed: Path) -> None:

@@ -19,13 +19,14 @@ from report_mock import SMALL, edit, mock, mock_plots, results
 from facedistill.grid import Layout
 from facedistill.params import ParamsError
 from facedistill.paths import EVALUATION
-from facedistill.report.claims import METRICS as NUMBERS
-from facedistill.report.claims import NOBODY, claims, comparisons
-from facedistill.report.claims_document import claims_document, compared, summary
-from facedistill.report.provenance import Provenance, write_datasets
-from facedistill.report.results import MissingResultError, Paper
-from facedistill.report.samples import Samples
-from facedistill.report.verdicts import Finding, findings, load, save
+from facedistill.report.tables.claims import claims_document, compared, summary
+from facedistill.results.claims import METRICS as NUMBERS
+from facedistill.results.claims import NOBODY, claims, comparisons
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.paper import Paper
+from facedistill.results.provenance import Provenance, write_datasets
+from facedistill.results.samples import Samples
+from facedistill.results.verdicts import Finding, findings, load, save
 
 SEVERAL = deepcopy(SMALL)
 SEVERAL["students"] |= {f"resnet50-8-seed{i}": {"architecture": "resnet50", "divisor": 8, "seed": i} for i in (1, 2)}

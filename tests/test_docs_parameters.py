@@ -17,7 +17,6 @@ from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.detector import DetectorParams
 from facedistill.data.face_crop import CropParams
 from facedistill.data.sources import SourceParams
-from facedistill.export.chosen import ExportParams
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.parameters import (
     EquationParams,
@@ -31,7 +30,8 @@ from facedistill.learning.parameters import (
 )
 from facedistill.params import read
 from facedistill.recipe import Margin, Recipe
-from facedistill.report.provenance import Heading
+from facedistill.results.chosen import ExportParams
+from facedistill.results.provenance import Heading
 
 ROOT = Path(__file__).parents[1]
 SOURCES = get_args(get_args(SourceParams)[0])

@@ -31,7 +31,8 @@ from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.evaluation import cost
 from facedistill.export import latency
 from facedistill.params import items
-from facedistill.report import render, style
+from facedistill.report import render
+from facedistill.report.pictures import style
 
 
 def laid_out(figure: Figure, file: Path) -> None:

@@ -17,14 +17,14 @@ from squares import PEOPLE, SIDE
 
 from facedistill.crops.shards import Crops
 from facedistill.evaluation.predictions import predict
-from facedistill.export.checks import Answers, ExportError, check_accuracy, check_parity
-from facedistill.export.chosen import Chosen, chosen
+from facedistill.export.parity import Answers, ExportError, check_accuracy, check_parity
 from facedistill.grid import Layout
 from facedistill.inference.face import Face
 from facedistill.inference.metadata import from_properties, to_properties
 from facedistill.inference.model import FaceModel
 from facedistill.learning import model_files
 from facedistill.params import ParamsError
+from facedistill.results.chosen import Chosen, chosen
 
 ALL = (OURS, POINTS, TEACHER, PROXYLESS)
 

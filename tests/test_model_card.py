@@ -13,11 +13,11 @@ import pytest
 from report_mock import PARAMS, mock, write_json
 
 from facedistill.export.card import LICENCES, USERS_OWN, card, licence, markdown
-from facedistill.export.chosen import chosen
 from facedistill.grid import Layout
 from facedistill.paths import METRICS, MODELS
-from facedistill.report.provenance import FORMS, PUBLISHED, Dataset
-from facedistill.report.results import MissingResultError
+from facedistill.results.chosen import chosen
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.provenance import FORMS, PUBLISHED, Dataset
 
 NAMES = ("teacher/classification", "resnet50-8-seed1/ours", "resnet50-8/alignment/ours/hidden")
 

@@ -14,10 +14,11 @@ from report_mock import SMALL, mock, mock_plots, results
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE
 from facedistill.report.document import documents
-from facedistill.report.origin import write_trained
 from facedistill.report.page import page
-from facedistill.report.provenance import write_datasets
-from facedistill.report.verdicts import CLAIMS, findings, save
+from facedistill.report.reproducibility import write_trained
+from facedistill.results.provenance import write_datasets
+from facedistill.results.reading import Reading
+from facedistill.results.verdicts import CLAIMS, findings, save
 
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here; Debian: apt-get install chromium")
 
@@ -94,7 +95,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_trained(layout, root)
     save(findings(results(root), "casia", root), root / CLAIMS)
     file = root / "reports/index.html"
-    file.write_text(documents(root, pictures=())["index.html"], encoding="utf-8")
+    file.write_text(documents(Reading(root), pictures=())["index.html"], encoding="utf-8")
     return file
 
 

@@ -14,15 +14,15 @@ from sklearn.metrics import roc_curve
 from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Layout
 from facedistill.paths import EVALUATION
-from facedistill.report import distances, people, pictures, plots, style
-from facedistill.report.distances import equal_error
-from facedistill.report.drawing import PLACES
-from facedistill.report.people import MIXED, confusions, mixed_up
-from facedistill.report.pictures import HARDEST, Found, Pair
-from facedistill.report.plots import pareto
-from facedistill.report.provenance import write_datasets
-from facedistill.report.results import MissingResultError
-from facedistill.report.samples import model_rows
+from facedistill.report.pictures import distances, identities, photographs, plots, style
+from facedistill.report.pictures.distances import equal_error
+from facedistill.report.pictures.drawing import PLACES
+from facedistill.report.pictures.identities import MIXED, confusions, mixed_up
+from facedistill.report.pictures.photographs import HARDEST, Found, Pair
+from facedistill.report.pictures.plots import pareto
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.provenance import write_datasets
+from facedistill.results.samples import model_rows
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_landmarks_are_shown_from_the_best_to_the_worst_of_each_network(
     evaluated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[tuple[str, Found]]] = {}
-    monkeypatch.setattr(pictures, "landmarks", lambda rows, title: seen.update(rows) or Figure())
+    monkeypatch.setattr(photographs, "landmarks", lambda rows, title: seen.update(rows) or Figure())
     for picture in drawing(evaluated).photographs():
         picture.draw()
     assert list(seen) == ["Teacher", "ResNet-50/8\nundistilled", "ResNet-50/8\nyours"]
@@ -92,7 +92,7 @@ def test_the_hardest_pairs_are_the_far_of_one_person_and_the_near_of_two(
     evaluated: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: dict[str, list[Pair]] = {}
-    monkeypatch.setattr(pictures, "hardest_pairs", lambda rows, title: seen.update(rows) or Figure())
+    monkeypatch.setattr(photographs, "hardest_pairs", lambda rows, title: seen.update(rows) or Figure())
     for picture in drawing(evaluated).photographs():
         picture.draw()
     rows = model_rows(evaluated / EVALUATION / TEACHER / "pairs.parquet", "classification", "").to_pandas()
@@ -105,7 +105,7 @@ def test_the_hardest_pairs_are_the_far_of_one_person_and_the_near_of_two(
 def test_fewer_pairs_than_places_leave_the_rest_of_their_row_empty() -> None:
     black = np.zeros((24, 24, 3), np.uint8)
     pair = Pair(black, black, 0.5)
-    figure = pictures.hardest_pairs({"one person": [pair] * 2, "two people": [pair] * HARDEST}, "")
+    figure = photographs.hardest_pairs({"one person": [pair] * 2, "two people": [pair] * HARDEST}, "")
     assert [ax.get_visible() for ax in figure.axes] == [True] * 2 + [False] * (HARDEST - 2) + [True] * HARDEST
 
 
@@ -115,7 +115,7 @@ def test_an_operating_point_of_0_or_1_is_marked_at_the_edge_of_the_det(tpr: floa
     curve = np.array([0, 0, 1]), np.array([0, 0.5, 1])
     figure = distances.roc_and_det({"A": {"ours": curve}}, {"A": {"ours": tpr}}, 0.001)
     below = figure.axes[1]
-    (mark,) = (line for line in below.lines if line.get_marker() == style.METHODS["ours"].marker)
+    (mark,) = (line for line in below.lines if line.get_marker() == style.LOOKS["ours"].marker)
     assert np.isfinite(below.get_ylim()).all()
     assert np.asarray(mark.get_ydata())[0] == pytest.approx(below.get_ylim()[edge])
 
@@ -124,7 +124,7 @@ def test_an_operating_point_of_0_or_1_is_marked_at_the_edge_of_the_det(tpr: floa
 def test_embeddings_without_a_spread_are_one_point_of_their_map(points: int) -> None:
     """t-SNE divides by the spread: it gave NaN, and ended the process where rounding alone was left of it."""
     rounding = 1e-30 * np.arange(points)[:, None] * np.ones(4)
-    figure = people.embedding_map({"A": (np.zeros(points, np.int32), rounding.astype(np.float32))})
+    figure = identities.embedding_map({"A": (np.zeros(points, np.int32), rounding.astype(np.float32))})
     drawn = np.concatenate([collection.get_offsets() for collection in figure.axes[0].collections])
     assert len(drawn) == points
     assert np.ptp(drawn, axis=0).max() < 1e-6
@@ -139,20 +139,20 @@ def test_a_model_that_is_lost_leaves_the_others_room_in_the_plot_of_landmarks() 
 
 
 def test_pairs_of_another_set_are_refused(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facedistill.report.drawing.model_rows", lambda *a: model_rows(*a).slice(1))
+    monkeypatch.setattr("facedistill.report.pictures.drawing.model_rows", lambda *a: model_rows(*a).slice(1))
     with pytest.raises(MissingResultError, match=r"rows of 599 pairs, but .* has 600; run `dvc repro -f eval"):
         drawing(evaluated)._hardest("")
 
 
 def test_a_saved_plot_is_white_and_small_and_one_of_photographs_keeps_its_colours(tmp_path: Path) -> None:
     crop = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    style.save(pictures.sheet([[crop] * 4], "Crops"), tmp_path / "plot.png")
-    style.save(pictures.sheet([[crop] * 4], "Crops"), tmp_path / "photographs.jpg")
-    plot, photographs = (Image.open(tmp_path / name) for name in ("plot.png", "photographs.jpg"))
+    style.save(photographs.sheet([[crop] * 4], "Crops"), tmp_path / "plot.png")
+    style.save(photographs.sheet([[crop] * 4], "Crops"), tmp_path / "photographs.jpg")
+    plot, kept = (Image.open(tmp_path / name) for name in ("plot.png", "photographs.jpg"))
     assert plot.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-    colours = [len(image.getcolors(1 << 20) or ()) for image in (plot, photographs.convert("RGB"))]
+    colours = [len(image.getcolors(1 << 20) or ()) for image in (plot, kept.convert("RGB"))]
     assert 0 < colours[0] <= style.COLOURS < colours[1]
-    assert not {"Software", "Creation Time"} & (plot.info.keys() | photographs.info.keys())
+    assert not {"Software", "Creation Time"} & (plot.info.keys() | kept.info.keys())
 
 
 @pytest.mark.parametrize(("letters", "columns"), [(10, 4), (24, 3), (70, 1)])

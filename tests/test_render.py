@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from report_mock import SMALL, mock, mock_plots, render_here
 from test_report_sets import ALONE, repository
 
-from facedistill.report import style
-from facedistill.report.drawing import PLOTS, Drawing, Picture
+from facedistill.report.pictures import style
+from facedistill.report.pictures.drawing import PLOTS, Drawing, Picture
 from facedistill.report.render import PictureError
-from facedistill.report.results import MissingResultError
+from facedistill.results.metrics import MissingResultError
 
 DOCUMENTS = ("tables.md", "claims.md", "claims.json", "index.html", "datasets.json", "models.json")
 

@@ -17,12 +17,13 @@ from facedistill import grid
 from facedistill.grid import OWN, Layout, Weights, first_cells
 from facedistill.params import ParamsError
 from facedistill.paths import EVALUATION, METRICS, MODELS, OWN_METRICS
-from facedistill.report.curves import WEIGHTING, curve
-from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import cell, gap, number
+from facedistill.report.pictures.curves import WEIGHTING, curve
 from facedistill.report.render import render
-from facedistill.report.results import MissingResultError, Paper
-from facedistill.report.selection import agrees, choices, preferred, verdict
+from facedistill.report.tables.gap_closed import teacher_sentence
+from facedistill.results.markdown import cell, gap, number
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.paper import Paper
+from facedistill.results.selection import agrees, choices, preferred, verdict
 
 
 @pytest.fixture(scope="module")

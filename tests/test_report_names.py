@@ -12,8 +12,8 @@ from report_mock import SMALL, mock, mock_plots, render_here, results, section
 
 from facedistill.grid import Layout
 from facedistill.params import ParamsError
-from facedistill.report.claims import comparisons
-from facedistill.report.verdicts import load
+from facedistill.results.claims import comparisons
+from facedistill.results.verdicts import load
 
 
 def renamed() -> dict[str, Any]:

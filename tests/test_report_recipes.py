@@ -14,13 +14,14 @@ from report_mock import COST, NEGATIVES, PARAMS, SMALL, edit, results, section, 
 from facedistill.grid import MARGIN, RECIPES, TRANSFER, Layout
 from facedistill.params import ParamsError
 from facedistill.paths import METRICS
-from facedistill.report.curves import figures
-from facedistill.report.leads import closed
-from facedistill.report.markdown import percent
-from facedistill.report.poster import LOSSES
-from facedistill.report.recipes import Budget
-from facedistill.report.results import MissingResultError, Paper
-from facedistill.report.style import METHODS
+from facedistill.report.pictures.curves import figures
+from facedistill.report.pictures.style import LOOKS
+from facedistill.report.tables.gap_closed import closed
+from facedistill.results.budget import Budget
+from facedistill.results.markdown import percent
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.names import LOSSES, METHODS
+from facedistill.results.paper import Paper
 
 FULL = 4 + 1
 """Epochs of both rates in PARAMS."""
@@ -226,8 +227,8 @@ class TestRanking:
         rows = [row for row in ranked.splitlines() if row.startswith("| ") and "---" not in row][1:]
         names = [row.split("|")[1].strip() for row in rows]
         of_table = {name for group in ("table2", "table1", "losses") for name in RECIPES[group]}
-        margins = {f"{m}: {METHODS[name].label}" for m in ("ArcFace", "CosFace") for name in MARGIN}
-        assert sorted(names) == sorted({METHODS[name].label for name in of_table} | margins)
+        margins = {f"{m}: {METHODS[name]}" for m in ("ArcFace", "CosFace") for name in MARGIN}
+        assert sorted(names) == sorted({METHODS[name] for name in of_table} | margins)
         assert names[:3] == ["Soft target, full budget", "Softmax alone, full budget", "Ours, soft target"]
         assert names[-1] == "Feature alone"
 
@@ -266,7 +267,7 @@ class TestRanking:
 class TestCurves:
     def test_every_recipe_has_a_look_of_its_own_in_its_figure(self, tmp_path: Path) -> None:
         """One colour and line for two recipes would make them one to the reader."""
-        assert {name for group in RECIPES.values() for name in group} | set(MARGIN) <= METHODS.keys()
+        assert {name for group in RECIPES.values() for name in group} | set(MARGIN) <= LOOKS.keys()
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
         layout = Layout.read(tmp_path / "params.yaml")
         found = {name: {cell.key[2] for cell in cells} for name, _, cells in figures(layout) if name not in TRANSFER}
@@ -274,7 +275,7 @@ class TestCurves:
         assert found["weighting"] == {"hard_soft_featurenorm", "weighted"}
         assert set(found) == {"classification", "losses", "architectures", "weighting", "arcface", "cosface"}
         for methods in found.values():
-            for one, other in combinations((METHODS[name] for name in methods), 2):
+            for one, other in combinations((LOOKS[name] for name in methods), 2):
                 assert (one.colour, one.line) != (other.colour, other.line), (one.label, other.label)
 
     def test_a_group_without_students_has_no_figure(self, tmp_path: Path) -> None:

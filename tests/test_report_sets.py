@@ -25,7 +25,7 @@ from report_mock import (
 
 from facedistill.paths import CROPS, MANIFESTS, METRICS
 from facedistill.report.render import render
-from facedistill.report.results import MissingResultError
+from facedistill.results.metrics import MissingResultError
 
 ALONE: dict[str, Any] = PARAMS | {
     "export": {"models": []},

@@ -19,8 +19,8 @@ from facedistill.learning.training import Plan
 from facedistill.params import ParamsError, load
 from facedistill.paths import METRICS
 from facedistill.recipe import Recipe
-from facedistill.report.markdown import number, spread
-from facedistill.report.results import Mean
+from facedistill.results.markdown import number, spread
+from facedistill.results.metrics import Mean
 from stages.common import training_params
 
 ROOT = Path(__file__).parents[1]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from facedistill.report.statistics import FEW, LEAST, Interval, judge, over_samples, students_t
+from facedistill.results.statistics import FEW, LEAST, Interval, judge, over_samples, students_t
 
 
 def test_seeds_are_a_paired_t() -> None:

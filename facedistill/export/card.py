@@ -7,14 +7,14 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from facedistill.export.chosen import Chosen
 from facedistill.grid import LABELS, TEACHER, Layout, metrics
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import COST, MODELS
-from facedistill.report.exported import LATENCIES, VERSIONS
-from facedistill.report.markdown import number, spread, table
-from facedistill.report.provenance import FORMS, NAMES, Dataset, rate_in_words
-from facedistill.report.results import Mean, read_json
+from facedistill.results.chosen import Chosen
+from facedistill.results.markdown import number, spread, table
+from facedistill.results.metrics import Mean, read_json
+from facedistill.results.names import LATENCIES, VERSIONS
+from facedistill.results.provenance import FORMS, NAMES, Dataset, rate_in_words
 
 USERS_OWN = "the terms of the photographs themselves, which whoever put them there has to know"
 LICENCES = {

@@ -17,8 +17,7 @@ from facedistill.crops.shards import Crops
 from facedistill.data.align import TEMPLATE
 from facedistill.data.face_crop import CropParams
 from facedistill.evaluation.models import Evaluation
-from facedistill.export import checks
-from facedistill.export.chosen import Chosen
+from facedistill.export import parity
 from facedistill.export.latency import onnx_latency, session, torch_latency
 from facedistill.export.onnx_files import Exported, write_float, write_int8, write_metadata
 from facedistill.grid import EvaluationParams
@@ -27,6 +26,7 @@ from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS, MODELS
+from facedistill.results.chosen import Chosen
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
@@ -52,23 +52,23 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
     write_float(trained, side, files["float32"], torch.float32)
     write_int8(files["float32"], files["int8"], Crops(CROPS / task.dataset, "train"), side)
 
-    def measured(answers: checks.Answers) -> dict[str, float]:
-        return checks.recognition(answers, crops) if recognises else checks.alignment(answers, crops, side)
+    def measured(answers: parity.Answers) -> dict[str, float]:
+        return parity.recognition(answers, crops) if recognises else parity.alignment(answers, crops, side)
 
     network = Exported(trained)
-    reference = checks.Answers.of(partial(_by_torch, network), crops, side, str(model))
+    reference = parity.Answers.of(partial(_by_torch, network), crops, side, str(model))
     weights = model / model_files.WEIGHTS
     found: dict[str, Any] = {"dataset": dataset, "pairs": len(crops.pairs.same) if recognises else 0}
     found["pytorch"] = measured(reference) | _size(weights) | torch_latency(network, side)
     for precision, file in files.items():
-        answers = checks.Answers.of(partial(_by_onnx, session(file)), crops, side, str(file))
+        answers = parity.Answers.of(partial(_by_onnx, session(file)), crops, side, str(file))
         numbers = measured(answers) | {"cosine": answers.cosine(reference)}
         if precision == "float32":
-            checks.check_parity(answers, reference, side, str(file))
+            parity.check_parity(answers, reference, side, str(file))
             if recognises:
                 accuracy = found["pytorch"]["accuracy"]
-                checks.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
-        threshold = checks.threshold(answers, judge, dataset) if recognises else None
+                parity.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
+        threshold = parity.threshold(answers, judge, dataset) if recognises else None
         write_metadata(file, replace(metadata, precision=precision, threshold=threshold))
         if threshold:
             numbers |= {"tpr": threshold.tpr, "far": threshold.far, "threshold": threshold.distance}

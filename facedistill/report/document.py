@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from facedistill.agreement import cut_otherwise
-from facedistill.export.chosen import chosen
 from facedistill.grid import TRANSFER, Layout
-from facedistill.params import PARAMS_FILE, read
-from facedistill.report import poster, proxyless, ranking, tables
-from facedistill.report.claims_document import claims_document, summary
-from facedistill.report.exported import exported
-from facedistill.report.leads import leads
-from facedistill.report.origin import origin
+from facedistill.params import PARAMS_FILE
 from facedistill.report.page import page
-from facedistill.report.provenance import NAMES, Provenance
-from facedistill.report.recipes import Budget
-from facedistill.report.results import Paper, Results
-from facedistill.report.verdicts import CLAIMS, Finding, load
+from facedistill.report.reproducibility import origin
+from facedistill.report.tables import fujitsu, proxyless, ranking, wang
+from facedistill.report.tables.claims import claims_document, summary
+from facedistill.report.tables.exported import exported
+from facedistill.report.tables.gap_closed import leads
+from facedistill.results.chosen import chosen
+from facedistill.results.paper import Paper
+from facedistill.results.provenance import NAMES
+from facedistill.results.reading import Reading
+from facedistill.results.verdicts import Finding
 
 TITLES = {
     "alignment": "Table 3. Alignment: NRMSE (%), lower is better",
@@ -44,45 +42,31 @@ GROUPED = (
 )
 
 
-def documents(root: Path, pictures: Sequence[str]) -> dict[str, str]:
+def documents(reading: Reading, pictures: Sequence[str]) -> dict[str, str]:
     """tables.md, claims.md and index.html by name, from parameters, metrics, CLAIMS, DATASETS and TRAINED.
 
     So from nothing that git lacks. pictures: Markdown blocks for the end of tables.md.
     Raises ParamsError or MissingResultError where anything that the parameters ask for is not there.
     """
-    values, layout = read(root / PARAMS_FILE), Layout.read(root / PARAMS_FILE)
-    results, paper, found = Results(layout, root), Paper(), load(root / CLAIMS)
-    provenance = Provenance.read(layout, root)
-    budget = Budget(values, provenance.of("classification").train)
-    models = exported(chosen(layout, root / PARAMS_FILE).values(), layout, root)
     texts = {
-        "tables.md": report(results, paper, provenance, budget, found, warnings(values), models, pictures),
-        "claims.md": claims_document(results, paper, provenance, found),
+        "tables.md": report(reading, reading.found, pictures),
+        "claims.md": claims_document(reading.results, Paper(), reading.provenance, reading.found),
     }
-    return texts | {"index.html": page(texts, origin(values, provenance, root), root)}
+    return texts | {"index.html": page(texts, origin(reading), reading.root)}
 
 
-def report(
-    results: Results,
-    paper: Paper,
-    provenance: Provenance,
-    budget: Budget,
-    found: Mapping[str, Finding],
-    first: Sequence[str],
-    models: Sequence[str],
-    pictures: Sequence[str],
-) -> str:
+def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[str]) -> str:
     """The whole of tables.md; a table without students is left out.
 
-    found, pictures: as in `documents`. first: what `warnings` gives. models: Markdown blocks of those that were
-    exported.
+    found: the verdict on each claim, by name. pictures: as in `documents`.
     """
-    heading, layout = provenance.heading, results.layout
+    results, provenance, layout, paper = reading.results, reading.provenance, reading.layout, Paper()
+    heading = provenance.heading
     blocks = [f"# {heading.title}"]
     if heading.note:
         blocks.append(f"> **{heading.note.strip()}**")
     blocks += [
-        *first,
+        *(f"**{said}.**" for said in cut_otherwise(reading.values)),
         LEGEND,
         _seeds(layout),
         summary(found),
@@ -91,40 +75,36 @@ def report(
     if layout.tables["table1"]:
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
     for student in layout.tables["table1"]:
-        blocks += [*tables.table1(results, paper, student), provenance.caption("classification")]
+        blocks += [*wang.table1(results, paper, student), provenance.caption("classification")]
     corpus, caption = provenance.corpus, provenance.caption("classification", *layout.pairs)
     if layout.tables["table2"]:
         blocks += [
             f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)",
-            *tables.table2(results, paper, corpus),
+            *wang.table2(results, paper, corpus),
             provenance.caption("classification", *layout.pairs, corpus=corpus),
             f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
             *leads(results),
         ]
     for task in filter(layout.transfer, TRANSFER):
-        blocks += [f"## {TITLES[task]}", *tables.transfer(results, paper, task)]
+        blocks += [f"## {TITLES[task]}", *wang.transfer(results, paper, task)]
         if task != "alignment" and provenance.of(task).grouped:
             blocks.append(GROUPED)
         blocks.append(provenance.caption(task))
-    blocks += tables.selection(results, paper)
+    blocks += wang.selection(results, paper)
     if layout.tables["losses"]:
-        blocks += ["## Table 6. Improved KD: losses (%)", *poster.losses(results, paper), caption]
+        blocks += ["## Table 6. Improved KD: losses (%)", *fujitsu.losses(results, paper), caption]
     if layout.tables["architectures"]:
-        blocks += ["## Table 7. Improved KD: architectures (%)", *poster.architectures(results, paper), caption]
+        blocks += ["## Table 7. Improved KD: architectures (%)", *fujitsu.architectures(results, paper), caption]
     if layout.tables["weighting"]:
-        blocks += ["## Table 8. Improved KD: teacher weighting (%)", *poster.weighting(results, paper), caption]
-    blocks += ["## Table 9. What the networks cost", *poster.cost(results, paper, budget.side)]
+        blocks += ["## Table 8. Improved KD: teacher weighting (%)", *fujitsu.weighting(results, paper), caption]
+    blocks += ["## Table 9. What the networks cost", *fujitsu.cost(results, paper, reading.budget.side)]
     if layout.tables["proxyless"] and layout.margins:
         blocks += ["## Table 10. ProxylessKD: one space for teacher and student (%)", *proxyless.table10(results)]
         blocks.append(caption)
     if layout.tables["losses"]:
-        blocks += ["## All recipes, ranked", *ranking.ranking(results, budget), caption]
-    return "\n\n".join([*blocks, *models, "## Plots", *pictures]) + "\n"
-
-
-def warnings(values: Mapping[str, Any]) -> list[str]:
-    """What a reader of the report by these parameters has to know before any number, as Markdown."""
-    return [f"**{said}.**" for said in cut_otherwise(values)]
+        blocks += ["## All recipes, ranked", *ranking.ranking(results, reading.budget), caption]
+    blocks += exported(chosen(layout, reading.root / PARAMS_FILE).values(), layout, reading.root)
+    return "\n\n".join([*blocks, "## Plots", *pictures]) + "\n"
 
 
 def _seeds(layout: Layout) -> str:

@@ -16,7 +16,7 @@ from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
-from facedistill.report.statistics import Verdict
+from facedistill.results.statistics import Verdict
 
 PLOTS = "plots"
 """The id of the section of pictures: all else follows from what Markdown says."""

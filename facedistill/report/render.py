@@ -8,15 +8,15 @@ from pathlib import Path
 
 from facedistill.crops import DataError
 from facedistill.data.parallel import pool
-from facedistill.grid import Layout
-from facedistill.params import PARAMS_FILE, ParamsError, read
-from facedistill.report import style
+from facedistill.params import ParamsError
 from facedistill.report.document import documents
-from facedistill.report.drawing import PLOTS, PRIVATE, Drawing, Picture
-from facedistill.report.origin import write_trained
-from facedistill.report.provenance import Provenance, write_datasets
-from facedistill.report.results import MissingResultError, Results
-from facedistill.report.verdicts import CLAIMS, findings, save
+from facedistill.report.pictures import style
+from facedistill.report.pictures.drawing import PLOTS, PRIVATE, Drawing, Picture
+from facedistill.report.reproducibility import write_trained
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.provenance import write_datasets
+from facedistill.results.reading import Reading
+from facedistill.results.verdicts import CLAIMS, findings, save
 
 
 class PictureError(ValueError):
@@ -29,23 +29,23 @@ def render(root: Path = Path()) -> None:
     No picture costs a document, or another picture. Raises ParamsError, DataError or MissingResultError where anything
     that the documents ask for is not there; at the end, PictureError naming each picture that lacks something.
     """
-    layout = Layout.read(root / PARAMS_FILE)
-    results = Results(layout, root)
+    reading = Reading(root)
+    # First, so that a repository that lacks a number gets no new file.
+    results = reading.results
     # All that the documents say rests on what git has: they can be written again, and compared, without data.
-    write_datasets(layout, root)
-    write_trained(layout, root)
-    provenance = Provenance.read(layout, root)
-    save(findings(results, provenance.corpus, root), root / CLAIMS)
-    _write(root, ())
-    shown, failed = _draw(root, Drawing(root, results, read(root / PARAMS_FILE), provenance))
-    _write(root, shown)
+    write_datasets(reading.layout, root)
+    write_trained(reading.layout, root)
+    save(findings(results, reading.provenance.corpus, root), root / CLAIMS)
+    _write(reading, ())
+    shown, failed = _draw(root, Drawing(reading))
+    _write(reading, shown)
     if failed:
         _refuse(failed)
 
 
-def _write(root: Path, pictures: Sequence[str]) -> None:
-    for name, text in documents(root, pictures).items():
-        (root / "reports" / name).write_text(text, encoding="utf-8")
+def _write(reading: Reading, pictures: Sequence[str]) -> None:
+    for name, text in documents(reading, pictures).items():
+        (reading.root / "reports" / name).write_text(text, encoding="utf-8")
 
 
 def _draw(root: Path, drawing: Drawing) -> tuple[list[str], dict[Path, Exception]]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facedistill.grid import OWN, TRANSFER, Weights
-from facedistill.report.results import LOWER_IS_BETTER, METRIC, Paper, Results
+from facedistill.results.metrics import LOWER_IS_BETTER, METRIC, Results
+from facedistill.results.paper import Paper
 
 TIE = 0.3
 """Points, in percent: a smaller gap tells nothing, since the paper publishes no variance."""

@@ -7,7 +7,6 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Self
@@ -143,21 +142,3 @@ def _number(document: Any, path: tuple[str, ...], file: Path, stage: str) -> flo
     if not isinstance(value, int | float) or not math.isfinite(value):
         raise MissingResultError(f"{file}: {'.'.join(path)} is {value!r}, not a number; run `dvc repro -f {stage}`")
     return float(value)
-
-
-class Paper:
-    """The numbers that the papers print: the main one on CASIA-WebFace, CelebA and LFW, half of its table 2 on
-    MS-Celeb-1M, the poster on CASIA-WebFace, LFW and photographs of its own. In percent, but the cost: milliseconds, MB
-    and millions of multiply-adds."""
-
-    def __init__(self) -> None:
-        self._tables = json.loads(files(__package__).joinpath("paper.json").read_text(encoding="utf-8"))
-
-    def get(self, *path: str) -> float | None:
-        """The number at this place of paper.json; None where the papers have none."""
-        value = self._tables
-        for name in path:
-            if not isinstance(value, Mapping) or name not in value:
-                return None
-            value = value[name]
-        return float(value) if isinstance(value, int | float) else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from facedistill.report.markdown import number, percent, table
-from facedistill.report.results import LOWER_IS_BETTER, Results
+from facedistill.results.markdown import number, percent, table
+from facedistill.results.metrics import LOWER_IS_BETTER, Results
 
 CLEAR = {"top1": 2.0, "nn_top1": 2.0, "nrmse": 0.3, "tpr": 2.0}
 """By how many points a teacher must lead an undistilled student to be called clearly better."""

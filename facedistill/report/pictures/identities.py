@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from facedistill.report.style import PEOPLE, WIDTH, styled
+from facedistill.report.pictures.style import PEOPLE, WIDTH, styled
 
 MIXED = 10
 """People in a confusion."""

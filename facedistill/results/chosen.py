@@ -12,7 +12,7 @@ from facedistill.grid import OWN, TEACHER, Cell, Layout, cells, metrics, teacher
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import EXPORT_METRICS, EXPORTS, MODELS
 from facedistill.recipe import Margin
-from facedistill.report.results import address
+from facedistill.results.metrics import address
 
 
 @params

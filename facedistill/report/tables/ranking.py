@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facedistill.grid import TRANSFER, Cell, Student, cells
-from facedistill.report import proxyless
-from facedistill.report.leads import CLEAR, closed
-from facedistill.report.markdown import gap, number, percent, table
-from facedistill.report.poster import operating_point
-from facedistill.report.recipes import Budget
-from facedistill.report.results import Results
-from facedistill.report.style import METHODS
+from facedistill.report.tables import proxyless
+from facedistill.report.tables.fujitsu import operating_point
+from facedistill.report.tables.gap_closed import CLEAR, closed
+from facedistill.results.budget import Budget
+from facedistill.results.markdown import gap, number, percent, table
+from facedistill.results.metrics import Results
+from facedistill.results.names import MARGINS, METHODS
 
 UNDISTILLED = "softmax_full"
 """The student that every recipe is held against: no distillation, both rates."""
@@ -79,9 +79,9 @@ def rank(results: Results, budget: Budget, student: Student) -> list[Row]:
         if task in TRANSFER or name != student.name:
             continue
         recipe = rest[0]
-        label, paper = METHODS[recipe].label, PAPERS.get(cell.path[0], "ProxylessKD")
+        label, paper = METHODS[recipe], PAPERS.get(cell.path[0], "ProxylessKD")
         if task != "classification":
-            label = f"{proxyless.MARGINS[task]}: {label}"
+            label = f"{MARGINS[task]}: {label}"
         rows.append(
             Row(
                 cell=cell,

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from facedistill.grid import MARGIN
-from facedistill.report.markdown import SEEDS, number, spread, table
-from facedistill.report.poster import operating_point
-from facedistill.report.results import Results
-from facedistill.report.style import METHODS
+from facedistill.report.tables.fujitsu import operating_point
+from facedistill.results.markdown import SEEDS, number, spread, table
+from facedistill.results.metrics import Results
+from facedistill.results.names import MARGINS, METHODS
 
 ALONE = "margin"
 """The recipe without a teacher: a control."""
-
-MARGINS = {"arcface": "ArcFace", "cosface": "CosFace"}
 
 
 def table10(results: Results) -> list[str]:
@@ -24,7 +22,7 @@ def table10(results: Results) -> list[str]:
         for student in results.layout.tables["proxyless"]:
             rows = [["Teacher", *_row(results, places, ("teacher", margin))]]
             for recipe in MARGIN:
-                label = METHODS[recipe].label
+                label = METHODS[recipe]
                 row = _row(results, places, (margin, student.name, recipe))
                 rows.append([f"*{label}*" if recipe == ALONE else label, *row])
             blocks.append(table([f"{MARGINS[margin]}, {student.label}", *titles], rows))

@@ -12,10 +12,10 @@ import numpy as np
 
 from facedistill.grid import TEACHER, cells
 from facedistill.params import check, params
-from facedistill.report.claims import METRICS, Address, Comparison, comparisons
-from facedistill.report.results import Mean, Results, address, read_json
-from facedistill.report.samples import Samples
-from facedistill.report.statistics import Verdict, judge, over_samples, students_t
+from facedistill.results.claims import METRICS, Address, Comparison, comparisons
+from facedistill.results.metrics import Mean, Results, address, read_json
+from facedistill.results.samples import Samples
+from facedistill.results.statistics import Verdict, judge, over_samples, students_t
 
 Source = tuple[str, str, str]
 """Of a model's rows: the evaluation that left them, the model's name in there, and the stage."""

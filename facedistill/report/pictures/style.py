@@ -13,6 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
+from facedistill.results.names import METHODS
+
 WIDTH = 9.0
 """Inches: shown at the width of a README, 9-point type stays readable."""
 
@@ -43,41 +45,45 @@ styled = matplotlib.rc_context(_RC)
 """Decorator of a function that draws."""
 
 
+Line = Literal["-", "--", "-."]
+
+
 class Method(NamedTuple):
     """How a recipe or a target is drawn. Colours: Okabe and Ito's, and Tol's wine."""
 
     label: str
     colour: str
-    line: Literal["-", "--", "-."] = "-"
+    line: Line = "-"
     marker: str = "o"
 
 
-METHODS = {
-    "teacher": Method("Teacher", "#000000", marker="*"),
-    "none": Method("No target", "#999999", marker="s"),
-    "softmax": Method("Softmax alone (W_S0)", "#999999", marker="s"),
-    "softmax_full": Method("Softmax alone, full budget", "#999999", "--", "D"),
-    "hidden": Method("Hidden target", "#009E73", marker="P"),
-    "logits": Method("Logits target", "#CC79A7", marker="X"),
-    "soft": Method("Soft target", "#56B4E9", marker="v"),
-    "soft_full": Method("Soft target, full budget", "#0072B2", "--", "^"),
-    "strong": Method("Strong, full budget", "#882255", marker="h"),
-    "fitnet": Method("FitNet, soft target", "#E69F00", marker="p"),
-    "ours": Method("Ours, soft target", "#D55E00"),
-    "feature": Method("Feature alone", "#CC79A7", marker="<"),
-    "hard_soft_feature": Method("Hard + soft + feature", "#E69F00", marker=">"),
-    "hard_soft_featurenorm": Method("Hard + soft + featurenorm", "#0072B2", marker="d"),
-    "weighted": Method("Featurenorm, weighted", "#D55E00", "--", "H"),
-    "margin": Method("Margin alone", "#999999", marker="s"),
-    "proxyless": Method("ProxylessKD", "#D55E00"),
-    "l2kd": Method("L2KD", "#E69F00", marker="p"),
-    "kd": Method("KD", "#56B4E9", marker="v"),
-    "hint_margin": Method("FitNet", "#009E73", marker="P"),
-    "attention": Method("Attention transfer", "#CC79A7", marker="X"),
-    "rkd": Method("RKD", "#0072B2", "--", "^"),
-    "cckd": Method("CCKD", "#882255", "-.", "h"),
-    "own": Method("Yours", "#882255", marker="h"),
+_LOOKS: dict[str, tuple[str, Line, str]] = {
+    "teacher": ("#000000", "-", "*"),
+    "none": ("#999999", "-", "s"),
+    "softmax": ("#999999", "-", "s"),
+    "softmax_full": ("#999999", "--", "D"),
+    "hidden": ("#009E73", "-", "P"),
+    "logits": ("#CC79A7", "-", "X"),
+    "soft": ("#56B4E9", "-", "v"),
+    "soft_full": ("#0072B2", "--", "^"),
+    "strong": ("#882255", "-", "h"),
+    "fitnet": ("#E69F00", "-", "p"),
+    "ours": ("#D55E00", "-", "o"),
+    "feature": ("#CC79A7", "-", "<"),
+    "hard_soft_feature": ("#E69F00", "-", ">"),
+    "hard_soft_featurenorm": ("#0072B2", "-", "d"),
+    "weighted": ("#D55E00", "--", "H"),
+    "margin": ("#999999", "-", "s"),
+    "proxyless": ("#D55E00", "-", "o"),
+    "l2kd": ("#E69F00", "-", "p"),
+    "kd": ("#56B4E9", "-", "v"),
+    "hint_margin": ("#009E73", "-", "P"),
+    "attention": ("#CC79A7", "-", "X"),
+    "rkd": ("#0072B2", "--", "^"),
+    "cckd": ("#882255", "-.", "h"),
+    "own": ("#882255", "-", "h"),
 }
+LOOKS = {name: Method(METHODS[name], *look) for name, look in _LOOKS.items()}
 """In the order of legends. Colour and line differ within a figure, not between the papers."""
 
 
@@ -91,7 +97,7 @@ JPEG_QUALITY = 90
 
 def look(name: str, markersize: float = 7.5) -> dict[str, Any]:
     """How lines with markers of a method are drawn, as keyword arguments of `plot`."""
-    method = METHODS[name]
+    method = LOOKS[name]
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.6, "markersize": markersize}
     return {"color": method.colour, "linestyle": method.line, "marker": method.marker, **edge}
 

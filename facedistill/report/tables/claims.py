@@ -8,16 +8,15 @@ from itertools import groupby
 from typing import get_args
 
 from facedistill.grid import TEACHER, Layout
-from facedistill.report.claims import METRICS, Address, Comparison, comparisons
-from facedistill.report.markdown import gap, number, table
-from facedistill.report.provenance import NAMES, Provenance
-from facedistill.report.proxyless import MARGINS
-from facedistill.report.results import MissingResultError, Paper, Results
-from facedistill.report.selection import TIE
-from facedistill.report.statistics import LEAST, Verdict
-from facedistill.report.style import METHODS
-from facedistill.report.tables import INITS, TASK_NAMES
-from facedistill.report.verdicts import CLAIMS, Finding, asked, over
+from facedistill.results.claims import METRICS, Address, Comparison, comparisons
+from facedistill.results.markdown import gap, number, table
+from facedistill.results.metrics import MissingResultError, Results
+from facedistill.results.names import INITS, MARGINS, METHODS, TASK_NAMES
+from facedistill.results.paper import Paper
+from facedistill.results.provenance import NAMES, Provenance
+from facedistill.results.selection import TIE
+from facedistill.results.statistics import LEAST, Verdict
+from facedistill.results.verdicts import CLAIMS, Finding, asked, over
 
 VERDICTS = get_args(Verdict)
 
@@ -98,7 +97,7 @@ def _words(cell: Address, layout: Layout, told: bool) -> list[str]:
         return ["Teacher"]
     task, student, *rest = cell
     task_words = [MARGINS[task]] if task in MARGINS else [TASK_NAMES[task]] if told else []
-    words = (INITS.get(word) or METHODS[word].label for word in rest)
+    words = (INITS.get(word) or METHODS[word] for word in rest)
     return [*task_words, layout.labels.get(student, student), *words]
 
 

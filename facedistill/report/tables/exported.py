@@ -6,14 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facedistill.export.chosen import Chosen
 from facedistill.grid import TEACHER, Layout
-from facedistill.report.markdown import number, table
-from facedistill.report.results import read_json
-
-VERSIONS = {"pytorch": "PyTorch", "float32": "ONNX float32", "float16": "ONNX float16", "int8": "ONNX int8"}
-LATENCIES = {f"batch{b}_threads{t}": f"{b}, {t}" for b in (1, 32) for t in (1, 2)}
-"""Milliseconds by batch and threads, as the export stage names them, and how the table does."""
+from facedistill.results.chosen import Chosen
+from facedistill.results.markdown import number, table
+from facedistill.results.metrics import read_json
+from facedistill.results.names import LATENCIES, VERSIONS
 
 ONE = "batch1_threads1"
 

@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from facedistill.grid import SETS
-from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import SEEDS, cell, number, spread, table
-from facedistill.report.results import Paper, Results
-
-LOSSES = {
-    "softmax": "Hard",
-    "feature": "Feature",
-    "soft": "Hard + soft",
-    "hidden": "Hard + feature",
-    "hard_soft_feature": "Hard + soft + feature",
-    "hard_soft_featurenorm": "Hard + soft + featurenorm",
-}
-"""The poster's names of loss combinations, by recipe."""
+from facedistill.report.tables.gap_closed import teacher_sentence
+from facedistill.results.markdown import SEEDS, cell, number, spread, table
+from facedistill.results.metrics import Results
+from facedistill.results.names import LOSSES
+from facedistill.results.paper import Paper
 
 COST = {"multiply_adds": "Multiply-adds (millions)", "megabytes": "MB", "milliseconds": "ms"}
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from facedistill.report.style import WIDTH, styled
+from facedistill.report.pictures.style import WIDTH, styled
 
 TRUE, PREDICTED = "#009E73", "#D55E00"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,14 +15,13 @@ from facedistill.crops.shards import Crops
 from facedistill.evaluation.pairs import roc
 from facedistill.grid import TEACHER, Cell, first_cells
 from facedistill.paths import CROPS, EVALUATION
-from facedistill.report import distances, people, pictures, plots
-from facedistill.report.curves import curve, figures
-from facedistill.report.pictures import HARDEST, Found, Pair
-from facedistill.report.provenance import Provenance
-from facedistill.report.proxyless import MARGINS
-from facedistill.report.results import MissingResultError, Results
-from facedistill.report.samples import Samples, model_rows, predicted_landmarks
-from facedistill.report.style import METHODS
+from facedistill.report.pictures import distances, identities, photographs, plots
+from facedistill.report.pictures.curves import curve, figures
+from facedistill.report.pictures.photographs import HARDEST, Found, Pair
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.names import MARGINS, METHODS
+from facedistill.results.reading import Reading
+from facedistill.results.samples import Samples, model_rows, predicted_landmarks
 
 PLOTS, PRIVATE = Path("reports/plots"), Path("reports/private")
 """Pictures of numbers and of drawn faces, which git keeps; and those of photographs of people, which it never does."""
@@ -54,13 +53,13 @@ class Picture(NamedTuple):
 
 
 class Drawing:
-    """The pictures of a repository. root: its top. params: its parameter file."""
+    """The pictures of a repository."""
 
-    def __init__(self, root: Path, results: Results, params: Mapping[str, Any], provenance: Provenance) -> None:
-        self._root, self._results, self._params, self._provenance = root, results, params, provenance
-        self._layout = results.layout
+    def __init__(self, reading: Reading) -> None:
+        self._root, self._layout, self._params = reading.root, reading.layout, reading.values
+        self._results, self._provenance = reading.results, reading.provenance
         self._cells = {cell.key: cell for cell in first_cells(self._layout)}
-        self._samples = Samples(self._layout, root)
+        self._samples = Samples(self._layout, self._root)
 
     def numbers(self) -> Iterator[Picture]:
         """The plots of numbers. No file is read until one is drawn."""
@@ -111,7 +110,7 @@ class Drawing:
         if students := self._layout.tables["table2"]:
             smallest = min(students, key=lambda s: self._results["cost", s.name, "parameters"])
             for name in SHOWN:
-                yield f"{smallest.label},\n{METHODS[name].label}", self._cells["classification", smallest.name, name]
+                yield f"{smallest.label},\n{METHODS[name]}", self._cells["classification", smallest.name, name]
 
     def _roc(self) -> Figure:
         curves: dict[str, dict[str, distances.Curve]] = {}
@@ -132,8 +131,8 @@ class Drawing:
         rows: dict[str, dict[str, Any]] = {}
         for student in self._layout.tables["table2"]:
             row = rows.setdefault(student.label, {})
-            named = {METHODS[name].label: self._cells["classification", student.name, name] for name in PAIRS}
-            for label, cell in {METHODS[TEACHER].label: None, **named}.items():
+            named = {METHODS[name]: self._cells["classification", student.name, name] for name in PAIRS}
+            for label, cell in {METHODS[TEACHER]: None, **named}.items():
                 table = self._rows(cell, "pairs")
                 distance, same = table["distance"].to_numpy(), table["same"].to_numpy()
                 error = distances.equal_error(*self._curve(table))
@@ -154,16 +153,16 @@ class Drawing:
                     table = self._rows(self._cells[margin, student.name, recipe], "centres")
                     own, other = table["own"].to_numpy(), table["other"].to_numpy()
                     nearest = f"own centre nearest in {100 * np.mean(own < other):.0f} %"
-                    row[f"{METHODS[recipe].label}: {nearest}"] = (own, other)
+                    row[f"{METHODS[recipe]}: {nearest}"] = (own, other)
         title = "Test photographs among their teacher's class centres"
         return distances.histograms(rows, distances.CENTRES, title, "Distance, 1 − cos", "Photographs")
 
     def _confusions(self) -> Figure | None:
         models = {title: self._confusion(cell) for title, cell in self._few()}
         mixed_up = any(label != answer for model in models.values() for label, answer in model)
-        return people.confusions(models) if mixed_up else None
+        return identities.confusions(models) if mixed_up else None
 
-    def _confusion(self, cell: Cell | None) -> people.Confusion:
+    def _confusion(self, cell: Cell | None) -> identities.Confusion:
         columns = (self._rows(cell, "confusion")[name].to_pylist() for name in ("label", "answer", "photographs"))
         return {(label, answer): count for label, answer, count in zip(*columns, strict=True)}
 
@@ -172,7 +171,7 @@ class Drawing:
         for title, cell in self._few():
             table = self._rows(cell, "embeddings")
             points[title] = (table["person"].to_numpy(), np.array(table["components"].to_pylist()))
-        return people.embedding_map(points)
+        return identities.embedding_map(points)
 
     def _curves(self, cells: Sequence[Cell], title: str) -> Figure:
         drawn = [curve(cell, self._layout, self._params, self._root) for cell in cells]
@@ -201,7 +200,7 @@ class Drawing:
             if name := named.get(cell.path):
                 label = f"{self._layout.labels[cell.student]}\n{name}"
                 shown[label] = self._places(cell.run, cell.name, cell.stage)
-        return pictures.landmarks(shown, f"{title}, with the NRMSE")
+        return photographs.landmarks(shown, f"{title}, with the NRMSE")
 
     def _places(self, run: str, model: str, stage: str) -> list[tuple[str, Found]]:
         crops = self._aligned
@@ -237,13 +236,13 @@ class Drawing:
                     Pair(crops.image(int(pairs.a[i])), crops.image(int(pairs.b[i])), float(distance[i]))
                     for i in hardest
                 ]
-        return pictures.hardest_pairs(rows, f"{title}: far apart and yet one person, near and yet two")
+        return photographs.hardest_pairs(rows, f"{title}: far apart and yet one person, near and yet two")
 
     def _sheet(self, title: str) -> Figure:
         crops = Crops(self._root / CROPS / self._layout.datasets["classification"], "train")
         people, each = SHEET
         rows = [np.flatnonzero(crops.labels == label)[:each] for label in np.unique(crops.labels)[:people]]
-        return pictures.sheet([[crops.image(int(i)) for i in row] for row in rows], title)
+        return photographs.sheet([[crops.image(int(i)) for i in row] for row in rows], title)
 
 
 def _plot(file: str, title: str, draw: Callable[[], Figure | None]) -> Picture:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from facedistill.files import write_json
 from facedistill.grid import Layout, cells, teacher
 from facedistill.params import check, params
-from facedistill.report.markdown import table
-from facedistill.report.provenance import Provenance
-from facedistill.report.results import read_json
+from facedistill.results.markdown import table
+from facedistill.results.metrics import read_json
+from facedistill.results.reading import Reading
 
 TRAINED = Path("reports/models.json")
 """What the page says of each model, which git keeps: the models themselves it does not."""
@@ -46,15 +44,16 @@ def write_trained(layout: Layout, root: Path) -> None:
     write_json(root / TRAINED, found)
 
 
-def origin(values: Mapping[str, Any], provenance: Provenance, root: Path) -> str:
-    """In Markdown, all that is known of what the numbers come from. values: the parameter file.
+def origin(reading: Reading) -> str:
+    """In Markdown, all that is known of what the numbers come from.
 
     Raises MissingResultError, or ParamsError where TRAINED holds something else.
     """
-    models: dict[str, Trained] = check(dict[str, Trained], read_json(root / TRAINED, "report"), str(root / TRAINED))
+    file, provenance = reading.root / TRAINED, reading.provenance
+    models: dict[str, Trained] = check(dict[str, Trained], read_json(file, "report"), str(file))
     revisions = Counter(_short(model.revision) for model in models.values())
     told = ", ".join(f"{revision} ({count})" for revision, count in revisions.items())
-    parameters = {name: value for name, value in values.items() if name not in IDLE}
+    parameters = {name: value for name, value in reading.values.items() if name not in IDLE}
     return "\n\n".join(
         [
             "`dvc.lock` has the hashes of every stage's code, parameters, data and outputs. This page is one of these, "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from facedistill.grid import OWN, SETS, Student
-from facedistill.report.leads import teacher_sentence
-from facedistill.report.markdown import SEEDS, cell, gap, number, spread, table
-from facedistill.report.results import METRIC, Paper, Results
-from facedistill.report.selection import TIE, agrees, choices, verdict
+from facedistill.report.tables.gap_closed import teacher_sentence
+from facedistill.results.markdown import SEEDS, cell, gap, number, spread, table
+from facedistill.results.metrics import METRIC, Results
+from facedistill.results.names import INITS, TASK_NAMES
+from facedistill.results.paper import Paper
+from facedistill.results.selection import TIE, agrees, choices, verdict
 
-TASK_NAMES = {"alignment": "alignment", "triplet": "triplet", "triplet_softmax": "triplet + softmax"}
-INITS = {"pretrain": "Pretrain", "distill": "Distill"}
 ROWS = {
     "soft": "Scratch (Eq. 2)",
     "ours": "Ours (Eq. 4)",

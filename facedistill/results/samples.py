@@ -17,7 +17,7 @@ from facedistill.evaluation.landmarks import nrmse_per_image, to_original
 from facedistill.evaluation.pairs import view2
 from facedistill.grid import Layout
 from facedistill.paths import CROPS, EVALUATION
-from facedistill.report.results import MissingResultError
+from facedistill.results.metrics import MissingResultError
 
 
 class Samples:

@@ -14,7 +14,7 @@ from facedistill.files import sha256, write_json
 from facedistill.grid import Layout
 from facedistill.params import PARAMS_FILE, check, load, params, read
 from facedistill.paths import CROPS, MANIFESTS
-from facedistill.report.results import read_json
+from facedistill.results.metrics import read_json
 
 NAMES = {"casia": "CASIA-WebFace", "celeba": "CelebA", "lfw": "LFW", "msceleb": "MS-Celeb-1M"}
 PUBLISHED = {"casia": 10_575, "celeba": 10_177, "lfw": 5_749, "msceleb": 99_892}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from facedistill.report.results import Mean
+from facedistill.results.metrics import Mean
 
 SEEDS = "or, where it says (seeds), the standard deviation over these"
 """What ± is, in a table that has other ones."""

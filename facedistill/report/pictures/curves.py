@@ -13,11 +13,9 @@ from numpy.typing import NDArray
 
 from facedistill.grid import RECIPES, TRANSFER, Cell, Layout, first_cells
 from facedistill.learning.curves import STEPS
-from facedistill.report.poster import LOSSES
-from facedistill.report.proxyless import MARGINS
-from facedistill.report.recipes import recipe
-from facedistill.report.results import MissingResultError
-from facedistill.report.tables import TASK_NAMES
+from facedistill.results.budget import recipe
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.names import LOSSES, MARGINS, TASK_NAMES
 
 PHI = {
     "none": (),

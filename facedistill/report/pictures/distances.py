@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
 from facedistill.grid import TEACHER
-from facedistill.report.style import METHODS, WIDTH, Method, legend, lines, look, styled
+from facedistill.report.pictures.style import LOOKS, WIDTH, Method, legend, lines, look, styled
 
 BINS = 40
 CENTRES = (Method("Own class", "#0072B2"), Method("Nearest other class", "#D55E00", "--"))
@@ -47,7 +47,7 @@ def roc_and_det(
     right, top = max(0.6, 1 - (1 - far) / 1.6), min(MOST, max(0.6, 1 - (1 - worst) / 1.6))
     for above, below, (title, curves) in zip(*axes, panels.items(), strict=True):
         for name, (accepted, tpr) in curves.items():
-            method = METHODS[name]
+            method = LOOKS[name]
             drawn = {"color": method.colour, "linestyle": method.line}
             point = look(name, 12 if name == TEACHER else 7.5) | {"clip_on": False, "zorder": 3}
             found = operating[title][name]
@@ -65,7 +65,7 @@ def roc_and_det(
         below.set_xlabel("False accepts (FAR)")
     axes[0, 0].set_ylabel("True accepts (TPR)")
     axes[1, 0].set_ylabel("False rejects (FRR)")
-    drawn_methods = (look for name, look in METHODS.items() if any(name in curves for curves in panels.values()))
+    drawn_methods = (look for name, look in LOOKS.items() if any(name in curves for curves in panels.values()))
     label = f"The tables' operating point, FAR {_percent(far)}"
     mark = Line2D([], [], color="#555555", marker="o", linestyle=":", label=label)
     legend(figure, [*lines(drawn_methods), mark])

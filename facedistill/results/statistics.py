@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.report.selection import TIE
+from facedistill.results.selection import TIE
 
 Verdict = Literal["holds", "fails", "cannot be told"]
 

@@ -15,9 +15,9 @@ from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFor
 from numpy.typing import NDArray
 
 from facedistill import grid
-from facedistill.report.curves import WEIGHTING, Curve
-from facedistill.report.results import Results
-from facedistill.report.style import METHODS, WIDTH, init_lines, legend, lines, look, styled
+from facedistill.report.pictures.curves import WEIGHTING, Curve
+from facedistill.report.pictures.style import LOOKS, WIDTH, init_lines, legend, lines, look, styled
+from facedistill.results.metrics import Results
 
 POINTS = 50
 """Most points of a learning curve: longer ones are averaged in bins."""
@@ -67,7 +67,7 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
     for row, student in zip(axes, students, strict=True):
         for ax, (panel, terms) in zip(row, panels.items(), strict=True):
             for curve in (curve for curve in curves if curve.student == student):
-                method = METHODS[curve.method]
+                method = LOOKS[curve.method]
                 line = "--" if curve.init == "pretrain" else method.line
                 for term in curve.terms.keys() & terms:
                     steps, values = _binned(*curve.terms[term])
@@ -84,7 +84,7 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
     for column, panel in zip(axes.T, panels, strict=True):
         next(ax for ax in column if ax.lines).set_title(panel, fontsize=9)
         column[-1].set_xlabel("Step")
-    handles = lines(look for name, look in METHODS.items() if any(curve.method == name for curve in curves))
+    handles = lines(look for name, look in LOOKS.items() if any(curve.method == name for curve in curves))
     if any(curve.init for curve in curves):
         handles += init_lines()
     legend(figure, handles)
@@ -104,7 +104,7 @@ def accuracy_by_cost(results: Results) -> Figure:
         for student in results.layout.tables[group]:
             for name in grid.RECIPES[group]:
                 cells[name].append(("classification", student.name, name))
-    methods = [name for name in METHODS if name in cells]
+    methods = [name for name in LOOKS if name in cells]
     labels = results.layout.labels | {grid.TEACHER: "Teacher"}
     first, title = next(iter(results.layout.sets.items()))
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
@@ -138,7 +138,7 @@ def accuracy_by_cost(results: Results) -> Figure:
                 _ticks(ax.xaxis)
     for ax, name in zip(axes[-1], COSTS.values(), strict=True):
         ax.set_xlabel(name)
-    marks = [Line2D([], [], label=METHODS[name].label, **look(name, 8)) for name in (grid.TEACHER, *methods)]
+    marks = [Line2D([], [], label=LOOKS[name].label, **look(name, 8)) for name in (grid.TEACHER, *methods)]
     legend(figure, [*marks, Line2D([], [], color=FRONT, linewidth=5, label="Pareto front")])
     figure.suptitle("Accuracy against what a network costs", x=0.01, ha="left")
     return figure
@@ -157,13 +157,13 @@ def nrmse_curves(panels: Mapping[str, Sequence[tuple[str, str, NDArray[np.float6
     most = max((end for end in ends if end <= LOST), default=min(ends)) or 1.0
     for ax, (title, models) in zip(axes, panels.items(), strict=True):
         for name, init, errors in models:
-            line = "--" if init == "pretrain" else METHODS[name].line
+            line = "--" if init == "pretrain" else LOOKS[name].line
             share = 100 * np.arange(1, len(errors) + 1) / len(errors)
-            ax.step(np.sort(errors), share, where="post", color=METHODS[name].colour, linestyle=line)
+            ax.step(np.sort(errors), share, where="post", color=LOOKS[name].colour, linestyle=line)
         ax.set(title=title, xlabel="NRMSE (% of the distance between the eyes)", xlim=(0, most), ylim=(0, 101))
     axes[0].set_ylabel("Test photographs (%)")
     drawn = {name for models in panels.values() for name, *_ in models}
-    legend(figure, [*lines(look for name, look in METHODS.items() if name in drawn), *init_lines()])
+    legend(figure, [*lines(look for name, look in LOOKS.items() if name in drawn), *init_lines()])
     figure.suptitle("Landmarks: share of photographs under an error", x=0.01, ha="left")
     return figure
 

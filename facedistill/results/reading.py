@@ -1,0 +1,57 @@
+"""All that a report says of a repository, read from its files once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from facedistill.grid import Layout
+from facedistill.params import PARAMS_FILE, read
+from facedistill.results.budget import Budget
+from facedistill.results.metrics import Results
+from facedistill.results.provenance import Provenance
+from facedistill.results.verdicts import CLAIMS, Finding, load
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Every part is read when it is first asked for, and kept: a change of a file after that is not seen.
+
+    root: top of the repository. Git keeps all that is read here; crops, models and rows are not among it. Each part
+    raises ParamsError, and those that read reports/ MissingResultError, if a file lacks what the parameters ask for.
+    """
+
+    root: Path
+
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """The whole parameter file, as it is written."""
+        return read(self.root / PARAMS_FILE)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The tables that the parameters ask for."""
+        return Layout.read(self.root / PARAMS_FILE)
+
+    @cached_property
+    def results(self) -> Results:
+        """Every metric of every cell."""
+        return Results(self.layout, self.root)
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """The data and the training, from DATASETS, which `write_datasets` writes."""
+        return Provenance.read(self.layout, self.root)
+
+    @cached_property
+    def found(self) -> Mapping[str, Finding]:
+        """The verdict on each claim, from CLAIMS, which `save` writes."""
+        return load(self.root / CLAIMS)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What each recipe costs to train."""
+        return Budget(self.values, self.provenance.of("classification").train)

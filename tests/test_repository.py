@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -269,6 +270,13 @@ def test_no_two_packages_import_each_other_in_a_circle() -> None:
     assert {"results", "agreement"} <= graph["report"], "no imports found"
     order = list(TopologicalSorter(graph).static_order())
     assert order.index("results") < min(order.index("export"), order.index("report"))
+
+
+def test_the_check_of_a_report_loads_neither_torch_nor_matplotlib() -> None:
+    """It makes the documents again from what git keeps, in CI, for every commit."""
+    script = "import sys, facedistill.checks; sys.exit(repr({'torch', 'matplotlib'} & sys.modules.keys() or ''))"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True).stderr
+    assert loaded.strip() == "''"
 
 
 def test_no_file_outgrows_its_reader() -> None:

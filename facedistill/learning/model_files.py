@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as serialise
 
 from facedistill import git
-from facedistill.files import naming, sha256, write_json
+from facedistill.files import sha256, write_json, write_whole
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams
 from facedistill.params import check
@@ -32,9 +32,8 @@ def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    with naming(folder / WEIGHTS):
-        # The library's own writing of files has an error of its own for a full disk.
-        (folder / WEIGHTS).write_bytes(serialise(state))
+    # Never in place: whoever has loaded the file of before has it mapped, and would see the new bytes.
+    write_whole(folder / WEIGHTS, serialise(state))
     record = {
         "network": asdict(network.params),
         "classes": network.classes,

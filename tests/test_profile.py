@@ -11,6 +11,7 @@ import yaml
 from toy_repository import ROOT, commit, run
 
 from facedistill import profile
+from facedistill.inference.commands import main as facedistill
 from facedistill.params import ParamsError, items, read
 from facedistill.schema import check_file
 
@@ -217,6 +218,21 @@ def test_a_profile_is_put_in_place_and_its_reports_are_kept(workspace: Path, mon
     kept = {str(file.relative_to(workspace / "reports/toy")) for file in (workspace / "reports/toy").rglob("*.*")}
     assert kept == {*(path.name for path in profile.KEPT if path.suffix), "plots/a.png"}
     assert (workspace / "reports/toy/params.yaml").read_text() == Path("params.yaml").read_text()
+
+
+def test_the_command_of_all_commands_does_the_same_and_names_what_there_is(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert facedistill(["profile", "use", "toy"]) == 0
+    assert seed() == 1
+    with pytest.raises(SystemExit, match="not there, so nothing is kept"):
+        facedistill(["profile", "keep", "toy"])
+    assert facedistill(["profile", "use", "nobody's"]) == 2
+    assert capsys.readouterr().err == "facedistill: no profile is called nobody's; there are other, toy\n"
+    assert seed() == 1
+    monkeypatch.chdir(workspace / "reports")
+    assert facedistill(["profile", "use", "toy"]) == 2
+    assert "`profile` works at the top of a clone" in capsys.readouterr().err
 
 
 def test_reports_of_other_values_are_not_kept_under_a_name_and_other_comments_are_no_matter(

@@ -1,6 +1,6 @@
 """How `strong` was chosen: recipes of Equation 5 for ResNet-50/8, judged by photographs that no table has.
 
-    python -m facedistill.profile use synthetic-claims && dvc repro train_teacher
+    python -m facedistill profile use synthetic-claims && dvc repro train_teacher
     python -m benchmarks.own_recipe 1 [NAME …]     # prints a line a candidate, of the seed 1; some six minutes
 
 Every candidate trains at both rates on the training photographs of the tables. It is judged by 20 more photographs of

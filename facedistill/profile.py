@@ -1,15 +1,14 @@
 """Profiles: params/NAME.yaml holds what differs from the default params.yaml, for other data or another purpose.
 
-    python -m facedistill.profile use real-faces     # params.yaml: the default with these differences
+    python -m facedistill profile use real-faces     # params.yaml: the default with these differences
     dvc repro
-    python -m facedistill.profile keep real-faces    # all reports, params.yaml, dvc.lock: reports/real-faces
+    python -m facedistill profile keep real-faces    # all reports, params.yaml, dvc.lock: reports/real-faces
 
 `git restore params.yaml dvc.lock reports` brings the default back. A params.yaml that was edited is not replaced.
 """
 
 from __future__ import annotations
 
-import argparse
 import io
 import re
 import shutil
@@ -44,17 +43,6 @@ REMOVE = "remove"
 
 MARK = re.compile(r"# Profile (\S+): ")
 """How a params.yaml begins that `use` wrote. The default does not begin so."""
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("action", choices=["use", "keep"])
-    parser.add_argument("name", choices=sorted(path.stem for path in PROFILES.glob("*.yaml")))
-    args = parser.parse_args()
-    if args.action == "use":
-        use(args.name)
-    else:
-        keep(args.name)
 
 
 def use(name: str) -> None:
@@ -220,7 +208,3 @@ def _end(key: Node, value: Node, text: str) -> int:
     if isinstance(value, SequenceNode) and not value.flow_style:
         return _end(key, value.value[-1], text)
     return len(text[: value.end_mark.index].rstrip())
-
-
-if __name__ == "__main__":
-    main()

@@ -17,7 +17,6 @@ from facedistill.entry import REPORT
 ROOT = Path(__file__).parents[1]
 ENTRY_POINTS = {
     "facedistill": ["verify", "Łukasz.jpg", "Łukasz.jpg", "--model", "Łukasz"],
-    "facedistill.profile": ["keep", "Łukasz"],
     "stages.align_crop": ["--dataset", "Łukasz"],
     "stages.check_metrics": [],
     "stages.distill": ["--student", "Łukasz", "--recipes", "soft"],

@@ -11,6 +11,7 @@ import yaml
 from toy_repository import ROOT, commit, run
 
 from facedistill import profile
+from facedistill.inference.commands import main as facedistill
 from facedistill.params import ParamsError, items, read
 from facedistill.schema import check_file
 
@@ -147,7 +148,7 @@ def test_a_profile_is_short_says_what_to_expect_and_merges_into_a_good_file(file
     text, default = file.read_text(encoding="utf-8"), (ROOT / "params.yaml").read_text(encoding="utf-8")
     assert 20 <= len(text.splitlines()) <= 70
     head = "".join(line.removeprefix("#") for line in re.match("(?:#.*\n)+", text)[0].splitlines())  # type: ignore[index]
-    assert f" Command: python -m facedistill.profile use {file.stem} && " in head
+    assert f" Command: python -m facedistill profile use {file.stem} && " in head
     for statement in ("Data:", "Time:", "Expect:"):
         assert re.search(rf" {statement} +\w", head)
     (tmp_path / "params.yaml").write_text(found := profile.merged(file, default), encoding="utf-8")
@@ -194,92 +195,100 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    monkeypatch.setattr("sys.argv", ["profile", *arguments])
-    profile.main()
+def command(action: str, name: str) -> None:
+    {"use": profile.use, "keep": profile.keep}[action](name)
 
 
 def seed() -> Any:
     return yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["seed"]
 
 
-def test_a_profile_is_put_in_place_and_its_reports_are_kept(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_is_put_in_place_and_its_reports_are_kept(workspace: Path) -> None:
     for name in ("metrics", "speed"):
         (workspace / f"reports/{name}/of_another_grid.json").write_text("{}")
-    command(monkeypatch, "use", "toy")
+    command("use", "toy")
     assert seed() == 1
     with pytest.raises(SystemExit, match=r"reports/metrics, reports/speed: not there, so nothing is kept"):
-        command(monkeypatch, "keep", "toy")
+        command("keep", "toy")
     assert (workspace / "reports/toy/stale.md").exists()
     for name in ("metrics", "speed"):
         (workspace / f"reports/{name}").mkdir()
-    command(monkeypatch, "keep", "toy")
+    command("keep", "toy")
     kept = {str(file.relative_to(workspace / "reports/toy")) for file in (workspace / "reports/toy").rglob("*.*")}
     assert kept == {*(path.name for path in profile.KEPT if path.suffix), "plots/a.png"}
     assert (workspace / "reports/toy/params.yaml").read_text() == Path("params.yaml").read_text()
 
 
-def test_reports_of_other_values_are_not_kept_under_a_name_and_other_comments_are_no_matter(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_command_of_all_commands_does_the_same_and_names_what_there_is(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    assert facedistill(["profile", "use", "toy"]) == 0
+    assert seed() == 1
+    with pytest.raises(SystemExit, match="not there, so nothing is kept"):
+        facedistill(["profile", "keep", "toy"])
+    assert facedistill(["profile", "use", "nobody's"]) == 2
+    assert capsys.readouterr().err == "facedistill: no profile is called nobody's; there are other, toy\n"
+    assert seed() == 1
+    monkeypatch.chdir(workspace / "reports")
+    assert facedistill(["profile", "use", "toy"]) == 2
+    assert "`profile` works at the top of a clone" in capsys.readouterr().err
+
+
+def test_reports_of_other_values_are_not_kept_under_a_name_and_other_comments_are_no_matter(workspace: Path) -> None:
     for wrong in ("default", "other"):
         if wrong != "default":
-            command(monkeypatch, "use", wrong)
+            command("use", wrong)
         with pytest.raises(SystemExit, match=r"is not the default with params/toy\.yaml"):
-            command(monkeypatch, "keep", "toy")
+            command("keep", "toy")
     assert (workspace / "reports/toy/stale.md").exists()
-    command(monkeypatch, "use", "toy")
+    command("use", "toy")
     text = Path("params.yaml").read_text(encoding="utf-8")
     Path("params.yaml").write_text(text.replace("seed: 1", "seed: 1  # mine"), encoding="utf-8")
     for name in ("metrics", "speed"):
         (workspace / f"reports/{name}").mkdir()
-    command(monkeypatch, "keep", "toy")
+    command("keep", "toy")
     assert not (workspace / "reports/toy/stale.md").exists()
 
 
 @pytest.mark.parametrize("before", [[], ["toy"]], ids=["default", "profile"])
-def test_a_parameter_file_that_was_edited_is_not_replaced(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch, before: list[str]
-) -> None:
+def test_a_parameter_file_that_was_edited_is_not_replaced(workspace: Path, before: list[str]) -> None:
     for name in before:
-        command(monkeypatch, "use", name)
+        command("use", name)
     (workspace / "reports/metrics").mkdir(exist_ok=True)
     edited = Path("params.yaml").read_text(encoding="utf-8") + "mine: 3\n"
     Path("params.yaml").write_text(edited, encoding="utf-8")
     for _ in range(2):
         with pytest.raises(SystemExit, match=r"was edited.*write what differs to params/NAME\.yaml.*git restore"):
-            command(monkeypatch, "use", "other")
+            command("use", "other")
         assert Path("params.yaml").read_text(encoding="utf-8") == edited
         assert (workspace / "reports/metrics").exists()
         # What is only in the index is lost by the next `git add`.
         run(workspace, "git", "add", "params.yaml")
     commit(workspace, "edited")
-    command(monkeypatch, "use", "other")
+    command("use", "other")
     assert seed() == 2
     # An edit of the default is in every profile; one of a profile is not.
     assert ("mine" in read(Path("params.yaml"))) == (not before)
 
 
-def test_one_profile_follows_another_also_where_the_first_was_committed(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_profile_follows_another_also_where_the_first_was_committed(workspace: Path) -> None:
     Path("params/toy.yaml").write_text("seed: 1\nstudents: {big: {size: 9}}\n")
     commit(workspace, "toy has a student")
-    command(monkeypatch, "use", "toy")
-    command(monkeypatch, "use", "other")
+    command("use", "toy")
+    command("use", "other")
     between = Path("params.yaml").read_text(encoding="utf-8")
-    command(monkeypatch, "use", "toy")
+    command("use", "toy")
     commit(workspace, "toy in use")
-    command(monkeypatch, "use", "other")
+    command("use", "other")
     assert Path("params.yaml").read_text(encoding="utf-8") == between
     assert "big" not in read(Path("params.yaml"))["students"]
     Path("params.yaml").unlink()
-    command(monkeypatch, "use", "other")
+    command("use", "other")
     assert Path("params.yaml").read_text(encoding="utf-8") == between
 
 
-def test_without_a_default_in_git_nothing_is_written(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_default_in_git_nothing_is_written(workspace: Path) -> None:
     run(workspace, "rm", "-rf", ".git")
     with pytest.raises(SystemExit, match=r"git has no default params\.yaml.*git init"):
-        command(monkeypatch, "use", "toy")
+        command("use", "toy")
     assert Path("params.yaml").read_text(encoding="utf-8") == DEFAULT

@@ -29,7 +29,7 @@ that learned from aligned faces errs more often where the face is taken as centr
 EXIT_CODES = """\
 exit codes:
   0  done; in verify: the same person
-  1  verify: two people
+  1  verify: two people; profile: nothing was changed, for the reason that is given
   2  wrong arguments
   3  a photograph, a gallery or a data set that cannot be used; embed and search go on without bad photographs of a
      folder, and inspect without bad data sets, and name them
@@ -111,6 +111,16 @@ def parser() -> argparse.ArgumentParser:
         "python -m facedistill inspect data/raw",
     )
     inspect.add_argument("path", type=Path, metavar="PATH", help="a folder or a file; of a folder, what is in it too")
+
+    profile = _command(
+        commands,
+        "profile",
+        "In a clone of the project: write the parameters of params/NAME.yaml to params.yaml, or keep the reports that "
+        "they made in reports/NAME.",
+        "python -m facedistill profile use real-faces && dvc repro\n  python -m facedistill profile keep real-faces",
+    )
+    profile.add_argument("action", choices=["use", "keep"])
+    profile.add_argument("name", metavar="NAME", help="a file of params/, without its ending")
     return found
 
 

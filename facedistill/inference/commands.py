@@ -18,6 +18,7 @@ from facedistill.inference.draw import draw
 from facedistill.inference.face import Face, PhotographError
 from facedistill.inference.gallery import GalleryError
 from facedistill.inference.model import FaceModel, ModelFileError
+from facedistill.params import ParamsError
 
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector
@@ -33,7 +34,8 @@ class UsageError(ValueError):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. argparse exits by itself, with USAGE too."""
     args = parser().parse_args(arguments)
-    commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks, "inspect": _inspect}
+    commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks}
+    commands |= {"inspect": _inspect, "profile": _profile}
     try:
         return commands[args.command](args)
     except ModelFileError as error:
@@ -128,6 +130,20 @@ def _inspect(args: argparse.Namespace) -> int:
         inspect(args.path)
     except DataError as error:
         return _fail(str(error), BAD_DATA)
+    return SAME
+
+
+def _profile(args: argparse.Namespace) -> int:
+    from facedistill import profile
+
+    if not (names := sorted(path.stem for path in profile.PROFILES.glob("*.yaml"))):
+        raise UsageError(f"{profile.PROFILES}: no profiles here; `profile` works at the top of a clone of the project")
+    if args.name not in names:
+        raise UsageError(f"no profile is called {args.name}; there are {', '.join(names)}")
+    try:
+        {"use": profile.use, "keep": profile.keep}[args.action](args.name)
+    except ParamsError as error:
+        return _fail(str(error), USAGE)
     return SAME
 
 

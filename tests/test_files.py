@@ -14,7 +14,7 @@ from squares import run_together, weights
 
 from facedistill.files import write_json, write_whole
 from facedistill.learning.losses.equation5 import Equation5
-from facedistill.learning.model_files import WEIGHTS, save
+from facedistill.learning.model_files import WEIGHTS, load_state, save
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams
 from facedistill.recipe import Recipe
@@ -72,9 +72,23 @@ def test_a_full_disk_ends_a_run_and_costs_no_snapshot_that_was_whole(
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
 def test_a_full_disk_is_told_with_the_file(tmp_path: Path) -> None:
     """Python's own error of a write has no name; nor has that of safetensors, which is none of the system's."""
-    for name in ("a.json", WEIGHTS):
-        (tmp_path / name).symlink_to("/dev/full")
+    (tmp_path / "a.json").symlink_to("/dev/full")
     with pytest.raises(OSError, match=r"No space left on device: '.*a\.json'"):
         write_json(tmp_path / "a.json", {"a": 1})
-    with pytest.raises(OSError, match=rf"No space left on device: '.*{WEIGHTS}'"):
+    with no_file_above(1000) as begin:
+        begin()
+        with pytest.raises(OSError, match=rf"File too large: '.*{WEIGHTS}'"):
+            save(tmp_path / "model", FaceNetwork(NetworkParams("resnet50", divisor=16), 2), {})
+    assert not list((tmp_path / "model").iterdir())
+
+
+def test_weights_that_are_loaded_stay_when_their_file_is_written_anew(tmp_path: Path) -> None:
+    """Loaded weights are mapped from their file: written in place, it would change them."""
+    for seed in (0, 1):
+        torch.manual_seed(seed)
         save(tmp_path, FaceNetwork(NetworkParams("resnet50", divisor=16), 2), {})
+        loaded = load_state(tmp_path)["trunk.conv1.weight"]
+        if not seed:
+            before, kept = loaded, loaded.clone()
+    assert torch.equal(before, kept)
+    assert not torch.equal(loaded, kept)

@@ -23,6 +23,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_bytes(b"seed: 0\n")
     commit(tmp_path, "first")
     monkeypatch.chdir(tmp_path)
+    git._say.cache_clear()  # said once in a process, and a test before this one may have had it said
     return tmp_path
 
 

@@ -29,7 +29,7 @@ from facedistill.evaluation.predictions import predict
 from facedistill.export.latency import onnx_latency, torch_latency
 from facedistill.export.onnx_files import Exported
 from facedistill.files import write_json
-from facedistill.grid import EvaluationParams, Layout
+from facedistill.grid.layout import EvaluationParams, Layout
 from facedistill.inference.face import Face
 from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams

@@ -5,10 +5,9 @@ A rule yields a message for each contradiction. The message begins with a key, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from facedistill import grid
 from facedistill.crops import DataError
 from facedistill.data.face_crop import CropParams
 from facedistill.data.sources.bin_pairs import BinParams
@@ -18,14 +17,16 @@ from facedistill.data.sources.lfw import LfwParams
 from facedistill.data.sources.msceleb import MsCelebParams
 from facedistill.data.sources.recordio import RecordIOParams
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
+from facedistill.grid.layout import INIT, TABLES, TASKS, TRANSFER, section
 from facedistill.paths import LEAVE_OUT
 from facedistill.recipe import MARGIN_SOFTMAX
 
 if TYPE_CHECKING:
     from facedistill.data.dataset import DatasetParams
-    from facedistill.grid import Layout
+    from facedistill.grid.layout import Group, Layout
     from facedistill.learning.parameters import NetworkParams
-    from facedistill.schema import Parameters, RecipeParams
+    from facedistill.recipe import Recipe
+    from facedistill.schema import Parameters
 
 
 def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
@@ -46,6 +47,7 @@ def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
         _batches,
         _starts,
         _recipes,
+        _labels,
         _targets,
         _twice,
     ):
@@ -185,13 +187,9 @@ def _lists(p: Parameters, _layout: Layout) -> Iterator[str]:
 def _networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, NetworkParams]]:
     """The networks that a task trains, by their keys."""
     yield "teacher.network", p.teacher.network
-    if task in grid.TRANSFER:
-        tables: Iterable[str] = [grid.section(task)]
-    elif task in MARGIN_SOFTMAX:
-        tables = ["proxyless"]
-    else:
-        tables = grid.RECIPES
-    for name in dict.fromkeys(student.name for table in tables for student in layout.members[table]):
+    names = [s.name for s in layout.members[section(task)]] if task in TRANSFER else []
+    names += [s.name for group in layout.groups.values() if group.task == task for s in group.students]
+    for name in dict.fromkeys(names):
         yield f"students.{name}", p.students[name]
 
 
@@ -215,7 +213,7 @@ def _inputs(p: Parameters, layout: Layout) -> Iterator[str]:
 
 def _losses(p: Parameters, _layout: Layout) -> Iterator[str]:
     """A task is named by what it learns."""
-    known = (*grid.TASKS, *MARGIN_SOFTMAX)
+    known = (*TASKS, *MARGIN_SOFTMAX)
     for name, task in p.tasks.items():
         expected = {"classification": "softmax", "alignment": "landmarks"}.get(name, name)
         if name not in known:
@@ -236,60 +234,68 @@ def _batches(p: Parameters, layout: Layout) -> Iterator[str]:
             )
 
 
-TOGETHER = {
-    "table2": ("softmax", "soft", "strong_scratch", "softmax_full", "ours", "soft_full", "strong"),
-    "table1": ("hidden", "logits", "hint", "fitnet"),
-    "losses": grid.RECIPES["losses"],
-    "architectures": grid.RECIPES["architectures"],
-    "weighting": grid.RECIPES["weighting"],
-}
-"""The recipes of classification that are trained after one another, by table and in the order of dvc.yaml."""
-
-
-def _used(layout: Layout) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """The recipes that are trained: the task, the name, and the recipes that it may start from."""
-    for table, names in TOGETHER.items():
-        if layout.members[table]:
-            yield from (("classification", name, names[:i]) for i, name in enumerate(names))
-    if layout.members["proxyless"]:
-        for margin in layout.margins:
-            yield from ((margin, name, grid.MARGIN[:i]) for i, name in enumerate(grid.MARGIN))
+def _trained(layout: Layout) -> Iterator[tuple[Group, str, Recipe]]:
+    """Every recipe that has a student, with its group and its name."""
+    for group in layout.groups.values():
+        if group.students:
+            yield from ((group, name, recipe) for name, recipe in group.recipes.items())
 
 
 def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
-    for task, name, starts in _used(layout):
-        if name not in p.recipes:
-            yield f"recipes: no {name!r}, which the tables need"
-        elif (start := p.recipes[name].start) not in (None, *starts):
+    """A recipe starts from one above it in its group, or from one of `init`, which is trained before all others."""
+    for group, name, recipe in _trained(layout):
+        above = [*group.recipes][: [*group.recipes].index(name)]
+        known = [*above, *(f"{INIT}/{start}" for start in layout.groups[INIT].recipes if group.name != INIT)]
+        if recipe.start not in (None, *known):
             yield (
-                f"recipes.{name}.start: {start!r}, which is not trained before it in {task}; leave it out for random "
-                f"weights{', or take one of ' if starts else ''}{', '.join(starts)}"
+                f"recipes.{group.section}.{name}.start: {recipe.start!r}, which is not trained before it; leave it out "
+                f"for random weights{', or take one of ' if known else ''}{', '.join(known)}"
             )
 
 
 def _recipes(p: Parameters, layout: Layout) -> Iterator[str]:
     """What a recipe compares is there, and as wide on both sides."""
-    for task, name, _ in _used(layout):
-        recipe = p.recipes.get(name)
-        if recipe is None:
-            continue
+    for group, name, recipe in _trained(layout):
+        key, task = f"recipes.{group.section}.{name}", group.task
         fitting = ("none", "softmax", *((task,) if task in MARGIN_SOFTMAX else ()))
         if recipe.phi not in fitting:
-            yield f"recipes.{name}.phi: {recipe.phi}, which tasks.{task} cannot learn by; take {' or '.join(fitting)}"
+            yield f"{key}.phi: {recipe.phi}, which tasks.{task} cannot learn by; take {' or '.join(fitting)}"
+        if group.name == INIT and recipe.needs_teacher:
+            yield f"{key}: it asks a teacher, and {INIT} is trained without one; move it into another group"
         if recipe.beta and recipe.psi == "rkd" and p.tasks[task].batch < 3:
-            yield f"recipes.{name}.psi: rkd compares three crops, and tasks.{task}.batch is {p.tasks[task].batch}"
+            yield f"{key}.psi: rkd compares three crops, and tasks.{task}.batch is {p.tasks[task].batch}"
         if _one_width(recipe) and not p.tasks[task].embedding:
             teacher = p.teacher.network
-            for key, network in _networks(p, layout, task):
+            for student in group.students:
+                network = p.students[student.name]
                 if (network.architecture, network.divisor) != (teacher.architecture, teacher.divisor):
                     yield (
-                        f"recipes.{name}: its student needs an embedding as wide as the teacher's, and {key} has "
-                        f"another width than teacher.network; give both one by tasks.{task}.embedding"
+                        f"{key}: its student needs an embedding as wide as the teacher's, and students.{student.name} "
+                        f"has another width than teacher.network; give both one by tasks.{task}.embedding"
                     )
+    for group in layout.groups.values():
+        if group.students and not any(not recipe.step for recipe in group.recipes.values()):
+            yield (
+                f"recipes.{group.section}: no recipe that is not a step, and there are students to train by it; write "
+                f"one, or make {'custom' if group.custom else group.section}.students []"
+            )
 
 
-def _one_width(recipe: RecipeParams) -> bool:
+def _one_width(recipe: Recipe) -> bool:
     return recipe.classifier == "teacher" or (recipe.beta > 0 and recipe.psi == "embedding")
+
+
+def _labels(p: Parameters, layout: Layout) -> Iterator[str]:
+    """The report shows what there is."""
+    shown = {f"{section}/{name}": recipe.step for section, group in p.recipes.items() for name, recipe in group.items()}
+    rows = [(f"labels.{table}.{row}", row) for table, rows in p.labels.items() for row in rows]
+    for key, row in [*rows, *(("report.own", row) for row in p.report.own)]:
+        if row not in shown or shown[row]:
+            why = "is only a step" if row in shown else "is no GROUP/RECIPE of `recipes`"
+            yield f"{key}: {row!r} {why}; correct it, or take it out"
+    for table in p.labels:
+        if table not in (*p.recipes, *TABLES):
+            yield f"labels.{table}: no such table or group; there are {', '.join(p.recipes)}"
 
 
 def _targets(p: Parameters, _layout: Layout) -> Iterator[str]:
@@ -303,8 +309,12 @@ def _targets(p: Parameters, _layout: Layout) -> Iterator[str]:
 
 
 def _twice(p: Parameters, layout: Layout) -> Iterator[str]:
-    lists = {f"{table}.students": getattr(p, table).students for table in grid.NEEDS}
-    lists |= {"evaluation.pairs": p.evaluation.pairs, "proxyless.margins": p.proxyless.margins}
+    lists = {f"{table}.students": getattr(p, table).students for table in TABLES}
+    lists |= {
+        "evaluation.pairs": p.evaluation.pairs,
+        "proxyless.margins": p.proxyless.margins,
+        "custom.groups": p.custom.groups,
+    }
     for key, names in lists.items():
         if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
             yield f"{key}: {again!r} is there twice"

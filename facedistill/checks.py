@@ -32,10 +32,10 @@ class Checks:
 
     @classmethod
     def read(cls, root: Path) -> Checks | None:
-        """Those of the report that params.yaml makes; None where it has none. Raises ParamsError."""
-        title, values = load(Heading, "report", root / PARAMS_FILE).title, read(root / CHECKS)
+        """The checks of the report that params.yaml makes; None if it has none. Raises ParamsError."""
+        name, values = load(Heading, "report", root / PARAMS_FILE).name, read(root / CHECKS)
         found: dict[str, Checks] = check(dict[str, Checks], values, str(root / CHECKS))
-        return found.get(title)
+        return found.get(name)
 
 
 def stale_documents(reading: Reading) -> Iterator[str]:

@@ -12,7 +12,7 @@ METRICS = Path("reports/metrics/networks")
 """The papers' grid, and COST, what each network costs. Beside it the user's own cells, and the exports, which depend on
 all of METRICS."""
 COST = METRICS / "cost.json"
-OWN_METRICS = Path("reports/metrics/own")
+CUSTOM_METRICS = Path("reports/metrics/custom")
 EXPORT_METRICS = Path("reports/metrics/exports")
 EXPORTS = Path("exports")
 """A folder for each exported model: its ONNX files and its card."""

@@ -20,8 +20,9 @@ class Recipe:
 
     weighting: k of the teacher weighting, Φ + μ·(α·H + β·Ψ) sample by sample; None for μ = 1.
     classifier: the student's own, or the soft teacher's class centres, copied before training and frozen (ProxylessKD).
-    start: the model, of the same network, that gives the first weights; None for random ones.
+    start: the recipe, RECIPE of the same group or GROUP/RECIPE, that gives the first weights; None for random ones.
     rate: which of `rates`; by default `scratch` from random weights and `initialised` from any others.
+    step: whether it is only a step on the way to another recipe: trained, and neither evaluated nor shown.
     """
 
     phi: PhiName
@@ -32,6 +33,7 @@ class Recipe:
     classifier: Literal["own", "teacher"] = "own"
     start: str | None = None
     rate: Literal["scratch", "initialised"] | None = None
+    step: bool = False
 
     def __post_init__(self) -> None:
         if self.phi == "none" and not self.alpha and not self.beta:
@@ -67,6 +69,11 @@ class Recipe:
             or (self.beta > 0 and self.psi == "logits")
             or self.classifier == "teacher"
         )
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any teacher takes part. Without one it is a control."""
+        return self.needs_soft_teacher or self.beta > 0 or self.classifier == "teacher"
 
     @property
     def needs_soft_teacher(self) -> bool:

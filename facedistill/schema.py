@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 
 from facedistill.agreement import disagreements
 from facedistill.data.dataset import DatasetParams
-from facedistill.grid import EvaluationParams, Layout, NonNegative, Weights
+from facedistill.grid.layout import EvaluationParams, Layout, NonNegative, Weights
 from facedistill.learning.parameters import (
     EquationParams,
     LoaderParams,
@@ -95,6 +95,18 @@ class MarginTable(Table):
 
 
 @params
+class CustomTable(Table):
+    """The user's own recipes.
+
+    task: whose teacher, crops and batch they take.
+    groups: keys of `recipes`, each a stage and a folder for each student.
+    """
+
+    task: Literal["classification", Margin]
+    groups: Names
+
+
+@params
 class Parameters:
     """What params.yaml holds. Every section has to be there, and no other may be."""
 
@@ -113,7 +125,8 @@ class Parameters:
     rates: Rates
     teacher: TeacherParams
     students: dict[Name, StudentParams]
-    recipes: dict[str, RecipeParams]
+    recipes: dict[Name, dict[Name, RecipeParams]]
+    distilled: str
     targets: dict[Literal["none", "hidden", "soft"], Weights]
     table1: Table
     table2: Table
@@ -123,6 +136,8 @@ class Parameters:
     architectures: Table
     weighting: Table
     proxyless: MarginTable
+    custom: CustomTable
+    labels: dict[str, dict[str, str | None]]
     export: ExportParams
 
 

@@ -22,6 +22,7 @@ from facedistill.schema import check_file
 from stages import BEGAN, progress
 
 if TYPE_CHECKING:
+    from facedistill.grid.layout import Group
     from facedistill.learning.parameters import NetworkParams, TaskParams
     from facedistill.learning.training import Plan
 
@@ -147,6 +148,29 @@ def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates
         "network": trained,
         "seed": seed,
     }
+
+
+def train_group(group: Group, student: str) -> None:
+    """Train and save a student by every recipe of a group, on the teacher of its task; W_S0 has none."""
+    from facedistill.grid.cells import folder, teacher
+    from facedistill.grid.layout import INIT
+    from facedistill.learning.parameters import TaskParams
+    from facedistill.learning.training import Plan, rounds, train_networks
+
+    task = load(TaskParams, f"tasks.{group.task}")
+    guide = None if group.name == INIT else teacher(group.task)
+    plans = []
+    for name, recipe in group.recipes.items():
+        start = group.start(name)
+        first = start and (folder(student, group) if start[0] == group.name else MODELS / student / start[0]) / start[1]
+        plans.append(Plan(folder(student, group) / name, recipe, first))
+    speed: dict[str, Any] = {}
+    for together in rounds(plans):
+        speed |= train_networks(
+            soft_teacher=guide, hidden_teacher=guide, **training_params(task, together, f"students.{student}")
+        )
+    # DVC tracks the models of a group as one folder.
+    write_speed(folder(student, group), speed)
 
 
 def write_speed(out: Path, rounds: dict[str, Any]) -> None:

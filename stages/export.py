@@ -8,7 +8,7 @@ from facedistill.data.face_crop import CropParams
 from facedistill.export.card import card, markdown
 from facedistill.export.exporting import export
 from facedistill.files import write_json
-from facedistill.grid import EvaluationParams, Layout
+from facedistill.grid.layout import EvaluationParams, Layout
 from facedistill.learning.training import trained_on
 from facedistill.params import load
 from facedistill.paths import MODELS

@@ -5,22 +5,25 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from facedistill import grid
+from facedistill.grid.cells import pretrained
+from facedistill.grid.layout import INIT, TASKS, Layout
 from facedistill.learning.parameters import TaskParams
 from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
-from facedistill.paths import MODELS
 from facedistill.recipe import Recipe
-from stages.common import run_training, training_params, write_speed
+from stages.common import run_training, train_group, training_params, write_speed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
-    parser.add_argument("--tasks", required=True, nargs="+", choices=grid.TASKS)
+    parser.add_argument("--tasks", required=True, nargs="+", choices=TASKS)
     args = parser.parse_args()
 
-    models = [MODELS / args.student / ("softmax" if n == "classification" else f"pretrain_{n}") for n in args.tasks]
+    if args.tasks == ["classification"]:
+        train_group(Layout.read().groups[INIT], args.student)
+        return
+    models = [pretrained(args.student, name) for name in args.tasks]
     speed: dict[str, Any] = {}
     for name, model in zip(args.tasks, models, strict=True):
         task = load(TaskParams, f"tasks.{name}")

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
-from facedistill.grid import TEACHER, Layout
+from facedistill.grid.layout import TEACHER, Layout
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import TaskParams
 from facedistill.params import load

@@ -9,7 +9,7 @@ from facedistill.agreement import cut_otherwise
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
 from facedistill.evaluation.false_accepts import check_far
-from facedistill.grid import EvaluationParams
+from facedistill.grid.layout import EvaluationParams
 from facedistill.params import PARAMS_FILE, load, read
 from facedistill.paths import MANIFESTS
 from stages.common import run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from facedistill import grid
+from facedistill.grid.cells import teacher
 from facedistill.learning.parameters import TaskParams
 from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
@@ -19,7 +19,7 @@ def main() -> None:
 
     task = load(TaskParams, f"tasks.{args.task}")
     start = None if args.task == "classification" else "classification"
-    plan = Plan(grid.teacher(args.task), Recipe(phi=task.phi, start=start), grid.teacher(start) if start else None)
+    plan = Plan(teacher(args.task), Recipe(phi=task.phi, start=start), teacher(start) if start else None)
     write_speed(plan.model, train_networks(**training_params(task, [plan], "teacher.network", "teacher.rates")))
 
 

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from facedistill import grid
-from facedistill.grid import OWN, Weights
+from facedistill.grid.cells import pretrained
+from facedistill.grid.layout import CUSTOM, Weights
 from facedistill.learning.parameters import TaskParams
 from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
@@ -20,24 +20,24 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """The command line of a transfer stage."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
-    parser.add_argument("--own", action="store_true", help="by `alpha` and `beta` in place of each of `targets`")
+    parser.add_argument("--custom", action="store_true", help="by `alpha` and `beta` in place of each of `targets`")
     return parser
 
 
 def models(task: str, args: argparse.Namespace) -> Path:
-    """The folder of a task's cells, STUDENT/TASK, or of the user's own, own/STUDENT/TASK."""
+    """The folder of a task's cells, STUDENT/TASK, or of the user's own, custom/STUDENT/TASK."""
     student: str = args.student
-    return (MODELS / OWN if args.own else MODELS) / student / task
+    return (MODELS / CUSTOM if args.custom else MODELS) / student / task
 
 
 def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_teacher: Path) -> dict[str, Any]:
     """Train and save the cells INIT/TARGET of `models`, or the user's own INIT; where the time went."""
-    targets = {"": Weights.own()} if args.own else load(dict[str, Weights], "targets")
-    root = models(task, args)
+    targets = {"": Weights.custom()} if args.custom else load(dict[str, Weights], "targets")
     task_params = load(TaskParams, f"tasks.{task}")
+    starts = {"pretrain": pretrained(args.student, task), "distill": MODELS / args.student / load(str, "distilled")}
     plans = [
-        Plan(root / init / target, Recipe(task_params.phi, w.alpha, w.beta, start=init), MODELS / args.student / init)
-        for init in grid.inits(task).values()
+        Plan(models(task, args) / init / target, Recipe(task_params.phi, w.alpha, w.beta, start=init), start)
+        for init, start in starts.items()
         for target, w in targets.items()
     ]
     return train_networks(

@@ -5,14 +5,14 @@ P_T^τ is the classification teacher's, K_T the alignment teacher's.
 
 from __future__ import annotations
 
-from facedistill import grid
+from facedistill.grid.cells import teacher
 from stages.common import run_training, write_speed
 from stages.transfer import models, parser, transfer
 
 
 def main() -> None:
     args = parser(__doc__).parse_args()
-    speed = transfer("alignment", args, grid.teacher("classification"), grid.teacher("alignment"))
+    speed = transfer("alignment", args, teacher("classification"), teacher("alignment"))
     write_speed(models("alignment", args), speed)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from facedistill import grid
+from facedistill.grid.cells import teacher
 from stages.common import run_training, write_speed
 from stages.transfer import models, parser, transfer
 
@@ -17,7 +17,7 @@ def main() -> None:
     args = parser(__doc__).parse_args()
     speed: dict[str, Any] = {}
     for task, soft_teacher in (("triplet", "classification"), ("triplet_softmax", "triplet_softmax")):
-        speed |= transfer(task, args, grid.teacher(soft_teacher), grid.teacher(task))
+        speed |= transfer(task, args, teacher(soft_teacher), teacher(task))
     write_speed(models("triplet", args), speed)
 
 

@@ -19,8 +19,7 @@ from hypothesis import strategies as st
 from pydantic.fields import FieldInfo
 from toy_repository import ROOT, toy
 
-from facedistill import grid
-from facedistill.agreement import TOGETHER
+from facedistill.grid import layout as grid
 from facedistill.params import PARAMS_FILE, ParamsError, read
 from facedistill.schema import Parameters, check_file
 
@@ -74,7 +73,7 @@ def base() -> dict[str, Any]:
     params = toy()
     params["students"] = {"small": {"architecture": "resnet50", "divisor": 64}}
     params["teacher"]["network"]["divisor"] = 32
-    for table in grid.NEEDS:
+    for table in grid.TABLES:
         params[table]["students"] = ["small"] if table == "table2" else []
     params["verification"]["tasks"], params["proxyless"]["margins"] = [], []
     for task in params["tasks"].values():
@@ -83,7 +82,7 @@ def base() -> dict[str, Any]:
         dataset["source"] |= {"people": 4, "photographs": 4}
     params["datasets"]["lfw"]["source"] |= {"people": 6, "photographs": 4, "folds": 2, "pairs_per_fold": 4}
     params["evaluation"]["far"] = 0.2
-    params["export"]["models"] = ["small/ours"]
+    params["export"]["models"] = ["small/table2/wang"]
     return params
 
 
@@ -94,7 +93,7 @@ def parameter_files(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         values["students"]["other"] = draw(st.sampled_from([{"architecture": "shufflenet"}, {"architecture": "conv5"}]))
         values["architectures"]["students"] = ["other"]
-    for table in ("table1", "losses", "alignment"):
+    for table in ("table1", "losses", "alignment", "custom"):
         values[table]["students"] = draw(st.sampled_from([[], [], ["small"]]))
     if draw(st.integers(0, 3)) == 0:
         values["verification"] = {"tasks": ["triplet", "triplet_softmax"], "students": ["small"]}
@@ -152,9 +151,13 @@ def _values(kind: Any, place: Place, values: dict[str, Any]) -> st.SearchStrateg
         "students": st.lists(st.sampled_from(students), max_size=2) if students else st.just([]),
         "dataset": st.sampled_from(sorted(values["datasets"])) if values["datasets"] else st.just("x"),
         "pairs": st.lists(st.sampled_from(sorted(values["datasets"]) or ["x"]), max_size=2),
-        "start": st.sampled_from([None, *sum(TOGETHER.values(), ()), *grid.MARGIN]),
+        "start": st.sampled_from(
+            [None, "init/softmax", *(name for group in values["recipes"].values() for name in group)]
+        ),
         "tasks": st.sampled_from([[], ["alignment"], ["triplet", "triplet_softmax"]]),
-        "models": st.lists(st.sampled_from(["teacher/classification", "small/soft", "small/arcface/l2kd"]), max_size=2),
+        "models": st.lists(
+            st.sampled_from(["teacher/classification", "small/table2/soft", "small/arcface/l2kd"]), max_size=2
+        ),
         "photometric": st.just([]) | st.just([{"name": "Blur", "p": 0.5, "settings": {}}]),
         "detector": st.none(),
         "endpoint": st.none(),

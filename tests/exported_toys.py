@@ -15,13 +15,13 @@ from facedistill.data.face_crop import CropParams
 from facedistill.export import latency
 from facedistill.export.exporting import export
 from facedistill.files import write_json
-from facedistill.grid import EvaluationParams
+from facedistill.grid.layout import EvaluationParams
 from facedistill.learning.parameters import TaskParams
 from facedistill.recipe import Recipe
 from facedistill.results.chosen import Chosen
 
 OURS, POINTS = (
-    Chosen("small/ours", "classification", "small", ()),
+    Chosen("small/table2/wang", "classification", "small", ()),
     Chosen("small/alignment", "alignment", "small", ()),
 )
 TEACHER = Chosen("teacher/arcface", "arcface", "teacher", ())

@@ -74,14 +74,37 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
         ({"tasks.triplet.batch": 30}, "tasks.triplet: batch: 30", "per_identity: 4"),
         ({"tasks.arcface.per_identity": 64}, "tasks.arcface: batch: 32", "per_identity: 64"),
         ({"processes.devices": 3}, "tasks.classification.batch: 32", "processes.devices"),
-        ({"tasks.arcface.batch": 2}, "recipes.rkd.psi", "tasks.arcface.batch is 2"),
+        ({"tasks.arcface.batch": 2}, "recipes.proxyless.rkd.psi", "tasks.arcface.batch is 2"),
         ({"tasks.triplet.phi": "triplet_softmax"}, "tasks.triplet.phi: triplet_softmax", "Φ triplet"),
         ({"tasks.triplets": {}}, "tasks.triplets.", "missing"),
-        ({"recipes.soft.psi": "embedding", "recipes.soft.beta": 1}, "recipes.soft", "tasks.classification.embedding"),
-        ({"tasks.arcface.embedding": 0}, "recipes.proxyless", "tasks.arcface.embedding"),
-        ({"recipes.soft.start": "ours"}, "recipes.soft.start: 'ours'", "one of softmax"),
-        ({"recipes.hidden.phi": "triplet"}, "recipes.hidden.phi: triplet", "tasks.classification"),
-        ({"recipes.kd.phi": "cosface"}, "recipes.kd.phi: cosface", "tasks.arcface"),
+        (
+            {"recipes.table2.soft.psi": "embedding", "recipes.table2.soft.beta": 1},
+            "recipes.table2.soft",
+            "tasks.classification.embedding",
+        ),
+        ({"tasks.arcface.embedding": 0}, "recipes.proxyless.proxyless", "tasks.arcface.embedding"),
+        ({"recipes.table2.soft.start": "wang"}, "recipes.table2.soft.start: 'wang'", "one of init/softmax"),
+        (
+            {"recipes.losses.feature.start": "table2/soft"},
+            "recipes.losses.feature.start: 'table2/soft'",
+            "init/softmax",
+        ),
+        ({"recipes.init.softmax.start": "init/softmax"}, "recipes.init.softmax.start", "random weights"),
+        ({"recipes.init.softmax.alpha": 1}, "recipes.init.softmax: it asks a teacher", "another group"),
+        ({"recipes.table1.hidden.phi": "triplet"}, "recipes.table1.hidden.phi: triplet", "tasks.classification"),
+        ({"recipes.proxyless.kd.phi": "cosface"}, "recipes.proxyless.kd.phi: cosface", "tasks.arcface"),
+        ({"recipes.custom": {}}, "recipes.custom: no recipe", "custom.students []"),
+        ({"recipes.weighting.weighted.step": True}, "recipes.weighting: no recipe", "weighting.students []"),
+        ({"recipes.other": {"x": {}}}, "recipes.other: nothing trains this group", "custom.groups"),
+        ({"custom.groups": ["other"]}, "recipes: no group 'other'", "custom.groups"),
+        ({"custom.groups": ["table1"]}, "custom.groups: 'table1'", "its own groups"),
+        ({"custom.groups": ["custom", "custom"]}, "custom.groups", "'custom' is there twice"),
+        ({"custom.task": "cosface"}, "custom.task: 'cosface' has no teacher", "proxyless.margins"),
+        ({"distilled": "table2/ours"}, "distilled: 'table2/ours'", "`recipes`"),
+        ({"distilled": "losses/feature"}, "verification.students: 'resnet50-2'", "`distilled` is losses/feature"),
+        ({"labels.table1": {"table1/hint": None}}, "labels.table1.table1/hint", "only a step"),
+        ({"labels.table9": {}}, "labels.table9: no such table", "table1"),
+        ({"report.own": ["table2/strong"]}, "report.own: 'table2/strong'", "`recipes`"),
         ({"targets.soft": {"alpha": 0, "beta": 1}}, "targets.soft: alpha 0 and beta 1", "soft weighs α alone"),
         ({"targets.none.alpha": 0.5}, "targets.none: alpha 0.5", "none neither"),
         (
@@ -115,7 +138,11 @@ def test_two_keys_that_disagree_are_both_named(
         {"datasets.lfw.source.first_person": 15, "datasets.lfw.source.seed": 1},
         {"tasks.classification.per_identity": 2},
         {"processes.devices": 2},
-        {"recipes.hard_soft_feature.start": "feature"},
+        {"recipes.losses.hard_soft_feature.start": "feature"},
+        {"recipes.losses.feature.start": "init/softmax"},
+        {"custom.students": [], "recipes.custom": {}},
+        {"custom.task": "arcface", "recipes.custom.mine": {"alpha": 1}},
+        {"custom.groups": ["custom", "more"], "recipes.more": {"one": {"alpha": 1}}},
     ],
 )
 def test_what_agrees_is_let_through(changes: dict[str, Any], tmp_path: Path) -> None:
@@ -123,10 +150,13 @@ def test_what_agrees_is_let_through(changes: dict[str, Any], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("name", ["lfw$(touch X)", "LFW", "a b", "a.b", "../x", "-x", "7", "", "a'b", "gesicht_ä"])
-@pytest.mark.parametrize("section", ["datasets", "students"])
+@pytest.mark.parametrize("section", ["datasets", "students", "recipes", "recipes.custom"])
 def test_a_name_that_a_shell_or_a_path_could_misread_is_refused(section: str, name: str, tmp_path: Path) -> None:
     values = changed({})
-    values[section][name] = next(iter(values[section].values()))
+    node = values
+    for key in section.split("."):
+        node = node[key]
+    node[name] = next(iter(node.values()))
     assert f"{section}.{name}: a name has lower-case letters, digits" in refused(values, tmp_path)
 
 

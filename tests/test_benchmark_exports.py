@@ -10,7 +10,7 @@ from exported_toys import OURS, POINTS, metrics, task
 
 from benchmarks import exports
 from facedistill.export import latency
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.results.chosen import Chosen
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from report_mock import SMALL, edit, mock, mock_plots, results
 from toy_repository import commit, dvc, run
 
 from facedistill.checks import CHECKS, Checks, check_report
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.params import PARAMS_FILE, ParamsError, load
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
 from facedistill.report.document import documents
@@ -111,7 +111,7 @@ def test_a_document_that_is_cut_short_or_missing_is_found(repository: Path) -> N
 
 
 def test_metrics_that_moved_on_leave_the_tables_behind(repository: Path) -> None:
-    edit(repository, "resnet50-8.json", lambda m: m["table2"]["ours"].update(top1=12.34))
+    edit(repository, "resnet50-8.json", lambda m: m["table2"]["wang"].update(top1=12.34))
     found = list(check_report(repository))
     names = ["tables.md", "claims.md", "index.html"]
     assert [message.split(":")[0] for message in found] == [f"reports/{name}" for name in names]
@@ -245,7 +245,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "code.py").write_text("open('data', 'w').write('d'); open('metrics.json', 'w').write('{\"top1\": 70}')\n")
     for command in (["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@t"]):
         run(root, "git", *command)
-    dvc(root, "init", "-q")
+    dvc("root", "init", "-q")
     dvc(root, "repro", "-q")
     commit(root, "after")
     (root / "data").unlink()

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from report_mock import SMALL, edit, mock, mock_plots, results
 
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.params import ParamsError
 from facedistill.paths import EVALUATION
 from facedistill.report.tables.claims import claims_document, compared, summary
@@ -24,9 +24,10 @@ from facedistill.results.claims import METRICS as NUMBERS
 from facedistill.results.claims import NOBODY, claims, comparisons
 from facedistill.results.metrics import MissingResultError
 from facedistill.results.paper import Paper
-from facedistill.results.provenance import Provenance, write_datasets
+from facedistill.results.provenance import write_datasets
+from facedistill.results.reading import Reading
 from facedistill.results.samples import Samples
-from facedistill.results.verdicts import Finding, findings, load, save
+from facedistill.results.verdicts import CLAIMS, Finding, findings, load_findings, save
 
 SEVERAL = deepcopy(SMALL)
 SEVERAL["students"] |= {f"resnet50-8-seed{i}": {"architecture": "resnet50", "divisor": 8, "seed": i} for i in (1, 2)}
@@ -44,7 +45,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def document(root: Path, found: dict[str, Finding]) -> str:
     write_datasets(Layout.read(root / "params.yaml"), root)
-    return claims_document(results(root), Paper(), Provenance.read(Layout.read(root / "params.yaml"), root), found)
+    save(found, root / CLAIMS)
+    return claims_document(Reading(root))
 
 
 def replace_hits(root: Path, models: dict[str, list[bool]], metric: str = "top1") -> None:
@@ -77,24 +79,24 @@ class TestClaims:
         assert counts["t4_hidden"] == counts["t5_targets"] == 6 * 2
         assert counts["t4_teacher"] == counts["t5_half_beats_teacher"] + counts["t5_teacher_beats_others"] == 18
         assert counts["t3_distill"] == 3
-        assert counts["t2_ours"] == 2 * 2 * 3
+        assert counts["t2_wang"] == 2 * 2 * 3
 
     def test_names_are_unique_and_every_address_has_the_form_of_the_grids(self, trained: Path) -> None:
         found, r = list(comparisons(Layout.read(trained / "params.yaml"))), results(trained)
         assert len({c.name for c in found}) == len(found)
-        # The grid of this mock has all but four architectures and the other half of table 2.
+        # The grid of this mock has all but four architectures, and of the two groups that teacher weighting may follow one.
         idle = {c.claim.name for c in found if r.get(*c.better, *NUMBERS[c.metric].place) is None}
         idle |= {c.claim.name for c in found if r.get(*c.worse, *NUMBERS[c.metric].place) is None}
-        assert idle == {"poster_thinner_deeper", "poster_depth"}
+        assert idle == {"poster_thinner_deeper", "poster_depth", "poster_weighting"}
         assert len(claims()) == len({c.claim.name for c in found})
 
     def test_a_student_is_found_by_its_network_whatever_its_name(self, tmp_path: Path) -> None:
         renamed = yaml.safe_load(yaml.safe_dump(SMALL).replace("resnet50-8", "tiny"))
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(renamed))
         found = {c.name: c for c in comparisons(Layout.read(tmp_path / "params.yaml"))}
-        assert found["t1_targets/soft_hidden"].better == ("classification", "tiny", "soft")
-        assert found["poster_feature_degrades/tiny/lfw"].worse == ("classification", "tiny", "hard_soft_feature")
-        assert found["t2_ours/casia/top1/2"].better == ("classification", NOBODY, "ours")
+        assert found["t1_targets/soft_hidden"].better == ("tiny", "table2", "soft")
+        assert found["poster_feature_degrades/tiny/lfw"].worse == ("tiny", "losses", "hard_soft_feature")
+        assert found["t2_wang/casia/top1/2"].better == (NOBODY, "table2", "wang")
 
 
 class TestFindings:
@@ -104,7 +106,7 @@ class TestFindings:
         hidden = [True] * 40 + [False] * 60
         soft = [True] * 70 + [False] * 30
         replace_hits(root, {"table2/soft": soft, "table1/hidden": hidden, "table1/logits": hidden})
-        replace_hits(root, dict.fromkeys(("table1/fitnet", "table2/ours"), soft))
+        replace_hits(root, dict.fromkeys(("table1/fitnet", "table2/wang"), soft))
         found = findings(results(root), "casia", root)["t1_targets/soft_hidden"]
         assert (found.verdict, found.difference, found.basis) == ("holds", 30.0, "100 photographs")
         # 30 ± 1.96 √(0.3 · 0.7 / 100)
@@ -122,7 +124,7 @@ class TestFindings:
         assert teacher.mean() < student.mean()
         assert found["t3_teacher/pretrain"].difference == pytest.approx((student - teacher).mean(), abs=1e-3)
         assert found["t3_teacher/pretrain"].verdict == "holds"
-        lfw = found["t2_ours/casia/lfw/8"]
+        lfw = found["t2_wang/casia/lfw/8"]
         assert lfw.basis == "10 folds"
 
     def test_distances_to_the_teachers_centres_are_of_photographs(self, small: Path) -> None:
@@ -168,7 +170,7 @@ class TestFindings:
         found = findings(results(small), "casia", small)["poster_feature_degrades/resnet50-8/pose"]
         r = results(small)
         soft, feature = (
-            r["classification", "resnet50-8", name, "tpr", "pose"] for name in ("soft", "hard_soft_feature")
+            r["resnet50-8", *cell, "tpr", "pose"] for cell in (("table2", "soft"), ("losses", "hard_soft_feature"))
         )
         assert found == Finding("cannot be told", round(soft - feature, 3))
 
@@ -178,20 +180,20 @@ class TestFindings:
         mock_plots(root, SEVERAL)
         ours, fitnet, soft = [70.0, 50.0, 73.0], [65.0, 66.0], [60.0, 39.0, 63.5]
         for name, i in (("resnet50-8", 0), ("resnet50-8-seed1", 1), ("resnet50-8-seed2", 2)):
-            edit(root, f"{name}.json", lambda m, i=i: m["table2"]["ours"].update(top1=ours[i]))
+            edit(root, f"{name}.json", lambda m, i=i: m["table2"]["wang"].update(top1=ours[i]))
             edit(root, f"{name}.json", lambda m, i=i: m["table2"]["soft"].update(top1=soft[i]))
         for name, top1 in zip(("resnet50-8", "resnet50-8-seed2"), fitnet, strict=True):
             edit(root, f"{name}.json", lambda m, top1=top1: m["table1"]["fitnet"].update(top1=top1))
         edit(root, "teacher.json", lambda m: m["classification"].update(top1=90.0))
         found = findings(results(root), "casia", root)
         # Gaps 5 and 7: mean 6, deviation √2, t = 6 with one degree of freedom, of which 12.706 is the 97.5 % point.
-        pair = found["t1_initialisations/ours_fitnet"]
+        pair = found["t1_initialisations/wang_fitnet"]
         assert (pair.difference, pair.basis, pair.verdict) == (6.0, "2 seeds", "cannot be told")
         assert pair.high == pytest.approx(6 + 12.7062, abs=1e-3)
         # What is printed beside the gap is of these seeds too: 70 and 73 against 65 and 66, and none of 50.
         assert "71.50 ± 2.12, 65.50 ± 0.71" in document(root, found)
         # Gaps 10, 11 and 9.5, of three seeds.
-        whole = found["t2_ours/casia/top1/8"]
+        whole = found["t2_wang/casia/top1/8"]
         assert (whole.basis, whole.verdict) == ("3 seeds", "holds")
         assert whole.difference == pytest.approx(30.5 / 3, abs=1e-3)
         assert found["poster_beats_teacher/resnet43_thin/lfw"].basis == "10 folds"
@@ -203,13 +205,13 @@ class TestFindings:
         root = mock(tmp_path / "several", params)
         mock_plots(root, params)
         r = results(root)
-        gaps = [81.25 - value for value in r["triplet", "resnet50-8", "distill", "none", "nn_top1"].values]
+        gaps = [81.25 - value for value in r["resnet50-8", "triplet", "distill", "none", "nn_top1"].values]
         found = findings(r, "casia", root)
         of_teacher = found["t4_teacher/8/distill/none"]
         assert of_teacher.basis == "3 seeds"
         assert of_teacher.difference == pytest.approx(float(np.mean(gaps)), abs=1e-3)
         # Of errors the lower is the better.
-        distill, pretrain = (r["alignment", "resnet50-8", init, "none", "nrmse"] for init in ("distill", "pretrain"))
+        distill, pretrain = (r["resnet50-8", "alignment", init, "none", "nrmse"] for init in ("distill", "pretrain"))
         assert found["t3_distill/none"].basis == "3 seeds"
         assert found["t3_distill/none"].difference == pytest.approx(pretrain - distill, abs=1e-3)
 
@@ -228,11 +230,11 @@ class TestFindings:
         text = (tmp_path / "a.json").read_text()
         assert text == (tmp_path / "b.json").read_text()
         assert len(text.splitlines()) == len(found) + 2
-        assert load(tmp_path / "a.json") == found
+        assert load_findings(tmp_path / "a.json") == found
         assert json.loads(text)["t1_targets/soft_hidden"]["verdict"] in ("holds", "fails", "cannot be told")
         (tmp_path / "a.json").write_text(text.replace('"verdict": "', '"verdict": "hardly '))
         with pytest.raises(ParamsError, match=r"a\.json.*'hardly "):
-            load(tmp_path / "a.json")
+            load_findings(tmp_path / "a.json")
 
 
 class TestDocument:
@@ -243,7 +245,7 @@ class TestDocument:
             assert c.claim.says in text
             assert (f"`{c.name}`" in text) == (c.name not in found), c.name
         assert "`t4_distill/2/none`" in text
-        assert "`t2_ours/msceleb/top1/8`" in text
+        assert "`t2_wang/msceleb/top1/8`" in text
         assert "Not asked, for they are about MS-Celeb-1M" not in text
         assert "Not asked, for the parameters have no such cells or they are about MS-Celeb-1M" in text
 
@@ -252,31 +254,31 @@ class TestDocument:
         real = SMALL | {"datasets": SMALL["datasets"] | {"classification": {"source": {"kind": "msceleb"}}}}
         (root / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
         found = findings(results(root), "msceleb", root)
-        assert "t2_ours/msceleb/top1/8" in found
-        assert "t2_ours/casia/top1/8" not in found
+        assert "t2_wang/msceleb/top1/8" in found
+        assert "t2_wang/casia/top1/8" not in found
         assert "`t2_half_beats_teacher/top1`" in document(root, found)
 
     def test_a_row_has_what_is_printed_what_came_out_and_the_verdict(self, small: Path) -> None:
         found = findings(results(small), "casia", small)
         found["t1_targets/soft_hidden"] = Finding("holds", 3.0, 1.0, 5.004, 0.0004, "1,000 photographs")
         r = results(small)
-        soft, hidden = (r["classification", "resnet50-8", name, "top1"] for name in ("soft", "hidden"))
+        soft, hidden = (r["resnet50-8", *cell, "top1"] for cell in (("table2", "soft"), ("table1", "hidden")))
         row = (
-            f"| ResNet-50/8, top-1: Soft target > Hidden target | 61.27, 60.08 | {soft:.2f}, {hidden:.2f} | "
+            f"| ResNet-50/8, top-1: Soft target (Eq. 2) > Hidden target | 61.27, 60.08 | {soft:.2f}, {hidden:.2f} | "
             "+3.00 [+1.00, +5.00], 1,000 photographs | < 0.001 | **holds** |"
         )
         assert row in document(small, found)
 
     def test_cells_in_words(self, trained: Path) -> None:
-        layout = Layout.read(trained / "params.yaml")
-        found = {c.name: compared(c, layout) for c in comparisons(layout)}
+        reading = Reading(trained)
+        found = {c.name: compared(c, reading) for c in comparisons(reading.layout)}
         assert found["t3_targets/distill/hidden_none"] == ("ResNet-50/8, Distill, NRMSE: Hidden target < No target")
         assert found["t5_softmax/2/distill/soft"] == (
             "ResNet-50/2, Distill, Soft target, nearest-neighbour top-1: triplet + softmax > triplet"
         )
         assert found["t4_soft_distill/4"].endswith("Soft target = No target")
-        assert found["t2_half_beats_teacher/lfw"] == "LFW: ResNet-50/2 Ours, soft target > Teacher"
-        assert found["proxyless_space/cosface/resnet50-8/kd"].startswith("CosFace, ResNet-50/8, rank-1")
+        assert found["t2_half_beats_teacher/lfw"] == "Drawn pairs: ResNet-50/2 Wang et al. (Eq. 4) > Teacher"
+        assert found["proxyless_space/cosface/resnet50-8/kd"].startswith("ResNet-50/8, CosFace, rank-1")
 
     def test_findings_of_another_grid_are_refused(self, small: Path) -> None:
         found = findings(results(small), "casia", small)

@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import yaml
 from pydantic.fields import FieldInfo
 
-from facedistill import grid
 from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.detector import DetectorParams
 from facedistill.data.face_crop import CropParams
 from facedistill.data.sources import SourceParams
+from facedistill.grid import layout as grid
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.parameters import (
     EquationParams,
@@ -65,7 +65,7 @@ SECTIONS: dict[str, Any] = {
     "rates.*": OptimisationParams,
     "teacher.network": NetworkParams,
     "students.*": NetworkParams,
-    "recipes.*": Recipe,
+    "recipes.*.*": Recipe,
     "targets.*": grid.Weights,
     "export": ExportParams,
 }
@@ -73,11 +73,13 @@ SECTIONS: dict[str, Any] = {
 
 TABLES: dict[str, dict[str, Any]] = {
     table: {"students": NAMES}
+    | ({"task": Literal["classification", Margin], "groups": NAMES} if table == grid.CUSTOM else {})
     | ({"tasks": NAMES} if table in grid.TEACHERS else {})
     | ({"margins": tuple[Margin, ...]} if table == "proxyless" else {})
-    for table in grid.NEEDS
+    for table in grid.TABLES
 }
-PLAIN: dict[str, dict[str, Any]] = {"": {"seed": int} | get_type_hints(grid.Weights, include_extras=True)} | TABLES
+AT_THE_TOP = {"seed": int} | get_type_hints(grid.Weights, include_extras=True) | {"distilled": str}
+PLAIN: dict[str, dict[str, Any]] = {"": AT_THE_TOP} | TABLES
 """Sections that are read key by key."""
 
 
@@ -136,7 +138,7 @@ def expected() -> dict[str, list[Row]]:
             rows.append(Row(field.name, words(hints[field.name]), default))
         found[section] = rows
     found["students.*"].append(Row("seed", "whole number", "that of all"))
-    found["recipes.*"][0] = found["recipes.*"][0]._replace(default="that of the task")
+    found["recipes.*.*"][0] = found["recipes.*.*"][0]._replace(default="that of the task")
     for section, keys in PLAIN.items():
         found[section] = [Row(key, words(kind), given(section, key) or "required") for key, kind in keys.items()]
     return found
@@ -164,5 +166,5 @@ def test_the_page_has_the_parameters_of_the_code_and_no_others() -> None:
 
 
 def test_every_section_of_a_parameter_file_is_on_the_page(parameter_file: Path) -> None:
-    roots = {section.split(".")[0] for section in page()} | {row.key for row, _ in page()[""]}
+    roots = {section.split(".")[0] for section in page()} | {row.key for row, _ in page()[""]} | {"labels"}
     assert read(parameter_file).keys() <= roots - {""}

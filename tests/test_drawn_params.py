@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from report_mock import here
 from toy_repository import ROOT
 
-from facedistill import grid
 from facedistill.data import parallel
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.evaluation import cost
 from facedistill.export import latency
+from facedistill.grid import layout as grid
 from facedistill.params import items
 from facedistill.report import render
 from facedistill.report.pictures import style
@@ -97,9 +97,9 @@ def own_names() -> dict[str, Any]:
     params["evaluation"]["pairs"] = ["unseen"]
     network = params["students"]["small"]
     params["students"] = {"conv5": network, "losses": network | {"seed": 1}}
-    for section in grid.NEEDS:
+    for section in grid.TABLES:
         params[section]["students"] = {"table2": ["conv5", "losses"], "alignment": ["conv5"]}.get(section, [])
-    params["export"]["models"] = ["teacher/classification", "losses/ours", "conv5/alignment/ours/soft"]
+    params["export"]["models"] = ["teacher/classification", "losses/table2/wang", "conv5/alignment/distill/soft"]
     return params
 
 
@@ -107,11 +107,11 @@ def test_names_of_the_user_run_to_the_end_and_the_report_is_about_these_sets(tmp
     assert in_a_folder(tmp_path, own_names()) == "finished"
     tables = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
     assert "Trained several times: ResNet-50/64 with seeds 0, 1" in tables
-    assert "## Table 2. Classification: top-1 and unseen accuracy (%)" in tables
-    assert "`losses/ours` | PyTorch" in tables
+    assert "| unseen | Teacher | " in tables
+    assert "`losses/table2/wang` | PyTorch" in tables
     pictures = {file.name for file in (tmp_path / "reports/plots").iterdir()}
     assert {"pairs.jpg", "crops.jpg", "landmarks.jpg"} <= pictures
-    card = json.loads((tmp_path / "exports/losses/ours/card.json").read_text(encoding="utf-8"))
+    card = json.loads((tmp_path / "exports/losses/table2/wang/card.json").read_text(encoding="utf-8"))
     assert card["measured_on"] == "unseen"
 
 

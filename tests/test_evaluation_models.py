@@ -26,7 +26,7 @@ from facedistill.evaluation.models import Evaluation
 from facedistill.evaluation.operating_point import tpr_at_far
 from facedistill.evaluation.pairs import UndefinedMetricError
 from facedistill.evaluation.predictions import predict
-from facedistill.grid import EvaluationParams
+from facedistill.grid.layout import EvaluationParams
 from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, TaskParams

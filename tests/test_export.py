@@ -18,7 +18,7 @@ from squares import PEOPLE, SIDE
 from facedistill.crops.shards import Crops
 from facedistill.evaluation.predictions import predict
 from facedistill.export.parity import Answers, ExportError, check_accuracy, check_parity
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.inference.face import Face
 from facedistill.inference.metadata import from_properties, to_properties
 from facedistill.inference.model import FaceModel
@@ -147,31 +147,33 @@ def test_models_are_named_by_their_folders(tmp_path: Path) -> None:
     params = deepcopy(PARAMS)
     params["students"]["resnet50-8-seed9"] = {"architecture": "resnet50", "divisor": 8, "seed": 9}
     params["table2"]["students"] += ["resnet50-8-seed9"]
-    second = "resnet50-8-seed9/ours"
+    second = "resnet50-8-seed9/table2/wang"
     names = [
         "teacher/alignment",
-        "resnet50-8/triplet/ours/soft",
+        "resnet50-8/triplet/distill/soft",
         second,
         "resnet50-8/arcface/proxyless",
     ]
-    file = write(tmp_path, params, *names, "own/resnet50-8/alignment/ours")
+    file = write(tmp_path, params, *names, "custom/resnet50-8/alignment/distill")
     found = chosen(Layout.read(file), file)
     assert [place.path for place in found["teacher/alignment"].measured] == [("alignment",)]
-    assert [place.path for place in found["resnet50-8/triplet/ours/soft"].measured] == [("triplet", "distill", "soft")]
+    assert [place.path for place in found["resnet50-8/triplet/distill/soft"].measured] == [
+        ("triplet", "distill", "soft")
+    ]
     seeds = found[second]
     assert (seeds.network, [place.file.stem for place in seeds.measured]) == (
         "resnet50-8",
         ["resnet50-8-seed9", "resnet50-8"],
     )
     assert found["resnet50-8/arcface/proxyless"].shared_with == Path("models/teacher/arcface")
-    assert found["own/resnet50-8/alignment/ours"].shared_with is None
+    assert found["custom/resnet50-8/alignment/distill"].shared_with is None
 
 
 def test_an_export_of_no_model_of_the_tables_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, PARAMS, "resnet50-8/hint")
-    with pytest.raises(ParamsError, match=r"export\.models: 'resnet50-8/hint' is no model.*resnet50-8/ours"):
+    with pytest.raises(ParamsError, match=r"export\.models: 'resnet50-8/hint' is no model.*resnet50-8/table2/wang"):
         chosen(Layout.read(file), file)
-    file = write(tmp_path, PARAMS, "resnet50-8/ours", "resnet50-8/ours")
+    file = write(tmp_path, PARAMS, "resnet50-8/table2/wang", "resnet50-8/table2/wang")
     with pytest.raises(ParamsError, match="there twice"):
         chosen(Layout.read(file), file)
 

@@ -13,13 +13,13 @@ import pytest
 from report_mock import PARAMS, mock, write_json
 
 from facedistill.export.card import LICENCES, USERS_OWN, card, licence, markdown
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.paths import METRICS, MODELS
 from facedistill.results.chosen import chosen
 from facedistill.results.metrics import MissingResultError
 from facedistill.results.provenance import FORMS, PUBLISHED, Dataset
 
-NAMES = ("teacher/classification", "resnet50-8-seed1/ours", "resnet50-8/alignment/ours/hidden")
+NAMES = ("teacher/classification", "resnet50-8-seed1/table2/wang", "resnet50-8/alignment/distill/hidden")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def made(root: Path, name: str) -> dict[str, Any]:
 def test_its_numbers_are_this_models_with_the_mean_and_deviation_over_seeds(repository: Path) -> None:
     found = made(repository, NAMES[1])
     single = [
-        json.loads((repository / METRICS / f"{name}.json").read_text())["table2"]["ours"]["top1"]
+        json.loads((repository / METRICS / f"{name}.json").read_text())["table2"]["wang"]["top1"]
         for name in ("resnet50-8", "resnet50-8-seed1")
     ]
     top1 = found["metrics"]["top1"]
@@ -73,7 +73,7 @@ def test_it_says_what_it_is_what_it_learned_from_and_what_made_it(repository: Pa
     assert (found["architecture"], found["parameters"], found["multiply_adds"]) == ("ResNet-50/8", 374_158, 25.0)
     assert found["versions"]["int8"]["accuracy"] == 91.5
     for words in (
-        "# resnet50-8-seed1/ours",
+        "# resnet50-8-seed1/table2/wang",
         "ResNet-50/8, 374,158 parameters without heads, 25.0 million multiply-adds",
         "synthetic faces, 6 people, 48 training and 48 test photographs, crops of 24 px. Licence: drawn by",
         "Equation 5 with Φ = softmax, α = 1, β = 0, from the weights of `softmax`: 4 epochs at 0.01, batches of 64",

@@ -11,7 +11,7 @@ from browser import CHROMIUM, Browser, browser
 from PIL import Image
 from report_mock import SMALL, mock, mock_plots, results
 
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.params import PARAMS_FILE
 from facedistill.report.document import documents
 from facedistill.report.page import page

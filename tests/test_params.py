@@ -9,10 +9,12 @@ import pytest
 import yaml
 from pydantic import Field
 
-from facedistill import grid
 from facedistill.data.dataset import DatasetParams
+from facedistill.grid import layout as grid
+from facedistill.grid.cells import cells
 from facedistill.learning.parameters import TaskParams
 from facedistill.params import ParamsError, check, load, params, read
+from facedistill.results.names import pair_labels
 from facedistill.schema import check_file
 
 ROOT = Path(__file__).parents[1]
@@ -124,9 +126,8 @@ def test_every_parameter_file_of_the_repository_is_whole(parameter_file: Path) -
     for name in layout.tasks:
         assert datasets[tasks[name].dataset].crop.pixels >= tasks[name].input
     check_file(file)
-    recipes = read(file)["recipes"]
-    assert {recipe["start"] for recipe in recipes.values() if "start" in recipe} <= recipes.keys()
-    assert {cell.key[2] for cell in grid.cells(layout) if cell.task not in grid.TRANSFER} <= recipes.keys()
+    shown = {cell.path[0]: cell for cell in cells(layout)}
+    assert {name for name, group in layout.groups.items() if group.students} <= shown.keys()
 
 
 @pytest.mark.parametrize(
@@ -136,7 +137,7 @@ def test_every_parameter_file_of_the_repository_is_whole(parameter_file: Path) -
         ("rates.initialised.epochs: 0", r"rates\.initialised\.epochs: .*greater than or equal to 1, found 0"),
         ("teacher.rates.scratch.schedule: linear", r"teacher\.rates\.scratch\.schedule: .*'constant' or 'cosine'"),
         ("training.precision: fp16", r"training\.precision: .*'fp32' or 'bf16', found 'fp16'"),
-        ("recipes.logits.psi: logit", r"recipes\.logits\.psi: .*found 'logit'"),
+        ("recipes.table1.logits.psi: logit", r"recipes\.table1\.logits\.psi: .*found 'logit'"),
         ("students.resnet50-8.architecture: resnet51", r"students\.resnet50-8\.architecture: .*found 'resnet51'"),
         ("students.resnet50-8.divisr: 8", r"students\.resnet50-8\.divisr: unknown key; allowed: architecture, divisor"),
         ("students.resnet50-8.seed: one", r"students\.resnet50-8\.seed: .*integer, found 'one'"),
@@ -145,7 +146,10 @@ def test_every_parameter_file_of_the_repository_is_whole(parameter_file: Path) -
         ("alpha: .inf", r"alpha: .*finite number"),
         ("equation.temperature: .nan", r"equation\.temperature: .*finite number"),
         ("seed: -1", r"seed: .*greater than or equal to 0, found -1"),
-        ("recipes.feature: {phi: none}", r"recipes\.feature: phi: none without an alpha or a beta trains nothing"),
+        (
+            "recipes.losses.feature: {phi: none}",
+            r"recipes\.losses\.feature: phi: none without an alpha or a beta trains nothing",
+        ),
         ("table1.student: []", r"table1\.student: unknown key; allowed: students"),
         ("alhpa: 1", r"alhpa: unknown key; allowed: seed, alpha, beta, "),
         ("alpha: -1", r"alpha: .*greater than or equal to 0, found -1"),
@@ -210,7 +214,8 @@ def test_data_and_tables_that_do_not_fit_are_refused(change: dict[str, object], 
     values["evaluation"]["pairs"] = ["lfw", "cfp_fp"]
     (file := tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     check_file(file)
-    assert grid.Layout.read(file).sets == {"lfw": "LFW", "cfp_fp": "CFP-FP"}
+    # The drawn pairs have LFW's key: they are not called LFW.
+    assert pair_labels(grid.Layout.read(file)) == {"lfw": "Drawn pairs", "cfp_fp": "CFP-FP"}
     file.write_text(yaml.safe_dump(values | change, sort_keys=False))
     with pytest.raises(ParamsError, match=message):
         check_file(file)
@@ -223,4 +228,4 @@ def test_without_their_tasks_tables_need_no_teacher_and_no_data(tmp_path: Path) 
     (file := tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     layout = grid.Layout.read(file)
     assert layout.tasks == ("classification", "arcface")
-    assert not [cell for cell in grid.cells(layout) if cell.task in grid.TRANSFER]
+    assert not [cell for cell in cells(layout) if cell.task in grid.TRANSFER]

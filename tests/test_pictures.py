@@ -12,7 +12,7 @@ from report_mock import SMALL, drawing, mock, mock_plots
 from sklearn.metrics import roc_curve
 
 from facedistill.evaluation.pairs import roc
-from facedistill.grid import TEACHER, Layout
+from facedistill.grid.layout import TEACHER, Layout
 from facedistill.paths import EVALUATION
 from facedistill.report.pictures import distances, identities, photographs, plots, style
 from facedistill.report.pictures.distances import equal_error
@@ -77,7 +77,7 @@ def test_landmarks_are_shown_from_the_best_to_the_worst_of_each_network(
     monkeypatch.setattr(photographs, "landmarks", lambda rows, title: seen.update(rows) or Figure())
     for picture in drawing(evaluated).photographs():
         picture.draw()
-    assert list(seen) == ["Teacher", "ResNet-50/8\nundistilled", "ResNet-50/8\nyours"]
+    assert list(seen) == ["Teacher", "ResNet-50/8\nundistilled", "ResNet-50/8\ncustom"]
     for found in seen.values():
         errors = [one.nrmse for _, one in found]
         assert errors == sorted(errors)
@@ -113,9 +113,10 @@ def test_fewer_pairs_than_places_leave_the_rest_of_their_row_empty() -> None:
 def test_an_operating_point_of_0_or_1_is_marked_at_the_edge_of_the_det(tpr: float, edge: int) -> None:
     """Its normal deviate is infinite, which ended the report before any table was written."""
     curve = np.array([0, 0, 1]), np.array([0, 0.5, 1])
-    figure = distances.roc_and_det({"A": {"ours": curve}}, {"A": {"ours": tpr}}, 0.001)
+    method = style.Method("a recipe", "#0072B2", "-", "P")
+    figure = distances.roc_and_det({"A": {"a": curve}}, {"A": {"a": tpr}}, 0.001, {"a": method})
     below = figure.axes[1]
-    (mark,) = (line for line in below.lines if line.get_marker() == style.LOOKS["ours"].marker)
+    (mark,) = (line for line in below.lines if line.get_marker() == method.marker)
     assert np.isfinite(below.get_ylim()).all()
     assert np.asarray(mark.get_ydata())[0] == pytest.approx(below.get_ylim()[edge])
 
@@ -151,7 +152,7 @@ def test_a_saved_plot_is_white_and_small_and_one_of_photographs_keeps_its_colour
     plot, kept = (Image.open(tmp_path / name) for name in ("plot.png", "photographs.jpg"))
     assert plot.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     colours = [len(image.getcolors(1 << 20) or ()) for image in (plot, kept.convert("RGB"))]
-    assert 0 < colours[0] <= style.COLOURS < colours[1]
+    assert 0 < colours[0] <= style.PALETTE < colours[1]
     assert not {"Software", "Creation Time"} & (plot.info.keys() | kept.info.keys())
 
 

@@ -53,7 +53,7 @@ def test_nothing_but_what_belongs_to_git_is_left_for_git(repository: Path) -> No
 
 def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository: Path) -> None:
     output = dvc(repository, "exp", "run", "-S", "alpha=0", "-S", "beta=1")
-    assert stages_run(output) == {"own_alignment@small", "own_verification@small", "report"}
+    assert stages_run(output) == {"custom_alignment@small", "custom_verification@small", "report"}
     own = json.loads((repository / "reports/metrics/own/small/alignment.json").read_text())["alignment"]
     hidden = json.loads((repository / "reports/metrics/networks/small.json").read_text())["alignment"]
     assert own["distill"] == hidden["distill"]["hidden"]

@@ -59,7 +59,7 @@ def packed(root: Path) -> dict[str, Any]:
     params["proxyless"] = {"students": [], "margins": []}
     for section in ("alignment", "verification"):
         params[section] = {"tasks": [], "students": []}
-    params["export"]["models"] = ["small/ours"]
+    params["export"]["models"] = ["small/table2/wang"]
     del params["students"]["other"]
     return params
 
@@ -76,7 +76,7 @@ def test_tables_1_and_2_come_out_of_packed_sets_alone(repository: Path) -> None:
     assert "Table 2. Classification: top-1 and LFW, CFP-FP accuracy" in text
     assert "Table 3" not in text
     assert f"photographs in RecordIO, {PEOPLE} people, {PEOPLE * (EACH - 1)} training" in text
-    metrics = json.loads((repository / "reports/metrics/networks/small.json").read_text())["table2"]["ours"]
+    metrics = json.loads((repository / "reports/metrics/networks/small.json").read_text())["table2"]["wang"]
     assert metrics["pairs"].keys() == {"lfw", "cfp_fp"}
     assert "rank1" not in metrics
     assert not (repository / "models/teacher/alignment").exists()
@@ -92,7 +92,7 @@ def test_the_choice_of_pairs_trains_nothing_and_a_set_that_nothing_uses_is_refus
         assert stages_run(dvc(repository, "repro", "--dry")) == {
             "evaluate_teacher",
             "evaluate@small",
-            "export@small/ours",
+            "export@small/table2/wang",
             "report",
         }
         file.write_text(before.replace("  - lfw\n  - cfp_fp\n", "  - lfw\n"))

@@ -13,16 +13,18 @@ import pytest
 import yaml
 from report_mock import CROP, SMALL, drawing, edit, mock, mock_plots, results, section, tables
 
-from facedistill import grid
-from facedistill.grid import OWN, Layout, Weights, first_cells
+from facedistill.grid import layout as grid
+from facedistill.grid.cells import first_cells
+from facedistill.grid.layout import CUSTOM, Layout, Weights
 from facedistill.params import ParamsError
-from facedistill.paths import EVALUATION, METRICS, MODELS, OWN_METRICS
+from facedistill.paths import CUSTOM_METRICS, EVALUATION, METRICS, MODELS
 from facedistill.report.pictures.curves import WEIGHTING, curve
 from facedistill.report.render import render
 from facedistill.report.tables.gap_closed import teacher_sentence
 from facedistill.results.markdown import cell, gap, number
 from facedistill.results.metrics import MissingResultError
 from facedistill.results.paper import Paper
+from facedistill.results.reading import Reading
 from facedistill.results.selection import agrees, choices, preferred, verdict
 
 
@@ -39,9 +41,9 @@ class TestResults:
     def test_every_number_stands_under_its_address(self, trained: Path) -> None:
         r = results(trained)
         file = json.loads((trained / METRICS / "resnet50-4.json").read_text())["triplet"]
-        assert r["triplet", "resnet50-4", "distill", "soft", "nn_top1"] == file["distill"]["soft"]["nn_top1"]
-        own = json.loads((trained / OWN_METRICS / "resnet50-8/alignment.json").read_text())["alignment"]
-        assert r["alignment", "resnet50-8", "pretrain", OWN, "nme"] == own["pretrain"]["nme"]
+        assert r["resnet50-4", "triplet", "distill", "soft", "nn_top1"] == file["distill"]["soft"]["nn_top1"]
+        own = json.loads((trained / CUSTOM_METRICS / "resnet50-8/alignment.json").read_text())["alignment"]
+        assert r[CUSTOM, "resnet50-8", "alignment", "pretrain", "nme"] == own["pretrain"]["nme"]
         assert r["teacher", "alignment", "mean_shape_nrmse"] == 21.5
 
     def test_cells_are_those_of_the_parameters_whatever_else_lies_in_the_folder(self, copy: Path) -> None:
@@ -58,7 +60,7 @@ class TestResults:
         [
             ("teacher.json", "evaluate_teacher"),
             ("resnet50-2.json", "evaluate@resnet50-2"),
-            ("../own/resnet50-8/alignment.json", "own_alignment@resnet50-8"),
+            ("../custom/resnet50-8/alignment.json", "custom_alignment@resnet50-8"),
             ("cost.json", "measure_cost"),
         ],
     )
@@ -103,20 +105,20 @@ class TestPaper:
             return value
 
         assert at("table1", "soft") > at("table1", "hidden") > at("table1", "logits")
-        assert at("table1", "ours") - at("table1", "fitnet") == pytest.approx(5.2, abs=0.05)
-        assert at("table1", "ours") - at("table1", "scratch") == pytest.approx(10.6, abs=0.05)
-        assert at("table2", "casia", "top1", "ours", "2") - at("table2", "casia", "top1", "teacher") == pytest.approx(
+        assert at("table1", "wang") - at("table1", "fitnet") == pytest.approx(5.2, abs=0.05)
+        assert at("table1", "wang") - at("table1", "scratch") == pytest.approx(10.6, abs=0.05)
+        assert at("table2", "casia", "top1", "wang", "2") - at("table2", "casia", "top1", "teacher") == pytest.approx(
             2.4
         )
-        assert at("table2", "casia", "lfw", "ours", "2") - at("table2", "casia", "lfw", "teacher") == pytest.approx(
+        assert at("table2", "casia", "lfw", "wang", "2") - at("table2", "casia", "lfw", "teacher") == pytest.approx(
             0.53
         )
         for metric in ("top1", "lfw"):
             for half in ("casia", "msceleb"):
-                ours, soft = ([at("table2", half, metric, name, k) for k in "248"] for name in ("ours", "soft"))
+                ours, soft = ([at("table2", half, metric, name, k) for k in "248"] for name in ("wang", "soft"))
                 assert all(a > b for a, b in zip(ours, soft, strict=True))
                 assert ours == sorted(ours, reverse=True)
-            assert at("table2", "msceleb", metric, "teacher") > at("table2", "msceleb", metric, "ours", "2")
+            assert at("table2", "msceleb", metric, "teacher") > at("table2", "msceleb", metric, "wang", "2")
         for init in ("pretrain", "distill"):
             errors = dict(zip(grid.TARGETS, (at("alignment", "8", init, t) for t in grid.TARGETS), strict=True))
             assert at("alignment", "teacher") < errors["hidden"] < errors["none"] < errors["soft"]
@@ -148,12 +150,12 @@ class TestTables:
 
     def test_tables_have_the_papers_shape_and_numbers(self, trained: Path) -> None:
         r, text = results(trained), tables(trained)
-        ours = r["classification", "resnet50-8", "ours", "top1"]
+        ours = r["resnet50-8", "table2", "wang", "top1"]
         table1 = section(text, "Table 1")
         assert f"{ours:.2f} (75.06)" in table1
-        assert f"{r['classification', 'resnet50-8', 'softmax_full', 'top1']:.2f} (–)" in table1
+        assert f"{r['resnet50-8', 'table2', 'softmax_full', 'top1']:.2f} (–)" in table1
         table2 = section(text, "Table 2")
-        line = next(line for line in table2.splitlines() if line.startswith("| Ours"))
+        line = next(line for line in table2.splitlines() if line.startswith("| Wang"))
         assert re.findall(r"\((.*?)\)", line) == ["Eq. 4", "91.01", "87.21", "75.06"]
         assert "± 0.61 (96.18)" in table2
         table4 = section(text, "Table 4").splitlines()
@@ -163,9 +165,9 @@ class TestTables:
             ["68.17", "66.74", "68.12", "–"],
             ["56.69", "53.99", "56.52", "–"],
         ]
-        own = r["triplet", "resnet50-2", "distill", OWN, "nn_top1"]
+        own = r["custom", "resnet50-2", "triplet", "distill", "nn_top1"]
         assert rows[0].endswith(f"{own:.2f} (–) |")
-        assert "| α = 0.5, β = 2 (yours) |" in section(text, "Table 3")
+        assert "| α = 0.5, β = 2 (custom) |" in section(text, "Table 3")
         assert "NRMSE 21.50, NME 18.50" in section(text, "Table 3")
 
     def test_every_row_of_a_table_has_the_cells_of_its_header(self, trained: Path) -> None:
@@ -201,13 +203,13 @@ class TestTables:
         """Teacher 91.25, undistilled 81.25: 83.75 closes a quarter of the lead, 76.25 loses half of it."""
         for recipe, top1 in (
             ("softmax_full", 81.25),
-            ("ours", 83.75),
+            ("wang", 83.75),
             ("soft", 76.25),
             ("soft_full", 91.25),
-            ("strong", 86.25),
+            ("facedistill", 86.25),
         ):
             edit(copy, "resnet50-2.json", lambda m, r=recipe, t=top1: m["table2"][r].update(top1=t))
-        assert "| ResNet-50/2 | 10.00 | −50 % | 100 % | 25 % | 50 % |  |  |  |" in tables(copy)
+        assert "| ResNet-50/2 | 10.00 | −50 % | 25 % | 100 % | 50 % |  |  |  |" in tables(copy)
 
 
 class TestSelection:
@@ -243,7 +245,7 @@ class TestSelection:
             )
             lines = section(tables(copy), "Which targets to keep").splitlines()
             header = next(line for line in lines if line.startswith("| Task"))
-            column = header.split(" | ").index("Yours, α = 0.5, β = 2")
+            column = header.split(" | ").index("Custom, α = 0.5, β = 2")
             row = next(line for line in lines if line.startswith("| alignment | ResNet-50/8 | Distill"))
             assert row.split(" | ")[column] == said
 
@@ -266,7 +268,7 @@ class TestRender:
     def test_writes_tables_and_every_picture_that_they_show(self, rendered: Path) -> None:
         text = (rendered / "reports/tables.md").read_text(encoding="utf-8")
         shown = re.findall(r"\]\((plots/.*?)\)", text)
-        assert len(shown) == 18
+        assert len(shown) == 20
         assert {f"plots/{file.name}" for file in (rendered / "reports/plots").iterdir()} == set(shown)
         magic = {".png": b"\x89PNG", ".jpg": b"\xff\xd8\xff"}
         assert all((rendered / "reports" / name).read_bytes().startswith(magic[Path(name).suffix]) for name in shown)
@@ -301,12 +303,12 @@ class TestRender:
     @pytest.mark.parametrize(
         ("picture", "file", "message"),
         [
-            ("curves_classification.png", MODELS / "resnet50-8/ours/steps.tsv", "steps.tsv: no such file"),
+            ("curves_table2.png", MODELS / "resnet50-8/table2/wang/steps.tsv", "steps.tsv: no such file"),
             ("roc.png", EVALUATION / "resnet50-8/pairs.parquet", "run `dvc repro evaluate@resnet50-8`"),
             (
                 "nrmse.png",
-                EVALUATION / "own/resnet50-8/alignment/landmarks.parquet",
-                "`dvc repro own_alignment@resnet50-8`",
+                EVALUATION / "custom/resnet50-8/alignment/landmarks.parquet",
+                "`dvc repro custom_alignment@resnet50-8`",
             ),
             ("centres.png", EVALUATION / "resnet50-8/centres.parquet", "run `dvc repro evaluate@resnet50-8`"),
         ],
@@ -323,44 +325,56 @@ class TestRender:
             away.rename(rendered / file)
 
     def test_a_cell_draws_the_terms_of_its_recipe(self, rendered: Path) -> None:
-        layout = Layout.read(rendered / "params.yaml")
-        curves = (curve(cell, layout, SMALL, rendered) for cell in first_cells(layout))
-        drawn = {(c.task, c.init, c.method): set(c.terms) for c in curves}
-        assert drawn["classification", "", "softmax"] == {"loss", "softmax"}
-        assert drawn["classification", "", "logits"] == {"loss", "softmax", "logits"}
-        assert drawn["classification", "", "feature"] == {"loss", "hidden"}
-        assert drawn["classification", "", "weighted"] == {"loss", "softmax", "soft", "normalised", *WEIGHTING}
-        assert drawn["arcface", "", "kd"] == {"loss", "arcface", "soft"}
-        assert drawn["arcface", "", "l2kd"] == {"loss", "embedding"}
+        reading = Reading(rendered)
+        drawn = {cell.path: {*curve(cell, cell.method, reading).terms} for cell in first_cells(reading.layout)}
+        assert drawn["init", "softmax"] == {"loss", "softmax"}
+        assert drawn["table1", "logits"] == {"loss", "softmax", "logits"}
+        assert drawn["losses", "feature"] == {"loss", "hidden"}
+        assert drawn["weighting", "weighted"] == {"loss", "softmax", "soft", "normalised", *WEIGHTING}
+        assert drawn["custom", "mine"] == {"loss", "softmax", "soft", "attention"}
+        assert drawn["arcface", "kd"] == {"loss", "arcface", "soft"}
+        assert drawn["arcface", "l2kd"] == {"loss", "embedding"}
         assert drawn["triplet_softmax", "distill", "soft"] == {"loss", "triplet", "softmax", "soft"}
-        assert drawn["alignment", "pretrain", OWN] == {"loss", "landmarks", "soft", "hidden"}
+        assert drawn["alignment", "pretrain"] == {"loss", "landmarks", "soft", "hidden"}
 
 
 class TestExported:
     def test_the_table_tells_what_each_version_loses_and_how_much_faster_it_is(self, trained: Path) -> None:
         text = section(tables(trained), "Table 11")
         rows = [[c.strip() for c in row.strip("|").split("|")] for row in text.splitlines() if row.startswith("|")]
-        first = next(i for i, row in enumerate(rows) if row[0] == "`resnet50-8/ours`")
+        first = next(i for i, row in enumerate(rows) if row[0] == "`resnet50-8/table2/wang`")
         assert [row[1] for row in rows[first : first + 4]] == ["PyTorch", "ONNX float32", "ONNX float16", "ONNX int8"]
         # Of float32 at 8 ms: int8 takes 4, against the teacher's 100.
-        assert rows[first + 3][2:] == ["1.00", "LFW 91.50", "0.99999", "4.00", "2.00", "128.00", "64.00", "25.0"]
+        assert rows[first + 3][2:] == [
+            "1.00",
+            "Drawn pairs 91.50",
+            "0.99999",
+            "4.00",
+            "2.00",
+            "128.00",
+            "64.00",
+            "25.0",
+        ]
         assert rows[first][-1] == rows[first][4] == "–"
-        assert "`resnet50-8/ours`: float16 loses 0.10 points of accuracy, int8 loses 0.50 points of accuracy." in text
-        assert "`resnet50-8/alignment/ours/hidden`: float16 loses 0.10 points of NRMSE" in text
+        assert (
+            "`resnet50-8/table2/wang`: float16 loses 0.10 points of accuracy, int8 loses 0.50 points of accuracy."
+            in text
+        )
+        assert "`resnet50-8/alignment/distill/hidden`: float16 loses 0.10 points of NRMSE" in text
 
     def test_a_time_of_0_is_how_many_times_as_fast_nobody_knows(self, copy: Path) -> None:
-        file = copy / "reports/metrics/exports/resnet50-8/ours.json"
+        file = copy / "reports/metrics/exports/resnet50-8/table2/wang.json"
         found = json.loads(file.read_text())
         found["int8"]["batch1_threads1"] = 0.0
         file.write_text(json.dumps(found))
         (row,) = (
             row
-            for row in section(tables(copy), "Table 11").partition("`resnet50-8/ours`")[2].splitlines()[:4]
+            for row in section(tables(copy), "Table 11").partition("`resnet50-8/table2/wang`")[2].splitlines()[:4]
             if "int8" in row
         )
         assert row.endswith("| – |")
 
     def test_an_export_that_was_not_made_names_its_stage(self, copy: Path) -> None:
-        (copy / "reports/metrics/exports/resnet50-8/ours.json").unlink()
-        with pytest.raises(MissingResultError, match=r"dvc repro export@resnet50-8/ours"):
+        (copy / "reports/metrics/exports/resnet50-8/table2/wang.json").unlink()
+        with pytest.raises(MissingResultError, match=r"dvc repro export@resnet50-8/table2/wang"):
             tables(copy)

@@ -23,7 +23,7 @@ from matplotlib.text import Text
 from report_mock import SMALL, mock, mock_plots, render_here, write_json, write_rows
 
 from facedistill.learning.curves import STEPS
-from facedistill.paths import EVALUATION, EXPORT_METRICS, METRICS, MODELS, OWN_METRICS
+from facedistill.paths import CUSTOM_METRICS, EVALUATION, EXPORT_METRICS, METRICS, MODELS
 
 GRID = SMALL | {section: {"students": []} for section in ("architectures", "weighting")}
 GRID |= {"students": {"resnet50-8": SMALL["students"]["resnet50-8"]}}
@@ -100,7 +100,7 @@ def put(root: Path, drawn: dict[str, Any]) -> None:
             return {key: changed(key, inner) for key, inner in value.items()} if name != "negatives" else value
         return value if name in KEPT or isinstance(value, str) else next(ranges.get(name, percent))
 
-    for folder in (METRICS, OWN_METRICS, EXPORT_METRICS):
+    for folder in (METRICS, CUSTOM_METRICS, EXPORT_METRICS):
         for file in sorted((root / folder).rglob("*.json")):
             write_json(file, changed("", json.loads(file.read_text())))
     teacher = json.loads((root / METRICS / "teacher.json").read_text())

@@ -10,10 +10,10 @@ import pytest
 import yaml
 from report_mock import SMALL, mock, mock_plots, render_here, results, section
 
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.params import ParamsError
 from facedistill.results.claims import comparisons
-from facedistill.results.verdicts import load
+from facedistill.results.verdicts import load_findings
 
 
 def renamed() -> dict[str, Any]:
@@ -61,36 +61,36 @@ def test_the_report_is_whole_and_each_caption_names_the_set_of_its_task(reported
 
 def test_a_set_of_pairs_called_as_a_column_is_a_column_of_its_own(reported: Path) -> None:
     text, r = (reported / "reports/tables.md").read_text(encoding="utf-8"), results(reported)
-    ours = r["classification", "conv5", "ours", "pairs", "top1", "accuracy"]
-    assert ours != r["classification", "conv5", "ours", "top1"]
+    ours = r["conv5", "table2", "wang", "pairs", "top1", "accuracy"]
+    assert ours != r["conv5", "table2", "wang", "top1"]
     (block,) = [part for part in section(text, "Table 2").split("\n\n") if part.startswith("| top1 |")]
-    assert f"| {ours:.2f} ± 0.61 (–) |" in next(line for line in block.splitlines() if line.startswith("| Ours"))
+    assert f"| {ours:.2f} ± 0.61 (–) |" in next(line for line in block.splitlines() if line.startswith("| Wang"))
     assert "| Top-1 | alignment | top1 | TPR |" in section(text, "Table 10")
 
 
 def test_a_claim_is_about_a_network_whatever_students_are_called(reported: Path) -> None:
     """`conv5` is a ResNet-50/8 here, and `losses` a ResNet-43: no claim on the poster's conv5 may take its numbers."""
-    found = load(reported / "reports/claims.json")
+    found = load_findings(reported / "reports/claims.json")
     asked = {c.name: c for c in comparisons(Layout.read(reported / "params.yaml"))}
     thinner = asked["poster_thinner_deeper/conv5/frontal"]
-    assert thinner.better == ("classification", "losses", "hard_soft_featurenorm")
+    assert thinner.better == ("losses", "architectures", "hard_soft_featurenorm")
     assert thinner.name not in found
-    assert asked["poster_feature_degrades/conv5/frontal"].better == ("classification", "conv5", "soft")
+    assert asked["poster_feature_degrades/conv5/frontal"].better == ("conv5", "table2", "soft")
     assert "poster_feature_degrades/conv5/frontal" in found
-    assert "t2_ours/casia/top1/8" in found
-    assert "t2_ours/casia/lfw/8" not in found, "no set of pairs has the key lfw"
+    assert "t2_wang/casia/top1/8" in found
+    assert "t2_wang/casia/lfw/8" not in found, "no set of pairs has the key lfw"
 
 
 def test_the_claims_of_a_table_that_is_left_out_are_not_asked_of_a_student_of_its_name(tmp_path: Path) -> None:
     params = renamed() | {"losses": {"students": []}, "weighting": {"students": []}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     asked = {c.name: c for c in comparisons(Layout.read(tmp_path / "params.yaml"))}
-    assert asked["poster_any_teacher/losses/soft/frontal"].better == ("classification", "", "soft")
+    assert asked["poster_any_teacher/losses/soft/frontal"].better == ("", "table2", "soft")
 
 
-@pytest.mark.parametrize("name", ["teacher", "own", "cost"])
+@pytest.mark.parametrize("name", ["teacher", "custom", "cost"])
 def test_a_student_is_not_called_as_a_file_of_the_projects_own(name: str, tmp_path: Path) -> None:
-    params = yaml.safe_load(yaml.safe_dump(SMALL).replace("resnet50-8", name))
+    params = SMALL | {"students": SMALL["students"] | {name: {"architecture": "conv5"}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     with pytest.raises(ParamsError, match=f"students: {name!r} is a name that the project has for its own files"):
         Layout.read(tmp_path / "params.yaml")

@@ -11,18 +11,18 @@ import pytest
 import yaml
 from report_mock import COST, NEGATIVES, PARAMS, SMALL, edit, results, section, tables
 
-from facedistill.grid import MARGIN, RECIPES, TRANSFER, Layout
-from facedistill.params import ParamsError
+from facedistill.grid.layout import TRANSFER, Layout
 from facedistill.paths import METRICS
 from facedistill.report.pictures.curves import figures
-from facedistill.report.pictures.style import LOOKS
+from facedistill.report.pictures.style import looks
 from facedistill.report.tables.gap_closed import closed
 from facedistill.results.budget import Budget
 from facedistill.results.markdown import percent
 from facedistill.results.metrics import MissingResultError
-from facedistill.results.names import LOSSES, METHODS
 from facedistill.results.paper import Paper
+from facedistill.results.reading import Reading
 
+LOSSES = ("softmax", "feature", "soft", "hidden", "hard_soft_feature", "hard_soft_featurenorm")
 FULL = 4 + 1
 """Epochs of both rates in PARAMS."""
 
@@ -61,15 +61,15 @@ class TestPaper:
 class TestPoster:
     def test_losses_stand_beside_the_posters_numbers_in_its_columns(self, trained: Path) -> None:
         r, text = results(trained), section(tables(trained), "Table 6")
-        assert line(text, "ResNet-50/8") == ["LFW", "TPR, frontal", "TPR, pose", "TPR, lighting"]
-        key = ("classification", "resnet50-8", "soft")
+        assert line(text, "ResNet-50/8") == ["Drawn pairs", "TPR, frontal", "TPR, pose", "TPR, lighting"]
+        key = ("resnet50-8", "table2", "soft")
         assert line(text, "Hard + soft") == [
             f"{r[*key, 'pairs', 'lfw', 'accuracy']:.2f} ± 1.93 (97.10 ± 1.02)",
             f"{r[*key, 'tpr', 'frontal']:.2f} (67.86)",
             f"{r[*key, 'tpr', 'pose']:.2f} (47.72)",
             f"{r[*key, 'tpr', 'lighting']:.2f} (59.23)",
         ]
-        assert len(line(text, "Feature")) == 4
+        assert len(line(text, "Feature alone")) == 4
         assert "FAR 0.1 % among unseen people" in text
         assert "each subset's own pairs of two people (12,000 frontal, 13,000 pose, 6,000 lighting)" in text
 
@@ -78,25 +78,29 @@ class TestPoster:
         for file in (copy / METRICS).rglob("*.json"):
             file.write_text(re.sub(r', "(frontal|pose|lighting)": [-\d.]+', "", file.read_text()))
         text = section(tables(copy), "Table 6")
-        assert line(text, "ResNet-50/8") == ["LFW", "TPR, all"]
+        assert line(text, "ResNet-50/8") == ["Drawn pairs", "TPR, all"]
         assert line(text, "Hard")[1].endswith("(–)")
         assert "FAR 1 % among unseen people: the threshold is set on all pairs of two people (12,345)" in text
 
     def test_an_architecture_stands_undistilled_beside_distilled(self, trained: Path) -> None:
         r, text = results(trained), section(tables(trained), "Table 7")
-        alone = line(text, "5-layer convolution", "*undistilled*")
-        assert alone[1] == f"{r['classification', 'conv5', 'softmax', 'tpr', 'frontal']:.2f} (–)"
-        rows = [row for row in text.splitlines() if "| hard + soft + featurenorm |" in row]
+        alone = line(text, "5-layer convolution", "*Undistilled*")
+        assert alone[1] == f"{r['conv5', 'init', 'softmax', 'tpr', 'frontal']:.2f} (–)"
+        rows = [row for row in text.splitlines() if "| Hard + soft + featurenorm |" in row]
         assert ["(69.49)" in rows[0], "(76.00)" in rows[1]] == [True, True]
         lead = text.split("leads the undistilled students")[1]
-        assert f"5-layer convolution {r['classification', 'conv5', 'softmax', 'top1']:.2f}" in lead
+        assert f"5-layer convolution {r['conv5', 'init', 'softmax', 'top1']:.2f}" in lead
 
     def test_weighting_stands_with_and_without(self, trained: Path) -> None:
         r, text = results(trained), section(tables(trained), "Table 8")
-        without, weighted = line(text, "ResNet-43, thinner", "without"), line(text, "", "with")
-        key = ("classification", "resnet43_thin")
-        assert without[3] == f"{r[*key, 'hard_soft_featurenorm', 'tpr', 'lighting']:.2f} (65.28)"
-        assert weighted[3] == f"{r[*key, 'weighted', 'tpr', 'lighting']:.2f} (70.87)"
+        without, weighted = (
+            line(text, *names)
+            for names in (("ResNet-43, thinner", "Featurenorm, not weighted"), ("", "Featurenorm, weighted"))
+        )
+        place = ("tpr", "lighting")
+        undone = r["resnet43_thin", "architectures", "hard_soft_featurenorm", *place]
+        assert without[3] == f"{undone:.2f} (65.28)"
+        assert weighted[3] == f"{r['resnet43_thin', 'weighting', 'weighted', *place]:.2f} (70.87)"
 
     def test_every_network_has_its_cost_and_the_poster_its_two(self, trained: Path) -> None:
         text = section(tables(trained), "Table 9")
@@ -106,6 +110,7 @@ class TestPoster:
 
     def test_a_table_without_students_is_left_out(self, copy: Path) -> None:
         empty: dict[str, Any] = {name: {"students": []} for name in ("losses", "architectures", "weighting")}
+        empty["custom"] = PARAMS["custom"] | {"students": []}
         empty["proxyless"] = {"students": [], "margins": []}
         empty["export"] = {"models": []}
         empty["students"] = {name: PARAMS["students"][name] for name in ("resnet50-2", "resnet50-4", "resnet50-8")}
@@ -119,7 +124,7 @@ class TestProxyless:
     def test_every_method_has_its_numbers_across_models(self, trained: Path) -> None:
         r, text = results(trained), section(tables(trained), "Table 10")
         arcface = text.split("| CosFace")[0]
-        key = ("arcface", "resnet50-8", "proxyless")
+        key = ("resnet50-8", "arcface", "proxyless")
         assert line(arcface, "ProxylessKD") == [
             f"{r[*key, 'top1']:.2f}",
             f"{r[*key, 'pairs', 'lfw', 'accuracy']:.2f} ± 1.93",
@@ -137,8 +142,8 @@ class TestProxyless:
 class TestResults:
     def test_what_only_some_recipes_have_is_asked_of_these_alone(self, trained: Path) -> None:
         r = results(trained)
-        assert r.get("classification", "resnet50-8", "feature", "top1") is None
-        assert r.get("classification", "resnet50-8", "soft", "cross", "rank1") is None
+        assert r.get("resnet50-8", "losses", "feature", "top1") is None
+        assert r.get("resnet50-8", "table2", "soft", "cross", "rank1") is None
         assert r.subsets == NEGATIVES
         assert r["cost", "conv5", "milliseconds"] == COST["milliseconds"]
 
@@ -157,7 +162,7 @@ class TestResults:
                 lambda m: m["arcface"]["kd"].pop("cross"),
                 r"no arcface\.kd\.cross; run .*evaluate@resnet50-8",
             ),
-            ("conv5", lambda m: m["architectures"]["softmax"]["tpr"].pop("pose"), r"softmax\.tpr\.pose; .*@conv5"),
+            ("conv5", lambda m: m["init"]["softmax"]["tpr"].pop("pose"), r"softmax\.tpr\.pose; .*@conv5"),
             ("teacher", lambda m: m.pop("negatives"), "no negatives by name; run `dvc repro -f evaluate_teacher`"),
             ("teacher", lambda m: m.pop("cosface"), "no cosface; run `dvc repro -f evaluate_teacher`"),
             ("cost", lambda m: m.pop("conv5"), "no conv5; run `dvc repro -f measure_cost`"),
@@ -173,32 +178,32 @@ class TestResults:
 
 class TestBudget:
     @pytest.mark.parametrize(
-        ("task", "recipe", "epochs", "teacher_epochs"),
+        ("group", "recipe", "epochs", "teacher_epochs"),
         [
-            ("classification", "softmax", 4, 0),
-            ("classification", "softmax_full", FULL, 0),
-            ("classification", "soft_full", FULL, FULL),
-            ("classification", "strong", FULL, FULL),
-            ("classification", "ours", FULL, 1),
-            ("classification", "fitnet", 8, 8),
-            ("classification", "weighted", 4, 4),
+            ("init", "softmax", 4, 0),
+            ("table2", "softmax_full", FULL, 0),
+            ("table2", "soft_full", FULL, FULL),
+            ("table2", "facedistill", FULL, FULL),
+            ("table2", "wang", FULL, 1),
+            ("table1", "fitnet", 8, 8),
+            ("weighting", "weighted", 4, 4),
+            ("custom", "mine", FULL, 1),
             ("arcface", "margin", 4, 0),
             ("arcface", "proxyless", 4, 0),
             ("arcface", "l2kd", 4, 4),
         ],
     )
     def test_a_recipe_pays_for_what_it_starts_from_and_for_a_teacher_while_it_listens(
-        self, task: str, recipe: str, epochs: int, teacher_epochs: int
+        self, group: str, recipe: str, epochs: int, teacher_epochs: int, tmp_path: Path
     ) -> None:
-        budget = Budget(PARAMS, crops=1000)
-        assert budget.epochs(task, recipe) == epochs
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False))
+        layout = Layout.read(tmp_path / "params.yaml")
+        budget, trained = Budget(layout, PARAMS, crops=1000), layout.groups[group]
+        assert budget.undistilled == "softmax_full"
+        assert budget.epochs(trained, recipe) == epochs
         millions = 1000 * (epochs * 3 * 20 + teacher_epochs * 300)
-        assert budget.multiply_adds(task, recipe, student=20, teacher=300) == pytest.approx(millions / 1e6)
-
-    def test_a_recipe_that_is_not_there_is_named(self) -> None:
-        lost = PARAMS | {"recipes": PARAMS["recipes"] | {"ours": {"phi": "softmax", "start": "lost"}}}
-        with pytest.raises(ParamsError, match="no key 'lost' in `recipes`"):
-            Budget(lost, crops=10).epochs("classification", "ours")
+        found = budget.multiply_adds(trained, recipe, student=20, teacher=300)
+        assert found == pytest.approx(millions / 1e6)
 
 
 class TestRanking:
@@ -209,48 +214,58 @@ class TestRanking:
             "softmax": 61.25,
             "softmax_full": 81.25,
             "soft_full": 86.25,
-            "ours": 80.25,
+            "wang": 80.25,
             "hidden": 63.75,
             "logits": 60,
         }
 
         def change(metrics: dict[str, Any]) -> None:
-            for group in (*RECIPES, "arcface", "cosface"):
-                for name, cell in metrics.get(group, {}).items():
+            for recipes in metrics.values():
+                for name, cell in recipes.items():
                     if "top1" in cell:
                         cell["top1"] = top1.get(name, 50)
 
         edit(copy, "resnet50-8.json", change)
+        edit(copy, "../custom/resnet50-8/custom.json", change)
         return section(tables(copy), "All recipes")
 
     def test_every_recipe_has_its_row_and_the_best_is_first(self, ranked: str) -> None:
         rows = [row for row in ranked.splitlines() if row.startswith("| ") and "---" not in row][1:]
         names = [row.split("|")[1].strip() for row in rows]
-        of_table = {name for group in ("table2", "table1", "losses") for name in RECIPES[group]}
-        margins = {f"{m}: {METHODS[name]}" for m in ("ArcFace", "CosFace") for name in MARGIN}
-        assert sorted(names) == sorted({METHODS[name] for name in of_table} | margins)
-        assert names[:3] == ["Soft target, full budget", "Softmax alone, full budget", "Ours, soft target"]
+        home = {
+            key: label
+            for group in ("init", "table2", "table1", "losses")
+            for key, label in PARAMS["labels"][group].items()
+            if key.startswith(f"{group}/")
+        }
+        margins = {f"{m}: {label}" for m in ("ArcFace", "CosFace") for label in PARAMS["labels"]["proxyless"].values()}
+        assert sorted(names) == sorted({*home.values(), *margins, "mine"})
+        assert names[:3] == ["Soft target, full budget", "Softmax alone, full budget", "Wang et al. (Eq. 4)"]
         assert names[-1] == "Feature alone"
 
     def test_shares_papers_and_spaces(self, ranked: str) -> None:
         """86.25 closes half of the lead of 10 points; 80.25 loses a tenth of it."""
         best = line(ranked, "Soft target, full budget")
-        assert [best[0], best[1], best[4], best[5]] == ["*control*", "86.25", "–", "50 %"]
-        assert line(ranked, "Ours, soft target")[0] == "Wang"
-        assert line(ranked, "Ours, soft target")[5] == "−10 %"
+        assert [best[0], best[1], best[4], best[5]] == ["*this project*", "86.25", "–", "50 %"]
+        assert line(ranked, "Wang et al. (Eq. 4)")[0] == "Wang"
+        assert line(ranked, "Wang et al. (Eq. 4)")[5] == "−10 %"
         assert line(ranked, "Hard + soft + feature")[0] == "Fujitsu"
         proxyless = line(ranked, "CosFace: ProxylessKD")
         assert proxyless[0] == "ProxylessKD"
         assert proxyless[4] != "–"
+        assert line(ranked, "mine")[0] == "*custom*"
+        assert line(ranked, "Softmax alone, full budget")[0] == line(ranked, "ArcFace: Margin alone")[0] == "*control*"
         feature = line(ranked, "Feature alone")
         assert feature[1] == feature[5] == "–"
         assert feature[6].endswith(" %")
 
     def test_says_which_recipe_is_best_and_which_lose_to_no_distillation_for_as_long(self, ranked: str) -> None:
-        assert "best is “Soft target, full budget”, top-1 86.25, +5.00 against no distillation" in ranked
-        longer = re.search(r"Trained for longer than W_S0, 3 of 4 .*? \(81\.25\): (.*?)\.", ranked)
+        assert "best is “Soft target, full budget”, top-1 86.25, +5.00 against “Softmax alone, full budget”" in ranked
+        longer = re.search(r"Trained for longer than W_S0, 4 of 5 .*? \(81\.25\): (.*?)\.", ranked)
         assert longer
-        assert longer[1] == "Ours, soft target; FitNet, soft target; Strong, full budget"
+        assert set(longer[1].split("; ")) == {
+            "Wang et al",
+        }
         short = re.search(r"Trained for as long as W_S0, (\d+) of (\d+) .*? \(61\.25\): (.*?)\.", ranked)
         assert short
         assert (short[1], short[2]) == ("18", "19")
@@ -265,20 +280,35 @@ class TestRanking:
 
 
 class TestCurves:
+    def reading(self, folder: Path, params: dict[str, Any]) -> Reading:
+        (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+        return Reading(folder)
+
     def test_every_recipe_has_a_look_of_its_own_in_its_figure(self, tmp_path: Path) -> None:
         """One colour and line for two recipes would make them one to the reader."""
-        assert {name for group in RECIPES.values() for name in group} | set(MARGIN) <= LOOKS.keys()
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(PARAMS))
-        layout = Layout.read(tmp_path / "params.yaml")
-        found = {name: {cell.key[2] for cell in cells} for name, _, cells in figures(layout) if name not in TRANSFER}
-        assert found["losses"] == set(LOSSES)
-        assert found["weighting"] == {"hard_soft_featurenorm", "weighted"}
-        assert set(found) == {"classification", "losses", "architectures", "weighting", "arcface", "cosface"}
-        for methods in found.values():
-            for one, other in combinations((LOOKS[name] for name in methods), 2):
+        found = {figure.name: figure for figure in figures(self.reading(tmp_path, PARAMS)) if figure.rows}
+        assert {method for method, _ in found["losses"].cells} == {*PARAMS["labels"]["losses"]}
+        assert {method for method, _ in found["weighting"].cells} == {
+            "architectures/hard_soft_featurenorm",
+            "weighting/weighted",
+        }
+        assert [*found] == [
+            "table2",
+            "table1",
+            "losses",
+            "architectures",
+            "weighting",
+            "arcface",
+            "cosface",
+            "custom_custom",
+        ]
+        for figure in found.values():
+            drawn = looks(figure.rows)
+            assert {method for method, _ in figure.cells} <= drawn.keys()
+            for one, other in combinations(drawn.values(), 2):
                 assert (one.colour, one.line) != (other.colour, other.line), (one.label, other.label)
 
     def test_a_group_without_students_has_no_figure(self, tmp_path: Path) -> None:
-        (tmp_path / "params.yaml").write_text(yaml.safe_dump(SMALL | {"losses": {"students": []}}))
-        names = [name for name, _, _ in figures(Layout.read(tmp_path / "params.yaml"))]
-        assert names == ["classification", "architectures", "weighting", "arcface", *TRANSFER]
+        params = SMALL | {"losses": {"students": []}, "custom": SMALL["custom"] | {"students": []}}
+        names = [figure.name for figure in figures(self.reading(tmp_path, params))]
+        assert names == ["table2", "table1", "architectures", "weighting", "arcface", *TRANSFER]

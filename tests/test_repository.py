@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
-from facedistill import grid
-from facedistill.agreement import TOGETHER
-from facedistill.learning.curves import EPOCHS
+from facedistill.grid import cells as grid_cells
+from facedistill.grid.cells import cells
+from facedistill.grid.layout import INIT, PROXYLESS, Layout
 from facedistill.learning.snapshots import CODE
 from facedistill.params import read
-from facedistill.report.pictures.drawing import PLOTS, PRIVATE
+from facedistill.report.pictures.drawing import PRIVATE
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("index.html", "tables.md", "claims.md", "claims.json", "datasets.json", "models.json")
@@ -56,31 +56,27 @@ def outs(stage: Any) -> set[str]:
     return {out.def_path for out in stage.outs if not out.def_path.startswith("reports/speed/")}
 
 
-def test_every_recipe_depends_on_the_weights_that_it_starts_from_and_on_no_others(stages: dict[str, Any]) -> None:
-    params, seen = read(ROOT / "params.yaml"), {"softmax"}
+def test_every_group_has_one_stage_a_student_which_depends_on_its_recipes_and_its_teacher(
+    stages: dict[str, Any],
+) -> None:
+    """No recipe is named in dvc.yaml: a stage names its group, whose recipes are one parameter and one folder."""
+    layout, found = Layout.read(ROOT / "params.yaml"), set()
     for name, stage in stages.items():
-        if not (
-            match := re.search(r"stages\.distill --student (\S+) (?:--task (\S+) )?--recipes (.+)", commands(stage))
-        ):
+        if not (match := re.search(r"stages\.distill --student (\S+) --group (\S+)", commands(stage))):
             continue
-        student, task, recipes = match[1], match[2] or "classification", match[3].split()
-        # What the check of the parameters takes for the order of training.
-        order = grid.MARGIN if match[2] else next(names for names in TOGETHER.values() if recipes[-1] == names[-1])
-        assert tuple(recipes) == tuple(r for r in order if r != "softmax" or name.startswith("distill_architectures"))
-        models = f"models/{student}" if task == "classification" else f"models/{student}/{task}"
-        made, expected = set(), {f"models/teacher/{task}"}
-        for recipe in recipes:
-            start = params["recipes"][recipe].get("start")
-            if start and f"{models}/{start}" not in made:
-                assert start == "softmax"
-                expected.add(f"{models}/{start}")
-            made.add(f"{models}/{recipe}")
+        student, group = match[1], layout.groups[match[2]]
+        assert student in {s.name for s in group.students}
+        expected = {f"models/teacher/{group.task}", f"models/{student}/{INIT}"}
         assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
-        assert outs(stage) == (made if task == "classification" else {models}), name
+        assert outs(stage) == {str(grid_cells.folder(student, group))}, name
         read_by_dvc = {key for dep in stage.deps for key in getattr(dep, "params", [])}
-        assert {f"recipes.{recipe}" for recipe in recipes} <= read_by_dvc, name
-        seen |= set(recipes)
-    assert seen == params["recipes"].keys()
+        assert {f"recipes.{group.section}", f"tasks.{group.task}", "rates"} <= read_by_dvc, name
+        assert not [key for key in read_by_dvc if key.startswith("labels")]
+        found.add((student, group.name))
+    assert found == {(s.name, g.name) for g in layout.groups.values() if g.name != INIT for s in g.students}
+    recipes = {name for group in layout.groups.values() for name in group.recipes} - {PROXYLESS, "facedistill"}
+    text = re.sub(r"(?m)^ *#.*$|^artifacts:(?s:.*)", "", (ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    assert not re.findall(rf"\b(?:{'|'.join(recipes)})\b", text)
 
 
 def test_every_transfer_depends_on_its_starts_and_on_the_teachers_that_it_may_ask(stages: dict[str, Any]) -> None:
@@ -91,7 +87,8 @@ def test_every_transfer_depends_on_its_starts_and_on_the_teachers_that_it_may_as
         kind, student = match.groups()
         tasks = ["alignment"] if kind == "alignment" else ["triplet", "triplet_softmax"]
         expected = {f"models/teacher/{task}" for task in ("classification", *tasks)}
-        expected |= {f"models/{student}/{start}" for task in tasks for start in grid.inits(task).values()}
+        expected |= {f"models/{student}/pretrain_{task}" for task in tasks}
+        expected.add(f"models/{student}/{read(ROOT / 'params.yaml')['distilled']}")
         assert {dep for dep in deps(stage) if dep.startswith("models/")} == expected, name
         found += 1
     assert found == 2 * (1 + 3)
@@ -99,7 +96,7 @@ def test_every_transfer_depends_on_its_starts_and_on_the_teachers_that_it_may_as
 
 def test_every_model_of_the_grid_is_trained_and_evaluated(stages: dict[str, Any]) -> None:
     trained = {out for stage in stages.values() for out in outs(stage)}
-    for cell in grid.cells(grid.Layout.read(ROOT / "params.yaml")):
+    for cell in cells(Layout.read(ROOT / "params.yaml")):
         model, evaluation = str(cell.model), stages[cell.stage]
         assert any(model == out or model.startswith(f"{out}/") for out in trained), model
         # The user's own are trained and evaluated by one stage.
@@ -136,16 +133,6 @@ def test_every_export_depends_on_its_model_and_every_artifact_is_an_export(stage
         assert {f"exports/{model}", f"reports/metrics/exports/{model}.json"} == outs(stage)
     artifacts = read(ROOT / "dvc.yaml")["artifacts"]
     assert {artifact["path"] for artifact in artifacts.values()} == {f"exports/{model}" for model in models}
-
-
-def test_every_curve_that_dvc_plots_is_of_a_model_of_the_default() -> None:
-    layout, plots = grid.Layout.read(ROOT / "params.yaml"), read(ROOT / "dvc.yaml")["plots"]
-    models = {cell.model for cell in grid.cells(layout)} | {grid.teacher(task) for task in layout.tasks}
-    *curves, pictures = plots
-    drawn = [Path(file) for plot in curves for settings in plot.values() for file in settings["y"]]
-    assert {file.name for file in drawn} == {EPOCHS}
-    assert {file.parent for file in drawn} <= models
-    assert pictures == str(PLOTS)
 
 
 def imported(script: Path) -> set[Path]:
@@ -196,7 +183,7 @@ def test_only_the_users_own_cells_read_alpha_and_beta(stages: dict[str, Any]) ->
         for name, stage in stages.items()
         if any({"alpha", "beta"} & set(getattr(dep, "params", [])) for dep in stage.deps)
     }
-    assert readers == {"own_alignment", "own_verification"}
+    assert readers == {"custom_alignment", "custom_verification"}
 
 
 def test_the_report_reads_every_parameter_that_its_page_prints(stages: dict[str, Any]) -> None:

@@ -13,7 +13,8 @@ import pytest
 import yaml
 from report_mock import PARAMS, mock, results, tables
 
-from facedistill.grid import Layout, cells, first_cells
+from facedistill.grid.cells import cells, first_cells
+from facedistill.grid.layout import Layout
 from facedistill.learning.parameters import TaskParams
 from facedistill.learning.training import Plan
 from facedistill.params import ParamsError, load
@@ -53,14 +54,14 @@ def test_each_seed_is_trained_and_one_row_stands_for_all(several: Path) -> None:
 
 def test_a_number_is_the_mean_over_seeds_with_their_deviation(several: Path) -> None:
     single = [
-        json.loads((several / METRICS / f"{name}.json").read_text())["table2"]["ours"]["top1"]
+        json.loads((several / METRICS / f"{name}.json").read_text())["table2"]["wang"]["top1"]
         for name in ("resnet50-8", "resnet50-8-seed1", "resnet50-8-seed2")
     ]
-    found = results(several)["classification", "resnet50-8", "ours", "top1"]
+    found = results(several)["resnet50-8", "table2", "wang", "top1"]
     assert found == pytest.approx(statistics.mean(single))
     assert found.deviation == pytest.approx(statistics.stdev(single))
-    assert results(several)["classification", "resnet50-4", "ours", "top1"].deviation is None
-    assert results(several).get("classification", "resnet50-8-seed1", "ours", "top1") is None
+    assert results(several)["resnet50-4", "table2", "wang", "top1"].deviation is None
+    assert results(several).get("resnet50-8-seed1", "table2", "wang", "top1") is None
     text = tables(several)
     assert f"{found:.2f} ± {found.deviation:.2f} (75.06)" in text
     assert "ResNet-50/8 with seeds 3, 1, 2" in text

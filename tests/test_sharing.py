@@ -26,7 +26,7 @@ STORAGE = "facedistill-storage"
 MODEL = "models/resnet50-8/softmax/model.safetensors"
 KEPT = ("data", "models", "exports", "reports")
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@t")
-ARTIFACT, EXPORT = "student-alignment", "exports/resnet50-8/alignment/ours/soft"
+ARTIFACT, EXPORT = "student-alignment", "exports/resnet50-8/alignment/distill/soft"
 
 
 def parameters() -> dict[str, Any]:
@@ -62,7 +62,7 @@ def experimented(trained: Path) -> Path:
     """Machine B, which has all that A has, after an experiment with another beta; not to be changed."""
     copy = Path(shutil.copytree(trained, trained.with_name("b"), symlinks=True))
     ran = stages_run(dvc(copy, "exp", "run", "-n", "hidden", "-S", "beta=0"))
-    assert ran == {"own_alignment@resnet50-8", "report"}
+    assert ran == {"custom_alignment@resnet50-8", "report"}
     return copy
 
 
@@ -187,7 +187,7 @@ def test_an_experiment_of_one_is_applied_by_the_other_without_training(share: Sh
     dvc(a, "exp", "apply", "hidden")
     assert "beta: 0" in (a / "params.yaml").read_text()
     assert not stages_run(dvc(a, "repro"))
-    changed = "models/own/resnet50-8/alignment/ours/model.safetensors"
+    changed = "models/custom/resnet50-8/alignment/distill/model.safetensors"
     assert (a / changed).read_bytes() == (b / changed).read_bytes() != (share.a / changed).read_bytes()
 
 

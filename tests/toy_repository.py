@@ -15,7 +15,7 @@ from facedistill.params import read
 
 ROOT = Path(__file__).parents[1]
 PARTS = ["dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore"]
-PARTS += ["data/leave_out", "facedistill", "stages"]
+PARTS += ["data/leave_out", "facedistill", "stages", "custom"]
 
 
 def toy() -> dict[str, Any]:
@@ -36,7 +36,7 @@ def toy() -> dict[str, Any]:
     for dataset in params["datasets"].values():
         dataset["source"] |= {"people": 8, "photographs": 5}
         dataset["crop"]["pixels"] = 24
-    params["export"]["models"] = ["teacher/classification", "small/ours", "small/alignment/ours/soft"]
+    params["export"]["models"] = ["teacher/classification", "small/table2/wang", "small/alignment/distill/soft"]
     params["datasets"]["lfw"]["source"] |= {"people": 6, "photographs": 4, "folds": 2, "pairs_per_fold": 6}
     return params
 

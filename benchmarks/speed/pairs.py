@@ -18,7 +18,7 @@ from facedistill.crops import Crop
 from facedistill.crops.codec import encode
 from facedistill.crops.shards import PAIRS, ShardWriter, write_index
 from facedistill.evaluation.models import Evaluation
-from facedistill.grid import EvaluationParams
+from facedistill.grid.layout import EvaluationParams
 from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, TaskParams

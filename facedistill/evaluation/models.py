@@ -26,7 +26,7 @@ from facedistill.evaluation.pairs import UndefinedMetricError, embedding_distanc
 from facedistill.evaluation.predictions import Predictions, predict
 from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 from facedistill.evaluation.subsets import subsets
-from facedistill.grid import EvaluationParams
+from facedistill.grid.layout import EvaluationParams
 from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS

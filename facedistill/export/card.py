@@ -7,13 +7,14 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from facedistill.grid import LABELS, TEACHER, Layout, metrics
+from facedistill.grid.cells import metrics
+from facedistill.grid.layout import TEACHER, Layout
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import COST, MODELS
 from facedistill.results.chosen import Chosen
 from facedistill.results.markdown import number, spread, table
 from facedistill.results.metrics import Mean, read_json
-from facedistill.results.names import LATENCIES, VERSIONS
+from facedistill.results.names import LATENCIES, VERSIONS, network, pair_labels
 from facedistill.results.provenance import FORMS, NAMES, Dataset, rate_in_words
 
 USERS_OWN = "the terms of the photographs themselves, which whoever put them there has to know"
@@ -53,8 +54,7 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
     name = record["task"]["dataset"]
     section = read(root / PARAMS_FILE)["datasets"][name]
     data = Dataset.read(name, section, name in layout.pairs, root)
-    architecture, divisor = record["network"]["architecture"], record["network"].get("divisor", 1)
-    label = LABELS.get(architecture, "ResNet-50" if divisor == 1 else f"ResNet-50/{divisor}")
+    label = network(record["network"]["architecture"], record["network"].get("divisor", 1))
     costs = read_json(root / COST, "measure_cost")[model.network]
     seeds = [_flat(_at(read_json(root / file, stage), path)) for file, path, stage in model.measured]
     recipe, rate = record["recipe"], record["optimisation"]
@@ -84,7 +84,7 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
         },
         "versions": {version: measured[version] for version in VERSIONS},
         "far": read_json(root / metrics(TEACHER), "evaluate_teacher")["far"],
-        "measured_on": layout.sets.get(measured["dataset"], measured["dataset"]),
+        "measured_on": pair_labels(layout).get(measured["dataset"], measured["dataset"]),
         "use": USE,
         "limits": [*([DRAWN] if data.kind == "synthetic" else []), *LIMITS],
         "command": f"dvc repro export@{model.name}",

@@ -20,7 +20,7 @@ from facedistill.evaluation.models import Evaluation
 from facedistill.export import parity
 from facedistill.export.latency import onnx_latency, session, torch_latency
 from facedistill.export.onnx_files import Exported, write_float, write_int8, write_metadata
-from facedistill.grid import EvaluationParams
+from facedistill.grid.layout import EvaluationParams
 from facedistill.inference.metadata import Metadata, Precision
 from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from facedistill.agreement import cut_otherwise
-from facedistill.grid import TRANSFER, Layout
+from facedistill.grid.layout import TRANSFER, Layout
 from facedistill.params import PARAMS_FILE
 from facedistill.report.page import page
 from facedistill.report.reproducibility import origin
-from facedistill.report.tables import fujitsu, proxyless, ranking, wang
+from facedistill.report.tables import fujitsu, proxyless, wang
 from facedistill.report.tables.claims import claims_document, summary
+from facedistill.report.tables.custom import custom
 from facedistill.report.tables.exported import exported
 from facedistill.report.tables.gap_closed import leads
+from facedistill.report.tables.ranking import ranking
 from facedistill.results.chosen import chosen
-from facedistill.results.paper import Paper
+from facedistill.results.names import student_label
 from facedistill.results.provenance import NAMES
 from facedistill.results.reading import Reading
 from facedistill.results.verdicts import Finding
@@ -25,10 +27,10 @@ TITLES = {
     "triplet_softmax": "Table 5. Verification with triplet and softmax loss: nearest-neighbour top-1 (%)",
 }
 LEGEND = (
-    "All in percent, but the costs. In brackets: the number that the paper prints, – where it prints none; its "
-    "photographs and sizes are others, so compare orders and gaps, not levels. In italics: controls that the paper "
-    "lacks. W_S0 is the student that “ours” starts from; “full budget” means both rates, as long as “ours” is trained "
-    "in all. Tables 1 to 5 are of Wang et al. (2018), 6 to 9 of Fujitsu's poster on "
+    "Everything is in percent, except the costs. In brackets: the number that the paper prints, – if it prints none; "
+    "its photographs and sizes are others, so compare orders and gaps, not levels. In italics: what the paper lacks. "
+    "W_S0 is the student that the trick of Wang et al. starts from; “full budget” means both rates, as long as that "
+    "trick takes in all. Tables 1 to 5 are of Wang et al. (2018), 6 to 9 of Fujitsu's poster on "
     "improved KD (2018), 10 of ProxylessKD (2020)."
 )
 SOFT_NOTE = (
@@ -50,7 +52,7 @@ def documents(reading: Reading, pictures: Sequence[str]) -> dict[str, str]:
     """
     texts = {
         "tables.md": report(reading, reading.found, pictures),
-        "claims.md": claims_document(reading.results, Paper(), reading.provenance, reading.found),
+        "claims.md": claims_document(reading),
     }
     return texts | {"index.html": page(texts, origin(reading), reading.root)}
 
@@ -60,7 +62,7 @@ def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[st
 
     found: the verdict on each claim, by name. pictures: as in `documents`.
     """
-    results, provenance, layout, paper = reading.results, reading.provenance, reading.layout, Paper()
+    provenance, layout = reading.provenance, reading.layout
     heading = provenance.heading
     blocks = [f"# {heading.title}"]
     if heading.note:
@@ -72,37 +74,36 @@ def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[st
         summary(found),
         *filter(None, (dataset.lost for dataset in provenance.datasets.values())),
     ]
+    corpus, caption = provenance.corpus, provenance.caption("classification", *layout.pairs)
     if layout.tables["table1"]:
         blocks.append("## Table 1. Classification: targets and initialisations, top-1 (%)")
-    for student in layout.tables["table1"]:
-        blocks += [*wang.table1(results, paper, student), provenance.caption("classification")]
-    corpus, caption = provenance.corpus, provenance.caption("classification", *layout.pairs)
+        blocks += [*wang.table1(reading), provenance.caption("classification")]
     if layout.tables["table2"]:
         blocks += [
-            f"## Table 2. Classification: top-1 and {', '.join(layout.sets.values())} accuracy (%)",
-            *wang.table2(results, paper, corpus),
+            "## Table 2. Classification: top-1 and accuracy on pairs (%)",
+            *wang.table2(reading, corpus),
             provenance.caption("classification", *layout.pairs, corpus=corpus),
-            f"In brackets stands the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
-            *leads(results),
+            f"In brackets is the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
+            *leads(reading),
         ]
     for task in filter(layout.transfer, TRANSFER):
-        blocks += [f"## {TITLES[task]}", *wang.transfer(results, paper, task)]
+        blocks += [f"## {TITLES[task]}", *wang.transfer(reading, task)]
         if task != "alignment" and provenance.of(task).grouped:
             blocks.append(GROUPED)
         blocks.append(provenance.caption(task))
-    blocks += wang.selection(results, paper)
+    blocks += wang.selection(reading)
     if layout.tables["losses"]:
-        blocks += ["## Table 6. Improved KD: losses (%)", *fujitsu.losses(results, paper), caption]
+        blocks += ["## Table 6. Improved KD: losses (%)", *fujitsu.losses(reading), caption]
     if layout.tables["architectures"]:
-        blocks += ["## Table 7. Improved KD: architectures (%)", *fujitsu.architectures(results, paper), caption]
+        blocks += ["## Table 7. Improved KD: architectures (%)", *fujitsu.architectures(reading), caption]
     if layout.tables["weighting"]:
-        blocks += ["## Table 8. Improved KD: teacher weighting (%)", *fujitsu.weighting(results, paper), caption]
-    blocks += ["## Table 9. What the networks cost", *fujitsu.cost(results, paper, reading.budget.side)]
+        blocks += ["## Table 8. Improved KD: teacher weighting (%)", *fujitsu.weighting(reading), caption]
+    blocks += ["## Table 9. What the networks cost", *fujitsu.cost(reading)]
     if layout.tables["proxyless"] and layout.margins:
-        blocks += ["## Table 10. ProxylessKD: one space for teacher and student (%)", *proxyless.table10(results)]
+        blocks += ["## Table 10. ProxylessKD: one space for teacher and student (%)", *proxyless.table10(reading)]
         blocks.append(caption)
-    if layout.tables["losses"]:
-        blocks += ["## All recipes, ranked", *ranking.ranking(results, reading.budget), caption]
+    for own in (custom(reading), ranking(reading)):
+        blocks += [*own, caption] if own else []
     blocks += exported(chosen(layout, reading.root / PARAMS_FILE).values(), layout, reading.root)
     return "\n\n".join([*blocks, "## Plots", *pictures]) + "\n"
 
@@ -111,7 +112,7 @@ def _seeds(layout: Layout) -> str:
     """In words, which networks have a spread."""
     seeds: dict[str, list[str]] = {}
     for student in layout.students:
-        seeds.setdefault(student.label, []).append(str(student.seed))
+        seeds.setdefault(student_label(student), []).append(str(student.seed))
     several = [f"{label} with seeds {', '.join(found)}" for label, found in seeds.items() if len(found) > 1]
     if not several:
         return "One seed: no gap has a spread."

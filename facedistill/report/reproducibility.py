@@ -9,7 +9,8 @@ from pathlib import Path
 import yaml
 
 from facedistill.files import write_json
-from facedistill.grid import Layout, cells, teacher
+from facedistill.grid.cells import cells, teacher
+from facedistill.grid.layout import Layout
 from facedistill.params import check, params
 from facedistill.results.markdown import table
 from facedistill.results.metrics import read_json

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-from facedistill.grid import OWN, TEACHER, Cell, Layout, cells, metrics, teacher
+from facedistill.grid.cells import Cell, cells, metrics, teacher
+from facedistill.grid.layout import TEACHER, Layout
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import EXPORT_METRICS, EXPORTS, MODELS
 from facedistill.recipe import Margin
@@ -82,11 +83,12 @@ def _known(layout: Layout) -> Mapping[str, Chosen]:
     seeds: dict[tuple[str, ...], list[Cell]] = defaultdict(list)
     for cell in cells(layout):
         seeds[address(layout, cell)].append(cell)
-    for (task, network, *_), same in seeds.items():
+    for same in seeds.values():
         for own in same:
             name = own.model.relative_to(MODELS).as_posix()
-            # The user's own is measured by the stage that trains it, the other seeds' by others.
-            first = [own, *(cell for cell in same if cell is not own and OWN not in cell.key)]
+            # The user's own cells are measured by stages that the export does not depend on, but for the one at hand.
+            first = [own, *(cell for cell in same if cell is not own and not cell.custom)]
             measured = tuple(Measured(cell.metrics, cell.path, cell.stage) for cell in first)
-            found[name] = Chosen(name, task, network, measured)
+            network = layout.first[own.student].name
+            found[name] = Chosen(name, own.task, network, measured)
     return found

@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from facedistill.grid import TEACHER, Layout, Student
+from facedistill.grid.layout import TEACHER, Layout, Student
 from facedistill.params import ParamsError, load, params
 
 
@@ -25,7 +25,7 @@ class Metric(NamedTuple):
 
 METRICS = {
     "top1": Metric(("top1",), "top-1"),
-    "lfw": Metric(("pairs", "lfw", "accuracy"), "LFW"),
+    "lfw": Metric(("pairs", "lfw", "accuracy"), "accuracy on pairs"),
     "nrmse": Metric(("nrmse",), "NRMSE", -1),
     "nn_top1": Metric(("nn_top1",), "nearest-neighbour top-1"),
     "frontal": Metric(("tpr", "frontal"), "TPR, frontal"),
@@ -102,19 +102,36 @@ def comparisons(layout: Layout) -> Iterator[Comparison]:
                 if isinstance(values, str):
                     words[axis] = networks[str(words[axis])] if layout.tables[values] else NOBODY
 
-            def fill(address: Address, words: Mapping[str, str | tuple[str, ...]] = words) -> Address:
-                return tuple(word.format(**words) for word in address)
-
-            better, worse = (_named(fill(cell), names) for cell in (claim.better, claim.worse))
+            better, worse = (_named(_filled(cell, words), names) for cell in (claim.better, claim.worse))
             yield Comparison(
-                name="/".join([claim.name, *(v if isinstance(v, str) else "_".join(v[:2]) for v in chosen)]),
+                name="/".join([claim.name, *(_short(v) for v in chosen)]),
                 claim=claim,
                 metric=claim.metric.format(**words),
                 better=better,
                 worse=worse,
-                printed=claim.printed and (fill(claim.printed[0]), fill(claim.printed[1])),
+                printed=claim.printed and (_printed(claim.printed[0], words), _printed(claim.printed[1], words)),
                 corpus=claim.corpus and claim.corpus.format(**words),
             )
+
+
+Words = Mapping[str, str | tuple[str, ...]]
+
+
+def _filled(cell: Address, words: Words) -> Address:
+    """An address with values in place of its braces; a value GROUP/RECIPE is two parts of it."""
+    network, *rest = (word.format(**words) for word in cell)
+    return (network, *(part for word in rest for part in word.split("/")))
+
+
+def _printed(place: Address, words: Words) -> Address:
+    """A place of paper.json, whose tables know recipes without their group."""
+    return tuple(word.format(**words).rpartition("/")[2] for word in place)
+
+
+def _short(value: str | tuple[str, ...]) -> str:
+    """What tells a comparison from the others of its claim."""
+    values = [value] if isinstance(value, str) else value[:2]
+    return "_".join(word.rpartition("/")[2] for word in values)
 
 
 def _network(student: Student) -> str:
@@ -124,7 +141,5 @@ def _network(student: Student) -> str:
 
 def _named(cell: Address, names: Mapping[str, str]) -> Address:
     """The address with the student's name in place of the network. names: of students, by network."""
-    if cell[0] == TEACHER:
-        return cell
-    task, network, *rest = cell
-    return (task, names.get(network, NOBODY), *rest)
+    network, *rest = cell
+    return cell if network == TEACHER else (names.get(network, NOBODY), *rest)

@@ -11,7 +11,8 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, Self
 
-from facedistill.grid import TEACHER, TRANSFER, Cell, Layout, cells, metrics
+from facedistill.grid.cells import Cell, cells, metrics
+from facedistill.grid.layout import CUSTOM, TEACHER, Layout
 from facedistill.paths import COST
 
 
@@ -24,9 +25,6 @@ METRIC = {"alignment": "nrmse", "triplet": "nn_top1", "triplet_softmax": "nn_top
 
 LOWER_IS_BETTER = ("nrmse", "nme")
 """Metrics that are errors."""
-
-UNCLASSIFIED = ("feature",)
-"""Recipes that train no classifier, so that there is no top-1."""
 
 _TRANSFER = {"alignment": (("nrmse",), ("nme",)), "triplet": (("nn_top1",),), "triplet_softmax": (("nn_top1",),)}
 _MEAN_SHAPE = (("mean_shape_nrmse",), ("mean_shape_nme",))
@@ -55,18 +53,21 @@ class Mean(float):
 
 
 def address(layout: Layout, cell: Cell) -> tuple[str, ...]:
-    """Where Results has the mean of a cell and the same from other seeds: by the name of its network's first."""
-    return (cell.task, layout.first[cell.student].name, *cell.key[2:])
+    """Where Results has the mean of a cell over its seeds: at the address of the first seed's cell."""
+    return (*((CUSTOM,) if cell.custom else ()), layout.first[cell.student].name, *cell.path)
 
 
 class Results:
-    """Every metric of every cell, by address: results["alignment", "resnet50-8", "distill", "soft", "nrmse"].
+    """Every metric of every cell, by address: results["resnet50-8", "alignment", "distill", "soft", "nrmse"].
 
-    A teacher's stand under ("teacher", task), a network's cost under ("cost", name). All in percent, but `parameters`,
-    of the trunk, without heads; and the cost. A student of several seeds is there by the name of its first, as a mean.
-    identified: whether it is known whom the photographs of the first set of pairs show; without, there is no rank-1.
-    subsets: of these photographs, by the number of pairs of two people in each; `all` is first. unresolved: subsets
-    without a TPR, for these pairs are too few. far: the share of these that a TPR lets pass.
+    The metrics of a teacher are under ("teacher", task), the costs of a network under ("cost", name). Everything is in
+    percent, except the costs and `parameters` (of the trunk alone, without heads). A student that was trained with
+    several seeds has one address, by the name of its first seed, and the mean over its seeds there.
+
+    identified: whether it is known who is on the photographs of the first set of pairs; if not, there is no rank-1.
+    subsets: of these photographs, by the number of pairs of two people in each; `all` is first.
+    unresolved: subsets without a TPR, because they have too few such pairs.
+    far: the share of such pairs that a TPR accepts.
     """
 
     def __init__(self, layout: Layout, root: Path = Path()) -> None:
@@ -95,7 +96,7 @@ class Results:
                 seeds["teacher", task, *number].append(_number(teachers, (task, *number), file, stage))
         for cell in cells(layout):
             file, numbers = root / cell.metrics, _TRANSFER.get(cell.task, recognition)
-            if cell.task not in TRANSFER and cell.key[2] not in UNCLASSIFIED:
+            if cell.recipe and cell.recipe.needs_identity:
                 numbers += (("top1",),)
             if cell.task in layout.margins:
                 numbers += shared

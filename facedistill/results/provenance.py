@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 
 from facedistill.crops.shards import INDEX, Crops
 from facedistill.files import sha256, write_json
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.params import PARAMS_FILE, check, load, params, read
 from facedistill.paths import CROPS, MANIFESTS
 from facedistill.results.metrics import read_json
+from facedistill.results.names import pair_labels
 
 NAMES = {"casia": "CASIA-WebFace", "celeba": "CelebA", "lfw": "LFW", "msceleb": "MS-Celeb-1M"}
 PUBLISHED = {"casia": 10_575, "celeba": 10_177, "lfw": 5_749, "msceleb": 99_892}
@@ -35,10 +36,18 @@ CORPUS, ALIGNED = "casia", "celeba"
 
 @params
 class Heading:
-    """title: of the report. note: a sentence under it, for instance that all this is a demo."""
+    """What a report says of itself.
 
+    name: of its entry in checks.yaml.
+    title: its first line.
+    note: a sentence under it, for instance that all this is a demo.
+    own: recipes of the papers' groups, GROUP/RECIPE, that are in no paper.
+    """
+
+    name: str
     title: str
     note: str = ""
+    own: tuple[str, ...] = ()
 
 
 DATASETS = Path("reports/datasets.json")
@@ -175,7 +184,7 @@ class Provenance:
         """
         lines = [f"Data: {self.of(task).line(ALIGNED if task == 'alignment' else corpus)}."]
         for name in pairs:
-            title = f"Pairs, {self.layout.sets[name]}" if len(self.layout.pairs) > 1 else "Pairs"
+            title = f"Pairs, {pair_labels(self.layout)[name]}" if len(self.layout.pairs) > 1 else "Pairs"
             lines.append(f"{title}: {self.datasets[name].line('lfw' if name == 'lfw' else None)}.")
         return f"<sub>{' '.join(lines)} {self.training}</sub>"
 

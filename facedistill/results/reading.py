@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from facedistill.grid import Layout
-from facedistill.params import PARAMS_FILE, read
+from facedistill.grid.layout import Layout
+from facedistill.params import PARAMS_FILE, load, read
 from facedistill.results.budget import Budget
 from facedistill.results.metrics import Results
-from facedistill.results.provenance import Provenance
-from facedistill.results.verdicts import CLAIMS, Finding, load
+from facedistill.results.names import Labels
+from facedistill.results.paper import Paper
+from facedistill.results.provenance import Heading, Provenance
+from facedistill.results.verdicts import CLAIMS, Finding, load_findings
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,18 @@ class Reading:
         return Layout.read(self.root / PARAMS_FILE)
 
     @cached_property
+    def labels(self) -> Labels:
+        """What tables and plots call recipes."""
+        file = self.root / PARAMS_FILE
+        labels = load(dict[str, dict[str, str | None]], "labels", file)
+        return Labels(self.layout, labels, load(Heading, "report", file).own)
+
+    @cached_property
+    def paper(self) -> Paper:
+        """The numbers that the papers print."""
+        return Paper()
+
+    @cached_property
     def results(self) -> Results:
         """Every metric of every cell."""
         return Results(self.layout, self.root)
@@ -49,9 +63,9 @@ class Reading:
     @cached_property
     def found(self) -> Mapping[str, Finding]:
         """The verdict on each claim, from CLAIMS, which `save` writes."""
-        return load(self.root / CLAIMS)
+        return load_findings(self.root / CLAIMS)
 
     @cached_property
     def budget(self) -> Budget:
         """What each recipe costs to train."""
-        return Budget(self.values, self.provenance.of("classification").train)
+        return Budget(self.layout, self.values, self.provenance.of("classification").train)

@@ -15,7 +15,7 @@ from facedistill.crops.shards import Crops
 from facedistill.data.photograph import COORDINATES
 from facedistill.evaluation.landmarks import nrmse_per_image, to_original
 from facedistill.evaluation.pairs import view2
-from facedistill.grid import Layout
+from facedistill.grid.layout import Layout
 from facedistill.paths import CROPS, EVALUATION
 from facedistill.results.metrics import MissingResultError
 
@@ -24,7 +24,7 @@ class Samples:
     """The samples of every model by metric, in percent; their mean is the metric. root: top of the repository."""
 
     def __init__(self, layout: Layout, root: Path) -> None:
-        self._first, self._root = layout.pairs[0], root
+        self._first, self._root = layout.first_pairs, root
         # Opening a set compares its files with their sha256.
         self._tested = cache(lambda task: Crops(root / CROPS / layout.datasets[task], "test"))
         # A model stands on one side of many claims.

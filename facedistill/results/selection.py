@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from facedistill.grid import OWN, TRANSFER, Weights
+from facedistill.grid.layout import CUSTOM, TRANSFER, Weights
 from facedistill.results.metrics import LOWER_IS_BETTER, METRIC, Results
+from facedistill.results.names import student_label
 from facedistill.results.paper import Paper
 
 TIE = 0.3
@@ -49,19 +50,19 @@ def agrees(chosen: Weights, rule: Weights) -> bool:
 
 def choices(results: Results, paper: Paper) -> list[Choice]:
     """The rule applied to every task, student and initialisation, in the order of the tables."""
-    weights = {name: w for name, w in results.layout.weights.items() if name != OWN}
+    weights = {name: w for name, w in results.layout.weights.items() if name != CUSTOM}
     rows = []
     for task in TRANSFER:
         sign = -1 if METRIC[task] in LOWER_IS_BETTER else 1
         for student in results.layout.transfer(task):
             for init in ("pretrain", "distill"):
-                ours = {t: results[task, student.name, init, t, METRIC[task]] for t in weights}
+                ours = {t: results[student.name, task, init, t, METRIC[task]] for t in weights}
                 printed = {t: paper.get(task, str(student.divisor), init, t) for t in weights}
                 theirs = {t: value for t, value in printed.items() if value is not None}
                 rows.append(
                     Choice(
                         task=task,
-                        student=student.label,
+                        student=student_label(student),
                         init=init,
                         gains=(gains := _gains(ours, sign)),
                         preferred=preferred(gains, weights),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facedistill.grid import TEACHER, cells
+from facedistill.grid.cells import cells
+from facedistill.grid.layout import TEACHER
 from facedistill.params import check, params
 from facedistill.results.claims import METRICS, Address, Comparison, comparisons
 from facedistill.results.metrics import Mean, Results, address, read_json
@@ -87,7 +88,7 @@ def save(found: Mapping[str, Finding], file: Path) -> None:
     file.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
-def load(file: Path) -> dict[str, Finding]:
+def load_findings(file: Path) -> dict[str, Finding]:
     """What `save` wrote. Raises MissingResultError, or ParamsError for other content."""
     found: dict[str, Finding] = check(dict[str, Finding], read_json(file, "report"), str(file))
     return found

@@ -6,16 +6,16 @@ import csv
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.grid import RECIPES, TRANSFER, Cell, Layout, first_cells
+from facedistill.grid.cells import Cell, first_cells
+from facedistill.grid.layout import CUSTOM, TRANSFER
 from facedistill.learning.curves import STEPS
-from facedistill.results.budget import recipe
 from facedistill.results.metrics import MissingResultError
-from facedistill.results.names import LOSSES, MARGINS, TASK_NAMES
+from facedistill.results.names import MARGINS, TASK_NAMES, Row
+from facedistill.results.reading import Reading
 
 PHI = {
     "none": (),
@@ -31,61 +31,78 @@ WEIGHTING = ("mu", "mu_below_1")
 """What teacher weighting logs: the mean of μ, and the share of samples with μ under 1."""
 
 
+TITLES = {
+    "table1": "targets and initialisations",
+    "table2": "initialisations and budgets",
+    "losses": "losses of the poster",
+    "architectures": "architectures of the poster",
+    "weighting": "teacher weighting",
+}
+"""What the figure of each group of recipes is about."""
+
+
 @dataclass(frozen=True)
 class Curve:
-    """The training of one cell. method: a recipe or a target. init: `pretrain` or `distill`, empty without a transfer.
+    """The training of one cell.
 
+    student: its name.
+    method: a target, or GROUP/RECIPE.
+    init: `pretrain` or `distill`, empty without a transfer.
     terms: steps and unweighted values of each loss term, and of their weighted sum as `loss`.
     """
 
-    task: str
     student: str
     method: str
     init: str
     terms: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
-def curve(cell: Cell, layout: Layout, params: Mapping[str, Any], root: Path) -> Curve:
-    """The training of a cell.
+@dataclass(frozen=True)
+class CurvesFigure:
+    """A figure of cells that are compared, of every network its first seed alone.
 
-    root: top of the repository. params: the whole parameter file: `recipes` and `tasks` tell which terms a cell has.
-    Raises MissingResultError for a term that was not logged.
+    name: of its file.
+    title: what it is about.
+    rows: its recipes; none for a transfer.
+    cells: in the order of the table, each with its method.
     """
-    task, student, *rest = cell.key
+
+    name: str
+    title: str
+    rows: list[Row]
+    cells: list[tuple[str, Cell]]
+
+
+def curve(cell: Cell, method: str, reading: Reading) -> Curve:
+    """The training of a cell. Raises MissingResultError for a term that was not logged."""
     terms = ["loss"]
-    if task in TRANSFER:
-        init, method = rest
-        weights = layout.weights[method]
-        alpha, beta, phi, psi = weights.alpha, weights.beta, params["tasks"][task]["phi"], "hidden"
+    if cell.recipe is None:
+        weights = reading.layout.weights[cell.method]
+        alpha, beta, phi, psi = weights.alpha, weights.beta, reading.values["tasks"][cell.task]["phi"], "hidden"
     else:
-        init, method = "", rest[0]
-        asked = recipe(params, task, method)
-        alpha, beta, phi, psi = asked.alpha, asked.beta, asked.phi, asked.psi
-        terms += WEIGHTING if asked.weighting else ()
+        recipe = cell.recipe
+        alpha, beta, phi, psi = recipe.alpha, recipe.beta, recipe.phi, recipe.psi
+        terms += WEIGHTING if recipe.weighting else ()
     terms += [*PHI[phi], *(["soft"] if alpha else []), *([psi] if beta else [])]
-    return Curve(task, student, method, init, _series(root / cell.model, terms))
+    return Curve(cell.student, method, cell.init, _series(reading.root / cell.model, terms))
 
 
-def figures(layout: Layout) -> Iterator[tuple[str, str, list[Cell]]]:
-    """The name, the title and the cells of each figure: one for each group of cells that are compared.
-
-    Of every network its first seed alone, in the order of the tables.
-    """
+def figures(reading: Reading) -> Iterator[CurvesFigure]:
+    """One figure for each group of recipes, then one for each task of the transfer."""
+    layout = reading.layout
     drawn = list(first_cells(layout))
-    groups = {
-        "classification": ("classification", (*RECIPES["table2"], *RECIPES["table1"]), "table2"),
-        "losses": ("losses of the poster", tuple(LOSSES), "losses"),
-        "architectures": ("architectures of the poster", RECIPES["architectures"], "architectures"),
-        "weighting": ("teacher weighting", ("hard_soft_featurenorm", "weighted"), "weighting"),
-    }
-    for name, (title, recipes, section) in groups.items():
-        students = [student.name for student in layout.tables[section]]
-        chosen = [c for c in drawn if c.task == "classification" and c.key[2] in recipes and c.student in students]
-        if chosen:
-            yield name, title, chosen
-    for task in (*layout.margins, *TRANSFER):
-        if chosen := [cell for cell in drawn if cell.task == task]:
-            yield task, MARGINS.get(task) or TASK_NAMES[task], chosen
+    by_address = {cell.address: cell for cell in drawn}
+    for group in layout.groups.values():
+        rows = reading.labels.rows(group)
+        students = layout.firsts(group.students)
+        chosen = [(row.key, by_address[a]) for student in students for row in rows if (a := row.of(student))]
+        if chosen and (group.custom or group.section in layout.tables):
+            prefix = f"{CUSTOM}_" if group.custom else ""
+            title = MARGINS.get(group.name) or TITLES.get(group.name, f"your group {group.name}")
+            yield CurvesFigure(prefix + group.name, title, rows, chosen)
+    for task in TRANSFER:
+        if chosen := [(cell.method, cell) for cell in drawn if cell.task == task]:
+            yield CurvesFigure(task, TASK_NAMES[task], [], chosen)
 
 
 def _series(model: Path, terms: Sequence[str]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:

@@ -12,8 +12,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm
 
-from facedistill.grid import TEACHER
-from facedistill.report.pictures.style import LOOKS, WIDTH, Method, legend, lines, look, styled
+from facedistill.grid.layout import TEACHER
+from facedistill.report.pictures.style import WIDTH, Method, legend, lines, look, styled
 
 BINS = 40
 CENTRES = (Method("Own class", "#0072B2"), Method("Nearest other class", "#D55E00", "--"))
@@ -31,12 +31,16 @@ Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 @styled
 def roc_and_det(
-    panels: Mapping[str, Mapping[str, Curve]], operating: Mapping[str, Mapping[str, float]], far: float
+    panels: Mapping[str, Mapping[str, Curve]],
+    operating: Mapping[str, Mapping[str, float]],
+    far: float,
+    methods: Mapping[str, Method],
 ) -> Figure:
     """Above TPR over FAR, below FRR over FAR on normal deviates, a column for each student.
 
     panels: label of the student, then method: (far, tpr) in 0..1. operating: likewise, the TPR in 0..1 at `far` over
-    the pairs that the operating point is set on, which are marked; where that is 0 or 1, at the edge of the DET.
+    the pairs that the operating point is set on, which are marked; if that is 0 or 1, at the edge of the DET. methods:
+    the look of each method.
     """
     figure = Figure(figsize=(WIDTH, 7.2), layout="constrained")
     axes = figure.subplots(2, len(panels), squeeze=False, sharey="row")
@@ -47,9 +51,9 @@ def roc_and_det(
     right, top = max(0.6, 1 - (1 - far) / 1.6), min(MOST, max(0.6, 1 - (1 - worst) / 1.6))
     for above, below, (title, curves) in zip(*axes, panels.items(), strict=True):
         for name, (accepted, tpr) in curves.items():
-            method = LOOKS[name]
+            method = methods[name]
             drawn = {"color": method.colour, "linestyle": method.line}
-            point = look(name, 12 if name == TEACHER else 7.5) | {"clip_on": False, "zorder": 3}
+            point = look(method, 12 if name == TEACHER else 7.5) | {"clip_on": False, "zorder": 3}
             found = operating[title][name]
             above.step(accepted, tpr, where="post", **drawn)
             above.plot(far, found, **point)
@@ -65,7 +69,7 @@ def roc_and_det(
         below.set_xlabel("False accepts (FAR)")
     axes[0, 0].set_ylabel("True accepts (TPR)")
     axes[1, 0].set_ylabel("False rejects (FRR)")
-    drawn_methods = (look for name, look in LOOKS.items() if any(name in curves for curves in panels.values()))
+    drawn_methods = (method for name, method in methods.items() if any(name in curves for curves in panels.values()))
     label = f"The tables' operating point, FAR {_percent(far)}"
     mark = Line2D([], [], color="#555555", marker="o", linestyle=":", label=label)
     legend(figure, [*lines(drawn_methods), mark])

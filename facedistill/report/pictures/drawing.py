@@ -13,25 +13,20 @@ from matplotlib.figure import Figure
 
 from facedistill.crops.shards import Crops
 from facedistill.evaluation.pairs import roc
-from facedistill.grid import TEACHER, Cell, first_cells
+from facedistill.grid.cells import Cell, first_cells
+from facedistill.grid.layout import CUSTOM, INIT, TEACHER
 from facedistill.paths import CROPS, EVALUATION
 from facedistill.report.pictures import distances, identities, photographs, plots
-from facedistill.report.pictures.curves import curve, figures
+from facedistill.report.pictures.curves import CurvesFigure, curve, figures
 from facedistill.report.pictures.photographs import HARDEST, Found, Pair
+from facedistill.report.pictures.style import TARGET_LOOKS, looks
 from facedistill.results.metrics import MissingResultError
-from facedistill.results.names import MARGINS, METHODS
+from facedistill.results.names import MARGINS, Row, pair_labels, student_label, student_labels
 from facedistill.results.reading import Reading
 from facedistill.results.samples import Samples, model_rows, predicted_landmarks
 
 PLOTS, PRIVATE = Path("reports/plots"), Path("reports/private")
 """Pictures of numbers and of drawn faces, which git keeps; and those of photographs of people, which it never does."""
-
-CENTRES = ("l2kd", "proxyless")
-"""Recipes in the histograms of distances to the teacher's class centres."""
-PAIRS = ("softmax", "ours", "soft_full")
-"""Recipes in the histograms of distances of pairs, beside the teacher."""
-SHOWN = ("softmax", "ours")
-"""Recipes of the smallest student, beside the teacher, where only a few models are shown."""
 
 PLACES = (("best", 0.0), ("", 0.0), ("", 0.5), ("median", 0.5), ("", 0.5), ("", 1.0), ("worst", 1.0))
 """Of the test photographs whose landmarks are drawn, in a network's own order: the share that is better."""
@@ -56,15 +51,15 @@ class Drawing:
     """The pictures of a repository."""
 
     def __init__(self, reading: Reading) -> None:
-        self._root, self._layout, self._params = reading.root, reading.layout, reading.values
+        self._reading, self._root, self._layout = reading, reading.root, reading.layout
         self._results, self._provenance = reading.results, reading.provenance
-        self._cells = {cell.key: cell for cell in first_cells(self._layout)}
+        self._cells = {cell.address: cell for cell in first_cells(self._layout)}
         self._samples = Samples(self._layout, self._root)
 
     def numbers(self) -> Iterator[Picture]:
         """The plots of numbers. No file is read until one is drawn."""
         tables = self._layout.tables
-        yield _plot("accuracy.png", "Accuracy against cost", lambda: plots.accuracy_by_cost(self._results))
+        yield _plot("accuracy.png", "Accuracy against cost", lambda: plots.accuracy_by_cost(self._reading))
         if tables["table2"]:
             yield _plot("roc.png", "ROC and DET on people nobody trained on", self._roc)
             yield _plot("distances.png", "Distances of genuine and impostor pairs", self._distances)
@@ -75,15 +70,15 @@ class Drawing:
             yield _plot("embeddings.png", "Map of embeddings", self._map)
         if self._layout.transfer("alignment"):
             yield _plot("nrmse.png", "Share of photographs under an NRMSE", self._nrmse)
-        for name, group, cells in figures(self._layout):
-            title = f"Learning curves, {group}"
-            yield _plot(f"curves_{name}.png", title, partial(self._curves, cells, title))
+        for figure in figures(self._reading):
+            title = f"Learning curves, {figure.title}"
+            yield _plot(f"curves_{figure.name}.png", title, partial(self._curves, figure, title))
 
     def photographs(self) -> Iterator[Picture]:
         """The pictures of photographs: drawn ones for PLOTS, others for PRIVATE."""
         layout = self._layout
         shown = [
-            (layout.pairs[0], "pairs.jpg", "The hardest pairs", self._hardest),
+            (layout.first_pairs, "pairs.jpg", "The hardest pairs", self._hardest),
             (layout.datasets["classification"], "crops.jpg", "Crops, a person in each row", self._sheet),
         ]
         if layout.transfer("alignment"):
@@ -104,58 +99,79 @@ class Drawing:
         )
         return model_rows(self._root / EVALUATION / run / f"{name}.parquet", model, stage)
 
+    @cached_property
+    def _scratch(self) -> Row:
+        """W_S0."""
+        group = self._layout.groups[INIT]
+        return self._reading.labels.row(group, next(iter(group.recipes)))
+
+    @cached_property
+    def _distilled(self) -> Row:
+        """W_S^cls, which the transfers start from."""
+        group, recipe = self._layout.distilled
+        return self._reading.labels.row(self._layout.groups[group], recipe)
+
     def _few(self) -> Iterator[tuple[str, Cell | None]]:
-        """The teacher, and SHOWN of the student of table 2 that has fewest parameters, if any, by their titles."""
+        """By title, the teacher, and W_S0 and W_S^cls of the smallest student of table 2, if it has any."""
         yield "Teacher", None
         if students := self._layout.tables["table2"]:
             smallest = min(students, key=lambda s: self._results["cost", s.name, "parameters"])
-            for name in SHOWN:
-                yield f"{smallest.label},\n{METHODS[name]}", self._cells["classification", smallest.name, name]
+            for row in (self._scratch, self._distilled):
+                if address := row.of(smallest):
+                    yield f"{student_label(smallest)},\n{row.label}", self._cells[address]
 
     def _roc(self) -> Figure:
         curves: dict[str, dict[str, distances.Curve]] = {}
         operating: dict[str, dict[str, float]] = {}
+        rows = self._reading.labels.rows(self._layout.groups["table2"])
         for student in self._layout.tables["table2"]:
-            drawn, points = curves.setdefault(student.label, {}), operating.setdefault(student.label, {})
-            models: dict[str, Cell | None] = {TEACHER: None}
-            models |= {
-                key[2]: cell for key, cell in self._cells.items() if cell.path[0] == "table2" and key[1] == student.name
-            }
-            for name, cell in models.items():
-                address = cell.key if cell else (TEACHER, "classification")
-                drawn[name] = self._curve(self._rows(cell, "pairs"))
+            label = student_label(student)
+            drawn, points = curves.setdefault(label, {}), operating.setdefault(label, {})
+            addresses: dict[str, tuple[str, ...]] = {TEACHER: (TEACHER, "classification")}
+            addresses |= {row.key: address for row in rows if (address := row.of(student))}
+            for name, address in addresses.items():
+                drawn[name] = self._curve(self._rows(self._cells.get(address), "pairs"))
                 points[name] = self._results[*address, "tpr", "all"].values[0] / 100
-        return distances.roc_and_det(curves, operating, self._results.far)
+        return distances.roc_and_det(curves, operating, self._results.far, looks(rows))
 
     def _distances(self) -> Figure:
+        group = self._layout.groups["table2"]
+        # W_S0, and what has been distilled for as long as any.
+        own = [row for row in self._reading.labels.rows(group) if row.group is group]
+        shown = [self._scratch, *(row for row in own if (r := group.recipes[row.recipe]).needs_teacher and r.start)]
         rows: dict[str, dict[str, Any]] = {}
         for student in self._layout.tables["table2"]:
-            row = rows.setdefault(student.label, {})
-            named = {METHODS[name]: self._cells["classification", student.name, name] for name in PAIRS}
-            for label, cell in {METHODS[TEACHER]: None, **named}.items():
+            panels = rows.setdefault(student_label(student), {})
+            named = {row.label: self._cells[address] for row in shown if (address := row.of(student))}
+            for label, cell in {"Teacher": None, **named}.items():
                 table = self._rows(cell, "pairs")
                 distance, same = table["distance"].to_numpy(), table["same"].to_numpy()
                 error = distances.equal_error(*self._curve(table))
-                row[f"{label}\nequal error {error:.1f} %"] = (distance[same], distance[~same])
-        title = f"Distances of pairs of people nobody trained on, {next(iter(self._layout.sets.values()))}"
+                panels[f"{label}\nequal error {error:.1f} %"] = (distance[same], distance[~same])
+        title = f"Distances of pairs of people nobody trained on, {next(iter(pair_labels(self._layout).values()))}"
         return distances.histograms(rows, distances.PAIRS, title, "Squared distance", "Pairs")
 
     def _curve(self, pairs: pa.Table) -> distances.Curve:
         far, tpr, _ = roc(pairs["distance"].to_numpy(), pairs["same"].to_numpy())
         return far, tpr
 
-    def _centres(self) -> Figure:
-        rows: dict[str, dict[str, Any]] = {}
+    def _centres(self) -> Figure | None:
+        """Of the recipes that take the teacher's centres for their classifier."""
+        found: dict[str, dict[str, Any]] = {}
         for margin in self._layout.margins:
-            for student in self._layout.tables["proxyless"]:
-                row = rows[f"{MARGINS[margin]}, {student.label}"] = {}
-                for recipe in CENTRES:
-                    table = self._rows(self._cells[margin, student.name, recipe], "centres")
+            group = self._layout.groups[margin]
+            rows = [r for r in self._reading.labels.rows(group) if group.recipes[r.recipe].classifier == "teacher"]
+            for student in self._layout.tables["proxyless"] if rows else []:
+                panels = found[f"{MARGINS[margin]}, {student_label(student)}"] = {}
+                for row in rows:
+                    table = self._rows(self._cells[student.name, margin, row.recipe], "centres")
                     own, other = table["own"].to_numpy(), table["other"].to_numpy()
                     nearest = f"own centre nearest in {100 * np.mean(own < other):.0f} %"
-                    row[f"{METHODS[recipe]}: {nearest}"] = (own, other)
+                    panels[f"{row.label}: {nearest}"] = (own, other)
         title = "Test photographs among their teacher's class centres"
-        return distances.histograms(rows, distances.CENTRES, title, "Distance, 1 − cos", "Photographs")
+        return (
+            distances.histograms(found, distances.CENTRES, title, "Distance, 1 − cos", "Photographs") if found else None
+        )
 
     def _confusions(self) -> Figure | None:
         models = {title: self._confusion(cell) for title, cell in self._few()}
@@ -173,9 +189,10 @@ class Drawing:
             points[title] = (table["person"].to_numpy(), np.array(table["components"].to_pylist()))
         return identities.embedding_map(points)
 
-    def _curves(self, cells: Sequence[Cell], title: str) -> Figure:
-        drawn = [curve(cell, self._layout, self._params, self._root) for cell in cells]
-        return plots.learning_curves(drawn, self._layout.labels, title)
+    def _curves(self, figure: CurvesFigure, title: str) -> Figure:
+        drawn = [curve(cell, method, self._reading) for method, cell in figure.cells]
+        methods = looks(figure.rows) if figure.rows else TARGET_LOOKS
+        return plots.learning_curves(drawn, methods, student_labels(self._layout), title)
 
     def _nrmse(self) -> Figure:
         def errors(run: str, model: str, stage: str) -> Any:
@@ -183,10 +200,10 @@ class Drawing:
 
         teacher = (TEACHER, "", errors(TEACHER, "alignment", "evaluate_teacher"))
         panels: dict[str, list[tuple[str, str, Any]]] = {}
-        for key, cell in self._cells.items():
+        for cell in self._cells.values():
             if cell.task == "alignment":
-                panel = panels.setdefault(self._layout.labels[cell.student], [teacher])
-                panel.append((key[3], key[2], errors(cell.run, cell.name, cell.stage)))
+                panel = panels.setdefault(student_labels(self._layout)[cell.student], [teacher])
+                panel.append((cell.method, cell.init, errors(cell.run, cell.name, cell.stage)))
         return plots.nrmse_curves(panels)
 
     @cached_property
@@ -195,10 +212,10 @@ class Drawing:
 
     def _landmarks(self, title: str) -> Figure:
         shown = {"Teacher": self._places(TEACHER, "alignment", "evaluate_teacher")}
-        named = {("alignment", "pretrain", "none"): "undistilled", ("alignment", "distill"): "yours"}
+        named = {("alignment", "pretrain", "none"): "undistilled", ("alignment", "distill"): CUSTOM}
         for cell in self._cells.values():
             if name := named.get(cell.path):
-                label = f"{self._layout.labels[cell.student]}\n{name}"
+                label = f"{student_labels(self._layout)[cell.student]}\n{name}"
                 shown[label] = self._places(cell.run, cell.name, cell.stage)
         return photographs.landmarks(shown, f"{title}, with the NRMSE")
 
@@ -218,7 +235,7 @@ class Drawing:
         return places
 
     def _hardest(self, title: str) -> Figure:
-        dataset = self._layout.pairs[0]
+        dataset = self._layout.first_pairs
         crops = Crops(self._root / CROPS / dataset, "test")
         pairs = crops.pairs
         rows: dict[str, Sequence[Pair]] = {}

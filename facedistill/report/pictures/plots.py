@@ -14,10 +14,24 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from facedistill import grid
+from facedistill.grid.cells import first_cells
+from facedistill.grid.layout import TEACHER
 from facedistill.report.pictures.curves import WEIGHTING, Curve
-from facedistill.report.pictures.style import LOOKS, WIDTH, init_lines, legend, lines, look, styled
+from facedistill.report.pictures.style import (
+    TARGET_LOOKS,
+    TEACHER_LOOK,
+    WIDTH,
+    Method,
+    init_lines,
+    legend,
+    lines,
+    look,
+    looks,
+    styled,
+)
 from facedistill.results.metrics import Results
+from facedistill.results.names import pair_labels, student_labels
+from facedistill.results.reading import Reading
 
 POINTS = 50
 """Most points of a learning curve: longer ones are averaged in bins."""
@@ -49,10 +63,12 @@ PANELS = {
 
 
 @styled
-def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: str) -> Figure:
+def learning_curves(
+    curves: Sequence[Curve], methods: Mapping[str, Method], labels: Mapping[str, str], title: str
+) -> Figure:
     """A row for each student, a column for each part of Equation 5; dashed lines start from Pretrain.
 
-    curves: those of one task. labels: the printed name of each student.
+    curves: those of one task. methods: the look of each method. labels: the printed name of each student.
     """
     students = list(dict.fromkeys(curve.student for curve in curves))
     panels = {title: terms for title, terms in PANELS.items() if any(curve.terms.keys() & terms for curve in curves)}
@@ -67,7 +83,7 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
     for row, student in zip(axes, students, strict=True):
         for ax, (panel, terms) in zip(row, panels.items(), strict=True):
             for curve in (curve for curve in curves if curve.student == student):
-                method = LOOKS[curve.method]
+                method = methods[curve.method]
                 line = "--" if curve.init == "pretrain" else method.line
                 for term in curve.terms.keys() & terms:
                     steps, values = _binned(*curve.terms[term])
@@ -84,7 +100,7 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
     for column, panel in zip(axes.T, panels, strict=True):
         next(ax for ax in column if ax.lines).set_title(panel, fontsize=9)
         column[-1].set_xlabel("Step")
-    handles = lines(look for name, look in LOOKS.items() if any(curve.method == name for curve in curves))
+    handles = lines(method for name, method in methods.items() if any(curve.method == name for curve in curves))
     if any(curve.init for curve in curves):
         handles += init_lines()
     legend(figure, handles)
@@ -93,20 +109,24 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
 
 
 @styled
-def accuracy_by_cost(results: Results) -> Figure:
+def accuracy_by_cost(reading: Reading) -> Figure:
     """Top-1, and accuracy on the first set of pairs with its standard error, against what a network costs.
 
-    Of every network of tables 1, 2, 7 and 8; lines join the widths of ResNet-50. The front, in grey, is of those
-    that no other beats at their cost or under it.
+    Every recipe of classification that has a classifier is shown; lines join the widths of ResNet-50. The front, in
+    grey, is of those that no other beats at their cost or under it.
     """
-    cells: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
-    for group in ("table2", "table1", "architectures", "weighting"):
-        for student in results.layout.tables[group]:
-            for name in grid.RECIPES[group]:
-                cells[name].append(("classification", student.name, name))
-    methods = [name for name in LOOKS if name in cells]
-    labels = results.layout.labels | {grid.TEACHER: "Teacher"}
-    first, title = next(iter(results.layout.sets.items()))
+    results, layout = reading.results, reading.layout
+    cells: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    rows = []
+    for cell in first_cells(layout):
+        group = layout.groups.get(cell.group)
+        if group and group.task == "classification" and cell.recipe and cell.recipe.needs_identity:
+            row = reading.labels.row(group, cell.method)
+            rows.append(row)
+            cells[row.key].append(cell.address)
+    methods = {name: method for name, method in looks(rows).items() if name in cells}
+    labels = student_labels(layout)
+    first, title = next(iter(pair_labels(layout).items()))
     figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
     axes = figure.subplots(2, len(COSTS), sharex="col", sharey="row")
     measured = {"Known people, top-1 (%)": ("top1",), f"Unseen people, {title} (%)": ("pairs", first, "accuracy")}
@@ -114,14 +134,12 @@ def accuracy_by_cost(results: Results) -> Figure:
         row[0].set_ylabel(what)
         for ax, cost in zip(row, COSTS, strict=True):
             scale = 1e6 if cost == "parameters" else 1.0
-            points = [
-                (results["cost", grid.TEACHER, cost] / scale, results["teacher", "classification", *metric], "Teacher")
+            points: list[tuple[float, float, str]] = [
+                (results["cost", TEACHER, cost] / scale, results["teacher", "classification", *metric], "Teacher")
             ]
-            ax.plot(*points[0][:2], **look(grid.TEACHER, markersize=14))
-            for i, method in enumerate(methods):
-                found = sorted(
-                    (results["cost", a[1], cost] / scale, results[*a, *metric], labels[a[1]], a) for a in cells[method]
-                )
+            ax.plot(*points[0][:2], **look(TEACHER_LOOK, markersize=14))
+            for i, (name, method) in enumerate(methods.items()):
+                found = sorted(_point(results, labels, address, cost, scale, metric) for address in cells[name])
                 points += [point[:3] for point in found]
                 # A little aside, or equal accuracies would hide each other.
                 aside = 1.03 ** (i - len(methods) / 2)
@@ -138,7 +156,7 @@ def accuracy_by_cost(results: Results) -> Figure:
                 _ticks(ax.xaxis)
     for ax, name in zip(axes[-1], COSTS.values(), strict=True):
         ax.set_xlabel(name)
-    marks = [Line2D([], [], label=LOOKS[name].label, **look(name, 8)) for name in (grid.TEACHER, *methods)]
+    marks = [Line2D([], [], label=method.label, **look(method, 8)) for method in (TEACHER_LOOK, *methods.values())]
     legend(figure, [*marks, Line2D([], [], color=FRONT, linewidth=5, label="Pareto front")])
     figure.suptitle("Accuracy against what a network costs", x=0.01, ha="left")
     return figure
@@ -157,15 +175,28 @@ def nrmse_curves(panels: Mapping[str, Sequence[tuple[str, str, NDArray[np.float6
     most = max((end for end in ends if end <= LOST), default=min(ends)) or 1.0
     for ax, (title, models) in zip(axes, panels.items(), strict=True):
         for name, init, errors in models:
-            line = "--" if init == "pretrain" else LOOKS[name].line
+            line = "--" if init == "pretrain" else TARGET_LOOKS[name].line
             share = 100 * np.arange(1, len(errors) + 1) / len(errors)
-            ax.step(np.sort(errors), share, where="post", color=LOOKS[name].colour, linestyle=line)
+            ax.step(np.sort(errors), share, where="post", color=TARGET_LOOKS[name].colour, linestyle=line)
         ax.set(title=title, xlabel="NRMSE (% of the distance between the eyes)", xlim=(0, most), ylim=(0, 101))
     axes[0].set_ylabel("Test photographs (%)")
     drawn = {name for models in panels.values() for name, *_ in models}
-    legend(figure, [*lines(look for name, look in LOOKS.items() if name in drawn), *init_lines()])
+    legend(figure, [*lines(method for name, method in TARGET_LOOKS.items() if name in drawn), *init_lines()])
     figure.suptitle("Landmarks: share of photographs under an error", x=0.01, ha="left")
     return figure
+
+
+def _point(
+    results: Results,
+    labels: Mapping[str, str],
+    address: tuple[str, ...],
+    cost: str,
+    scale: float,
+    metric: Sequence[str],
+) -> tuple[float, float, str, tuple[str, ...]]:
+    """What a network costs, how good it is, what it is called, and its address."""
+    student = address[0] if address[0] in labels else address[1]
+    return results["cost", student, cost] / scale, results[*address, *metric], labels[student], address
 
 
 def pareto(points: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:

@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from facedistill.results.names import METHODS
+from facedistill.grid.layout import CUSTOM, TEACHER
+from facedistill.results.names import TARGET_NAMES, Row
 
 WIDTH = 9.0
 """Inches: shown at the width of a README, 9-point type stays readable."""
@@ -49,7 +50,7 @@ Line = Literal["-", "--", "-."]
 
 
 class Method(NamedTuple):
-    """How a recipe or a target is drawn. Colours: Okabe and Ito's, and Tol's wine."""
+    """How a recipe or a target is drawn."""
 
     label: str
     colour: str
@@ -57,47 +58,50 @@ class Method(NamedTuple):
     marker: str = "o"
 
 
-_LOOKS: dict[str, tuple[str, Line, str]] = {
-    "teacher": ("#000000", "-", "*"),
-    "none": ("#999999", "-", "s"),
-    "softmax": ("#999999", "-", "s"),
-    "softmax_full": ("#999999", "--", "D"),
-    "hidden": ("#009E73", "-", "P"),
-    "logits": ("#CC79A7", "-", "X"),
-    "soft": ("#56B4E9", "-", "v"),
-    "soft_full": ("#0072B2", "--", "^"),
-    "strong": ("#882255", "-", "h"),
-    "fitnet": ("#E69F00", "-", "p"),
-    "ours": ("#D55E00", "-", "o"),
-    "feature": ("#CC79A7", "-", "<"),
-    "hard_soft_feature": ("#E69F00", "-", ">"),
-    "hard_soft_featurenorm": ("#0072B2", "-", "d"),
-    "weighted": ("#D55E00", "--", "H"),
-    "margin": ("#999999", "-", "s"),
-    "proxyless": ("#D55E00", "-", "o"),
-    "l2kd": ("#E69F00", "-", "p"),
-    "kd": ("#56B4E9", "-", "v"),
-    "hint_margin": ("#009E73", "-", "P"),
-    "attention": ("#CC79A7", "-", "X"),
-    "rkd": ("#0072B2", "--", "^"),
-    "cckd": ("#882255", "-.", "h"),
-    "own": ("#882255", "-", "h"),
+GREY = "#999999"
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
+"""Okabe and Ito's, and Tol's wine in place of their yellow, which is faint on white."""
+LINES: tuple[Line, ...] = ("-", "--", "-.")
+MARKERS = "ovP^XpdhD<>sH"
+
+TEACHER_LOOK = Method("Teacher", "#000000", "-", "*")
+TARGET_LOOKS = {
+    TEACHER: TEACHER_LOOK,
+    "none": Method(TARGET_NAMES["none"], GREY, "-", "s"),
+    "hidden": Method(TARGET_NAMES["hidden"], "#009E73", "-", "P"),
+    "soft": Method(TARGET_NAMES["soft"], "#56B4E9", "-", "v"),
+    CUSTOM: Method(TARGET_NAMES[CUSTOM], "#882255", "-", "h"),
 }
-LOOKS = {name: Method(METHODS[name], *look) for name, look in _LOOKS.items()}
-"""In the order of legends. Colour and line differ within a figure, not between the papers."""
+"""Targets of the transfer, in the order of legends."""
+
+
+def looks(rows: Iterable[Row]) -> dict[str, Method]:
+    """The look of each recipe of a figure, by GROUP/RECIPE, and of the teacher. Controls are grey.
+
+    Two recipes of one figure differ in colour, in line or in both. Another figure may give a recipe another colour.
+    """
+    found = {TEACHER: TEACHER_LOOK}
+    seen = {True: 0, False: 0}
+    for row in rows:
+        if row.key in found:
+            continue
+        control = not row.group.recipes[row.recipe].needs_teacher
+        i, seen[control] = seen[control], seen[control] + 1
+        colour, line = (GREY, LINES[i % 3]) if control else (COLOURS[i % 7], LINES[i // 7 % 3])
+        found[row.key] = Method(row.label, colour, line, "sD|"[i % 3] if control else MARKERS[i % len(MARKERS)])
+    return found
 
 
 PEOPLE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#882255", "#0072B2", "#D55E00", "#CC79A7")
-"""Colours of people who are shown together: Okabe and Ito's, but Tol's wine for the yellow, which is faint on white."""
+"""Colours of people who are shown together."""
 
-COLOURS = 256
+PALETTE = 256
 JPEG_QUALITY = 90
 """Of a saved plot, which is then a third as large: git keeps them all."""
 
 
-def look(name: str, markersize: float = 7.5) -> dict[str, Any]:
+def look(method: Method, markersize: float = 7.5) -> dict[str, Any]:
     """How lines with markers of a method are drawn, as keyword arguments of `plot`."""
-    method = LOOKS[name]
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.6, "markersize": markersize}
     return {"color": method.colour, "linestyle": method.line, "marker": method.marker, **edge}
 
@@ -133,4 +137,4 @@ def save(figure: Figure, file: Path) -> None:
         return
     drawn = BytesIO()
     figure.savefig(drawn, format="png", dpi=160)
-    Image.open(drawn).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, format="png", optimize=True)
+    Image.open(drawn).convert("RGB").quantize(PALETTE, dither=Image.Dither.NONE).save(file, format="png", optimize=True)

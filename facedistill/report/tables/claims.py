@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import get_args
 
-from facedistill.grid import TEACHER, Layout
+from facedistill.grid.layout import TEACHER, TRANSFER
 from facedistill.results.claims import METRICS, Address, Comparison, comparisons
 from facedistill.results.markdown import gap, number, table
-from facedistill.results.metrics import MissingResultError, Results
-from facedistill.results.names import INITS, MARGINS, METHODS, TASK_NAMES
+from facedistill.results.metrics import MissingResultError
+from facedistill.results.names import TASK_NAMES, pair_labels, student_labels
 from facedistill.results.paper import Paper
-from facedistill.results.provenance import NAMES, Provenance
+from facedistill.results.provenance import NAMES
+from facedistill.results.reading import Reading
 from facedistill.results.selection import TIE
 from facedistill.results.statistics import LEAST, Verdict
 from facedistill.results.verdicts import CLAIMS, Finding, asked, over
@@ -46,11 +47,12 @@ def summary(found: Mapping[str, Finding]) -> str:
     return f"Of the papers' {len(found)} claims about these cells, {told}: [claims.md](claims.md)."
 
 
-def claims_document(results: Results, paper: Paper, provenance: Provenance, found: Mapping[str, Finding]) -> str:
-    """The whole of claims.md. found: every comparison that the grid has the cells of; others are listed as not asked.
+def claims_document(reading: Reading) -> str:
+    """The whole of claims.md. Comparisons that the grid has no cells of are listed as not asked.
 
-    Raises MissingResultError where `found` is of another grid.
+    Raises MissingResultError if the findings of the reading are of another grid.
     """
+    results, paper, provenance, found = reading.results, reading.paper, reading.provenance, reading.found
     everything = list(comparisons(results.layout))
     numbers = {c.name: over(pairs) for c in everything if (pairs := asked(c, results, provenance.corpus))}
     if wrong := sorted(numbers.keys() ^ found.keys()):
@@ -71,7 +73,7 @@ def claims_document(results: Results, paper: Paper, provenance: Provenance, foun
             says, said = "" if c.claim.says == said else c.claim.says, c.claim.says
             better, worse = numbers[c.name]
             ours = f"{number(better)}, {number(worse)}"
-            lines.append([says, compared(c, results.layout), _printed(c, paper), ours, *_told(found[c.name])])
+            lines.append([says, compared(c, reading), _printed(c, paper), ours, *_told(found[c.name])])
         if lines:
             header = ["Claim", "Cells", "Printed", "Ours", "Difference", "p", "Verdict"]
             blocks.append(table(header, lines, names=2))
@@ -80,25 +82,26 @@ def claims_document(results: Results, paper: Paper, provenance: Provenance, foun
     return "\n\n".join(blocks) + "\n"
 
 
-def compared(comparison: Comparison, layout: Layout) -> str:
+def compared(comparison: Comparison, reading: Reading) -> str:
     """The two cells in words, what they share first: “ResNet-50/8, Distill, top-1: Soft target > No target”."""
     cells = (comparison.better, comparison.worse)
-    tasks = {cell[1] if cell[0] == TEACHER else cell[0] for cell in cells}
-    sides = [_words(cell, layout, told=len(tasks) > 1) for cell in cells]
-    sign = "=" if comparison.claim.tie else "<" if METRICS[comparison.metric].sign < 0 else ">"
+    tasks = {cell[1] for cell in cells if cell[0] == TEACHER or cell[1] in TRANSFER}
+    sides = [_words(cell, reading, told=len(tasks) > 1) for cell in cells]
+    metric = METRICS[comparison.metric]
+    title = pair_labels(reading.layout).get(comparison.metric, metric.title)
+    sign = "=" if comparison.claim.tie else "<" if metric.sign < 0 else ">"
     shared = [word for word in sides[0] if word in sides[1]]
     better, worse = (" ".join(word for word in side if word not in shared) for side in sides)
-    return f"{', '.join([*shared, METRICS[comparison.metric].title])}: {better} {sign} {worse}"
+    return f"{', '.join([*shared, title])}: {better} {sign} {worse}"
 
 
-def _words(cell: Address, layout: Layout, told: bool) -> list[str]:
-    """told: whether the task is among the words, where it is no margin."""
+def _words(cell: Address, reading: Reading, told: bool) -> list[str]:
+    """told: whether the task of a transfer is among the words."""
     if cell[0] == TEACHER:
         return ["Teacher"]
-    task, student, *rest = cell
-    task_words = [MARGINS[task]] if task in MARGINS else [TASK_NAMES[task]] if told else []
-    words = (INITS.get(word) or METHODS[word] for word in rest)
-    return [*task_words, layout.labels.get(student, student), *words]
+    student, *rest = cell
+    task = [TASK_NAMES[rest[0]]] if told and rest[0] in TRANSFER else []
+    return [*task, student_labels(reading.layout).get(student, student), *reading.labels.words(rest)]
 
 
 def _printed(comparison: Comparison, paper: Paper) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facedistill.grid import TEACHER, Layout
+from facedistill.grid.layout import TEACHER, Layout
 from facedistill.results.chosen import Chosen
 from facedistill.results.markdown import number, table
 from facedistill.results.metrics import read_json
-from facedistill.results.names import LATENCIES, VERSIONS
+from facedistill.results.names import LATENCIES, VERSIONS, pair_labels
 
 ONE = "batch1_threads1"
 
@@ -30,7 +30,7 @@ def versions(found: Mapping[str, Mapping[str, Any]], layout: Layout) -> list[str
     slow = teacher["float32"][ONE] if teacher else None
     rows = []
     for model, metrics in found.items():
-        sets = layout.sets.get(metrics["dataset"], metrics["dataset"])
+        sets = pair_labels(layout).get(metrics["dataset"], metrics["dataset"])
         for version, label in VERSIONS.items():
             v = metrics[version]
             measured = f"{sets} {number(v['accuracy'])}" if "accuracy" in v else f"NRMSE {number(v['nrmse'])}"

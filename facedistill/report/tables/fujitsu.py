@@ -4,79 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from facedistill.grid import SETS
 from facedistill.report.tables.gap_closed import teacher_sentence
 from facedistill.results.markdown import SEEDS, cell, number, spread, table
 from facedistill.results.metrics import Results
-from facedistill.results.names import LOSSES
+from facedistill.results.names import SETS, addressed, pair_labels, student_label
 from facedistill.results.paper import Paper
+from facedistill.results.reading import Reading
 
 COST = {"multiply_adds": "Multiply-adds (millions)", "megabytes": "MB", "milliseconds": "ms"}
 
 
-def losses(results: Results, paper: Paper) -> list[str]:
+def losses(reading: Reading) -> list[str]:
     """Table 6: for each student the six combinations, under the teacher."""
-    blocks = []
-    for student in results.layout.tables["losses"]:
-        rows = [["Teacher", *_row(results, ("teacher", "classification"), paper, ("losses", "teacher"))]]
-        for recipe, name in LOSSES.items():
-            address = ("classification", student.name, recipe)
-            rows.append([name, *_row(results, address, paper, ("losses", recipe))])
-        blocks.append(table([student.label, *_columns(results)], rows))
+    results, paper = reading.results, reading.paper
+    rows, blocks = reading.labels.rows(reading.layout.groups["losses"]), []
+    for student in reading.layout.tables["losses"]:
+        lines = [["Teacher", *_row(results, ("teacher", "classification"), paper, ("losses", "teacher"))]]
+        lines += [
+            [row.label, *_row(results, address, paper, ("losses", row.recipe))]
+            for row, address in addressed(rows, student)
+        ]
+        blocks.append(table([student_label(student), *_columns(results)], lines))
     note = (
         "In brackets the poster's student, a 5-layer convolutional network, and its teacher, a 27-layer residual one. "
-        "Hard alone is W_S0, hard + soft is Scratch of Table 2, hard + feature is Hidden of Table 1. Feature alone "
-        "trains no classifier."
+        "Hard alone is W_S0, hard + soft is the soft target of Table 2, hard + feature is the hidden target of Table "
+        "1. Feature alone trains no classifier."
     )
     return [*blocks, note, _columns_in_words(results)]
 
 
-def architectures(results: Results, paper: Paper) -> list[str]:
+def architectures(reading: Reading) -> list[str]:
     """Table 7: every architecture undistilled, and by the combination that the poster found best."""
-    rows = [["Teacher", "", *_row(results, ("teacher", "classification"), paper, ("architectures", "teacher"))]]
-    students = results.layout.tables["architectures"]
+    results, paper = reading.results, reading.paper
+    group, students = reading.layout.groups["architectures"], reading.layout.tables["architectures"]
+    lines = [["Teacher", "", *_row(results, ("teacher", "classification"), paper, ("architectures", "teacher"))]]
+    undistilled = {}
     for student in students:
-        distilled, alone = (("classification", student.name, name) for name in ("hard_soft_featurenorm", "softmax"))
-        rows += [
-            [student.label, "*undistilled*", *_row(results, alone, paper, ("undistilled",))],
-            [
-                "",
-                LOSSES["hard_soft_featurenorm"].lower(),
-                *_row(results, distilled, paper, ("architectures", student.architecture)),
-            ],
-        ]
-    undistilled = {s.label: results["classification", s.name, "softmax", "top1"] for s in students}
+        label = student_label(student)
+        for row, address in addressed(reading.labels.rows(group), student):
+            printed = ("architectures", student.architecture) if row.paper else ()
+            lines.append([label, row.printed_label, *_row(results, address, paper, printed)])
+            label = ""
+            if not row.group.recipes[row.recipe].needs_teacher:
+                undistilled[student_label(student)] = results[*address, "top1"]
     return [
-        table(["Student", "Recipe", *_columns(results)], rows, names=2),
+        table(["Student", "Recipe", *_columns(results)], lines, names=2),
         _columns_in_words(results),
         f"{teacher_sentence(results['teacher', 'classification', 'top1'], undistilled, 'top1')} These are top-1 on "
         "photographs of known people.",
     ]
 
 
-def weighting(results: Results, paper: Paper) -> list[str]:
-    """Table 8: the teacher followed as much on every photograph, and less where it is less sure than the student."""
-    rows = [["Teacher", "", *_row(results, ("teacher", "classification"), paper, ("weighting", "teacher"))]]
-    for student in results.layout.tables["weighting"]:
-        label = student.label
-        for recipe, name in (("hard_soft_featurenorm", "without"), ("weighted", "with")):
-            printed = ("weighting", student.architecture, recipe)
-            rows.append([label, name, *_row(results, ("classification", student.name, recipe), paper, printed)])
+def weighting(reading: Reading) -> list[str]:
+    """Table 8: the teacher followed as much on every photograph, and less if it is less sure than the student."""
+    results, paper = reading.results, reading.paper
+    lines = [["Teacher", "", *_row(results, ("teacher", "classification"), paper, ("weighting", "teacher"))]]
+    for student in reading.layout.tables["weighting"]:
+        label = student_label(student)
+        for row, address in addressed(reading.labels.rows(reading.layout.groups["weighting"]), student):
+            printed = ("weighting", student.architecture, row.recipe)
+            lines.append([label, row.label, *_row(results, address, paper, printed)])
             label = ""
-    note = "Both are hard + soft + featurenorm; without is the row of Table 6 or 7."
+    note = "Both are hard + soft + featurenorm; not weighted is the row of Table 6 or 7."
     return [
-        table(["Student", "Teacher weighting", *_columns(results)], rows, names=2),
+        table(["Student", "Teacher weighting", *_columns(results)], lines, names=2),
         note,
         _columns_in_words(results),
     ]
 
 
-def cost(results: Results, paper: Paper, side: int) -> list[str]:
-    """Table 9: what the teacher and every student cost to keep and to run, beside the poster's two networks.
-
-    side: of the photograph that they were measured on, in pixels.
-    """
-    networks = {"Teacher": "teacher"} | {s.label: s.name for s in results.layout.first.values()}
+def cost(reading: Reading) -> list[str]:
+    """Table 9: what the teacher and every student cost to keep and to run, beside the poster's two networks."""
+    results, paper, side = reading.results, reading.paper, reading.budget.side
+    networks = {"Teacher": "teacher"} | {student_label(s): s.name for s in results.layout.first.values()}
     rows = []
     for label, name in networks.items():
         values = [results["cost", name, key] for key in COST]
@@ -98,7 +98,7 @@ def operating_point(results: Results, subsets: Sequence[str] = ("all",)) -> str:
     unknown = ""
     if not results.identified:
         own, unknown = "the set's own pairs of two people", ", for it is not known who is in two of its pairs"
-    first, *others = results.layout.sets.values()
+    first, *others = pair_labels(results.layout).values()
     whose = f"unseen people, those of {first}" if others else "unseen people"
     without = f" No TPR on {', '.join(results.unresolved)}: too few pairs." if results.unresolved else ""
     set_on = f"the threshold is set on {own} ({negatives}){unknown}"
@@ -106,7 +106,7 @@ def operating_point(results: Results, subsets: Sequence[str] = ("all",)) -> str:
 
 
 def _columns_in_words(results: Results) -> str:
-    sets = ", ".join(results.layout.sets.values())
+    sets = ", ".join(pair_labels(results.layout).values())
     return f"{sets} ± the deviation between folds, {SEEDS}. {operating_point(results, _subsets(results))}"
 
 
@@ -116,7 +116,7 @@ def _subsets(results: Results) -> list[str]:
 
 
 def _columns(results: Results) -> list[str]:
-    return [*results.layout.sets.values(), *(f"TPR, {name}" for name in _subsets(results))]
+    return [*pair_labels(results.layout).values(), *(f"TPR, {name}" for name in _subsets(results))]
 
 
 def _row(results: Results, address: Sequence[str], paper: Paper, printed: Sequence[str]) -> list[str]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from facedistill.results.markdown import number, percent, table
-from facedistill.results.metrics import LOWER_IS_BETTER, Results
+from facedistill.results.metrics import LOWER_IS_BETTER
+from facedistill.results.names import student_label
+from facedistill.results.reading import Reading
 
 CLEAR = {"top1": 2.0, "nn_top1": 2.0, "nrmse": 0.3, "tpr": 2.0}
 """By how many points a teacher must lead an undistilled student to be called clearly better."""
@@ -36,21 +38,28 @@ def teacher_sentence(teacher: float, undistilled: Mapping[str, float], metric: s
     return f"The teacher ({number(teacher)}) leads the undistilled students by {by} points ({shown})."
 
 
-def leads(results: Results) -> list[str]:
-    """What share of the teacher's lead over the undistilled student, at equal budget, each recipe of table 2 closes."""
-    layout, teacher = results.layout, results["teacher", "classification", "top1"]
-    recipes = {"soft": "Scratch", "soft_full": "Scratch, full budget", "ours": "Ours", "strong": "Strong"}
-    if layout.tables["table1"]:
-        recipes |= {"hidden": "Hidden", "logits": "Logits", "fitnet": "FitNet"}
-    rows = []
+def leads(reading: Reading) -> list[str]:
+    """What share of the teacher's lead over the undistilled student each distilled recipe of tables 1 and 2 closes.
+
+    Nothing if table 2 has no recipe without a teacher: there is no undistilled student then.
+    """
+    results, layout = reading.results, reading.layout
+    if (undistilled := reading.budget.undistilled) is None:
+        return []
+    groups = [layout.groups[name] for name in ("table2", "table1") if layout.tables[name]]
+    rows = [row for group in groups for row in reading.labels.rows(group) if row.group is group]
+    rows = [row for row in rows if (recipe := row.group.recipes[row.recipe]).needs_teacher and recipe.needs_identity]
+    teacher = results["teacher", "classification", "top1"]
+    lines = []
     for student in layout.tables["table2"]:
-        alone = results["classification", student.name, "softmax_full", "top1"]
-        values = [results.get("classification", student.name, recipe, "top1") for recipe in recipes]
+        alone = results[student.name, "table2", undistilled, "top1"]
+        addresses = [row.of(student) for row in rows]
+        values = [results[*address, "top1"] if address else None for address in addresses]
         shares = ["" if v is None else percent(closed(teacher, alone, v, "top1")) for v in values]
-        rows.append([student.label, number(teacher - alone), *shares])
+        lines.append([student_label(student), number(teacher - alone), *shares])
     return [
         "### How much of the teacher's lead does each recipe close?",
         "0 % is the student trained by softmax alone with the full budget, 100 % the teacher; negative: worse than no "
-        f"distillation. – where the lead is under {CLEAR['top1']:g} points and the share means nothing.",
-        table(["Student", "Lead in points", *recipes.values()], rows),
+        f"distillation. – if the lead is under {CLEAR['top1']:g} points and the share means nothing.",
+        table(["Student", "Lead in points", *(row.label for row in rows)], lines),
     ]

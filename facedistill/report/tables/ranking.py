@@ -4,134 +4,152 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from facedistill.grid import TRANSFER, Cell, Student, cells
-from facedistill.report.tables import proxyless
+from facedistill.grid.cells import cells
+from facedistill.grid.layout import TRANSFER, Student
 from facedistill.report.tables.fujitsu import operating_point
 from facedistill.report.tables.gap_closed import CLEAR, closed
-from facedistill.results.budget import Budget
 from facedistill.results.markdown import gap, number, percent, table
 from facedistill.results.metrics import Results
-from facedistill.results.names import MARGINS, METHODS
+from facedistill.results.names import MARGINS, Row, pair_labels, student_label
+from facedistill.results.reading import Reading
 
-UNDISTILLED = "softmax_full"
-"""The student that every recipe is held against: no distillation, both rates."""
-
-ALONE = ("softmax", UNDISTILLED, proxyless.ALONE)
-"""Recipes without a teacher."""
-
-CONTROLS = (*ALONE, "soft_full")
-"""Recipes that are in no paper."""
-
-PROJECT = "strong"
-"""This project's own recipe."""
-
-PAPERS = {
-    "table2": "Wang",
-    "table1": "Wang",
-    "losses": "Fujitsu",
-    "architectures": "Fujitsu",
-    "weighting": "Fujitsu",
-}
-"""Whose the recipes of each group of grid.RECIPES are; those of a margin are ProxylessKD's."""
-
-
-CROSS = "Cross-model: rank-1 of the student's probes in the teacher's gallery; – where the two do not share one width. "
+CROSS = "Cross-model: rank-1 of the student's probes in the teacher's gallery; – if the two do not share one width. "
 
 
 @dataclass(frozen=True)
-class Row:
-    """A recipe of one student. tera: 10¹² multiply-adds of its training; epochs: of it and of what it starts from."""
+class Entry:
+    """A recipe of one student.
 
-    cell: Cell
-    label: str
-    paper: str
+    row: what the tables call it.
+    address: its cell in Results.
+    top1: percent; None without a classifier.
+    tpr: percent.
+    tera: 10¹² multiply-adds of its training.
+    epochs: of its training, together with the recipes that it starts from.
+    """
+
+    row: Row
+    address: tuple[str, ...]
     top1: float | None
     tpr: float
     tera: float
     epochs: int
 
+    @property
+    def label(self) -> str:
+        """The recipe, after the margin that it was trained by."""
+        margin = MARGINS.get(self.row.group.task)
+        return f"{margin}: {self.row.label}" if margin else self.row.label
 
-def ranking(results: Results, budget: Budget) -> list[str]:
-    """For each student of the poster's losses a table, best top-1 first, and what it shows in words."""
+    @property
+    def distilled(self) -> bool:
+        """Whether a teacher took part."""
+        return self.row.group.recipes[self.row.recipe].needs_teacher
+
+    @property
+    def whose(self) -> str:
+        """The paper that it is from, or what else it is."""
+        if self.row.group.custom:
+            return "*custom*"
+        return self.row.paper or ("*this project*" if self.distilled else "*control*")
+
+
+def ranking(reading: Reading) -> list[str]:
+    """For each student of the poster's losses and of the user's own recipes a table, best first, and it in words."""
+    results, layout = reading.results, reading.layout
+    students = [s for s in layout.firsts(layout.students) if s in (*layout.tables["losses"], *layout.tables["custom"])]
+    if not students:
+        return []
     blocks = [
+        "## All recipes, ranked",
         "“Closes”: the share of the classification teacher's lead over softmax alone with the full budget, in top-1 "
-        f"and in TPR; – where that lead is under {CLEAR['top1']:g} points. {CROSS if results.identified else ''}"
-        "Training: 10¹² multiply-adds, crops × epochs × (3 × the student's, and the teacher's where the recipe listens "
+        f"and in TPR; – if that lead is under {CLEAR['top1']:g} points. {CROSS if results.identified else ''}"
+        "Training: 10¹² multiply-adds, crops × epochs × (3 × the student's, and the teacher's if the recipe listens "
         "to it), with those of the models that it starts from, but not of the teacher. "
-        f"{operating_point(results)}"
+        f"{operating_point(results)}",
     ]
     cross = ["Cross-model"] if results.identified else []
-    for student in results.layout.tables["losses"]:
-        rows = rank(results, budget, student)
-        header = ["Recipe", "Paper", "Top-1", *results.layout.sets.values(), "TPR", *cross]
+    for student in students:
+        entries = rank(reading, student)
+        header = ["Recipe", "Paper", "Top-1", *pair_labels(layout).values(), "TPR", *cross]
         header += ["Closes, top-1", "Closes, TPR", "Training"]
-        lines = [[row.label, row.paper, *_numbers(results, row, student)] for row in rows]
-        blocks += [f"### {student.label}", table(header, lines, names=2), sentence(rows, student.label)]
+        full = _undistilled(entries)
+        lines = [[entry.label, entry.whose, *_numbers(results, entry, full)] for entry in entries]
+        blocks += [
+            f"### {student_label(student)}",
+            table(header, lines, names=2),
+            sentence(entries, student_label(student)),
+        ]
     return blocks
 
 
-def rank(results: Results, budget: Budget, student: Student) -> list[Row]:
+def rank(reading: Reading, student: Student) -> list[Entry]:
     """Every recipe of one student, best top-1 first, TPR between equals, those without a classifier last."""
+    results, budget = reading.results, reading.budget
     own, teacher = (results["cost", name, "multiply_adds"] for name in (student.name, "teacher"))
-    rows = []
-    for cell in cells(results.layout):
-        task, name, *rest = cell.key
-        if task in TRANSFER or name != student.name:
+    entries = []
+    for cell in cells(reading.layout):
+        if cell.task in TRANSFER or cell.student != student.name:
             continue
-        recipe = rest[0]
-        label, paper = METHODS[recipe], PAPERS.get(cell.path[0], "ProxylessKD")
-        if task != "classification":
-            label = f"{MARGINS[task]}: {label}"
-        rows.append(
-            Row(
-                cell=cell,
-                label=label,
-                paper="*control*" if recipe in CONTROLS else "*this project*" if recipe == PROJECT else paper,
-                top1=results.get(*cell.key, "top1"),
-                tpr=results[*cell.key, "tpr", "all"],
-                tera=budget.multiply_adds(task, recipe, own, teacher),
-                epochs=budget.epochs(task, recipe),
+        group = reading.layout.groups[cell.group]
+        entries.append(
+            Entry(
+                row=reading.labels.row(group, cell.method),
+                address=cell.address,
+                top1=results.get(*cell.address, "top1"),
+                tpr=results[*cell.address, "tpr", "all"],
+                tera=budget.multiply_adds(group, cell.method, own, teacher),
+                epochs=budget.epochs(group, cell.method),
             )
         )
-    return sorted(rows, key=lambda row: (-1 if row.top1 is None else row.top1, row.tpr), reverse=True)
+    return sorted(entries, key=lambda entry: (-1 if entry.top1 is None else entry.top1, entry.tpr), reverse=True)
 
 
-def sentence(rows: list[Row], student: str) -> str:
+def sentence(entries: list[Entry], student: str) -> str:
     """In words: the best recipe, and the distilled ones whose top-1 is below no distillation for as many epochs."""
-    by_recipe = {row.cell.key[2]: row for row in rows if row.cell.task == "classification"}
-    short, full = by_recipe["softmax"], by_recipe[UNDISTILLED]
-    distilled = [row for row in rows if row.cell.key[2] not in ALONE and row.top1 is not None]
+    full = _undistilled(entries)
+    short = min(_alone(entries), key=lambda entry: entry.epochs)
+    distilled = [entry for entry in entries if entry.distilled and entry.top1 is not None]
     words = []
     for alone, said, compared in (
-        (full, "Trained for longer than W_S0", [row for row in distilled if row.epochs > short.epochs]),
-        (short, "Trained for as long as W_S0", [row for row in distilled if row.epochs <= short.epochs]),
+        (full, "Trained for longer than W_S0", [entry for entry in distilled if entry.epochs > short.epochs]),
+        (short, "Trained for as long as W_S0", [entry for entry in distilled if entry.epochs <= short.epochs]),
     ):
-        lost = [row.label for row in compared if _top1(row) < _top1(alone)]
+        lost = [entry.label for entry in compared if _top1(entry) < _top1(alone)]
         which = f": {'; '.join(lost)}" if lost else ""
         words.append(
             f"{said}, {len(lost)} of {len(compared)} distilled recipes lose to “{alone.label}” "
             f"({number(alone.top1)}){which}."
         )
-    best, ahead = rows[0], gap(_top1(rows[0]) - _top1(full))
+    best, ahead = entries[0], gap(_top1(entries[0]) - _top1(full))
     return (
-        f"**At {student} the best is “{best.label}”, top-1 {number(best.top1)}, {ahead} against no distillation with "
-        f"the full budget ({number(full.top1)}).** {' '.join(words)}"
+        f"**At {student} the best is “{best.label}”, top-1 {number(best.top1)}, {ahead} against “{full.label}” "
+        f"({number(full.top1)}).** {' '.join(words)}"
     )
 
 
-def _top1(row: Row) -> float:
-    assert row.top1 is not None
-    return row.top1
+def _alone(entries: list[Entry]) -> list[Entry]:
+    """The students of classification without a teacher; W_S0 is always among them."""
+    return [entry for entry in entries if entry.row.group.task == "classification" and not entry.distilled]
 
 
-def _numbers(results: Results, row: Row, student: Student) -> list[str]:
-    key, teacher = row.cell.key, ("teacher", "classification")
-    alone = ("classification", student.name, UNDISTILLED)
+def _undistilled(entries: list[Entry]) -> Entry:
+    """The one of them that was trained longest: what every recipe is held against."""
+    return max(_alone(entries), key=lambda entry: entry.epochs)
+
+
+def _top1(entry: Entry) -> float:
+    assert entry.top1 is not None
+    return entry.top1
+
+
+def _numbers(results: Results, entry: Entry, full: Entry) -> list[str]:
+    teacher = ("teacher", "classification")
     shares = (
-        None if row.top1 is None else closed(results[*teacher, "top1"], results[*alone, "top1"], row.top1, "top1"),
-        closed(results[*teacher, "tpr", "all"], results[*alone, "tpr", "all"], row.tpr, "tpr"),
+        None if entry.top1 is None else closed(results[*teacher, "top1"], _top1(full), entry.top1, "top1"),
+        closed(results[*teacher, "tpr", "all"], full.tpr, entry.tpr, "tpr"),
     )
-    accuracies = (results[*key, "pairs", name, "accuracy"] for name in results.layout.pairs)
-    cross = [results.get(*key, "cross", "rank1")] if results.identified else []
-    training = f"{row.tera:,.0f}" if row.tera >= 100 else f"{row.tera:.3g}"
-    return [*map(number, (row.top1, *accuracies, row.tpr, *cross)), *map(percent, shares), training]
+    accuracies = (results[*entry.address, "pairs", name, "accuracy"] for name in results.layout.pairs)
+    cross = [results.get(*entry.address, "cross", "rank1")] if results.identified else []
+    training = f"{entry.tera:,.0f}" if entry.tera >= 100 else f"{entry.tera:.3g}"
+    return [*map(number, (entry.top1, *accuracies, entry.tpr, *cross)), *map(percent, shares), training]

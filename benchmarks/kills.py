@@ -122,7 +122,7 @@ def _kill(
             (repository / torn[0]).unlink()
             mended[torn[0]] += 1
             continue
-        orphan = re.search(r"runs already, as process (\d+)", output)
+        orphan = re.search(r"already running as process (\d+)", output)
         if not orphan:
             sys.exit(f"dvc repro failed by itself:\n{output}")
         mended["orphan"] += 1

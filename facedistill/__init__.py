@@ -1,4 +1,4 @@
-"""Knowledge distillation for face models: classification, alignment and verification by one equation."""
+"""Knowledge distillation for face models: classification, alignment and verification with one equation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if sys.argv[:1] == ["-m"]:
-    # Python says so where `python -m` is about to run a module of ours, whose imports come later.
+    # `-m` here means that `python -m` will run a module of this project. The imports of that module come later.
     from facedistill import entry
 
     entry.guard()
@@ -20,11 +20,11 @@ __all__ = ["load"]
 
 
 def load(path: str | Path) -> FaceModel:
-    """An exported model by its .onnx file, or by its folder, of which it is float32.onnx.
+    """Load an exported model. path: its .onnx file, or its folder, in which float32.onnx is used.
 
     For example `model = facedistill.load("exports/resnet50-8/strong")`, then
     `model.verify(model.face("a.jpg"), model.face("b.jpg"))`. Needs onnxruntime and no torch.
-    Raises ModelFileError where it is missing, damaged, or no model that was exported here.
+    Raises ModelFileError if the file is missing or damaged, or was not exported by this project.
     """
     from facedistill.inference.model import FaceModel
 

@@ -5,12 +5,12 @@ import sys
 from facedistill import entry
 
 CRASHED = 70
-"""Exit code for what has no other code: 1, Python's own, would say that two photographs show two people."""
+"""The exit code for all other errors. Python's own code, 1, would mean that two photographs show two people."""
 
 
 def main() -> int:
-    """Run the command that the arguments of this process name; its exit code."""
-    # An installed command starts here, and not by `python -m`, which the package guards.
+    """Run the command that the arguments of this process name, and return its exit code."""
+    # The installed command starts here. With `python -m`, the package has called guard already.
     entry.guard()
     try:
         from facedistill.inference import commands

@@ -1,7 +1,7 @@
-"""How every command of this project ends: what its user can mend is one line, and a defect has its traceback.
+"""How every command of this project ends: an error that the user can correct is one line, a defect has a traceback.
 
-`python -m` of any module of ours begins with `guard`, by the package that the module is in. It imports nothing that has
-to be installed, so that it can say what is missing.
+The packages `facedistill` and `stages` call `guard` before `python -m` runs a module in them. This file imports nothing
+that has to be installed, so it can say which package is missing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ REPORT = "This is a defect. Please report it, with all that is above, to the iss
 SYSTEM = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN}
 )
-"""What the machine refuses, where the error names no file."""
+"""Errors of the machine, which are expected even if they name no file."""
 
 ADVICE = {
     errno.ENOSPC: "free some space",
@@ -31,20 +31,20 @@ ADVICE = {
 
 
 def guard() -> None:
-    """Have this process write what it says to any terminal, and end as this module says."""
-    # Older ones read this file, and fail at others.
+    """Let this process print on any terminal, and end as described above."""
+    # Older versions can parse this file, but not the others.
     if sys.version_info < (3, 11):  # noqa: UP036
         sys.exit(f"Python 3.11 or later is needed; {sys.executable} is {sys.version.partition(' ')[0]}")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A terminal may lack the letters of a file's name.
+            # A terminal may not be able to print the letters of a file's name.
             stream.reconfigure(errors="backslashreplace")
     sys.excepthook = tell
     atexit.register(_flush)
 
 
 def tell(kind: type[BaseException], error: BaseException, where: TracebackType | None) -> None:
-    """Say on stderr what ended this process. An excepthook."""
+    """Print on stderr which error ended this process. This is an excepthook."""
     if isinstance(error, OSError) and error.filename is None and (not _flush() or _unread()):
         return
     if isinstance(error, Exception):
@@ -56,7 +56,7 @@ def tell(kind: type[BaseException], error: BaseException, where: TracebackType |
 
 
 def line(error: Exception) -> str | None:
-    """What to say of an error that is expected: of the user's files and settings, or of the machine. None of others."""
+    """The line for an expected error, by the user's files and settings or by the machine. None for any other error."""
     name, package = type(error).__name__, type(error).__module__.partition(".")[0]
     if package == "facedistill":
         return f"{name}: {error}"
@@ -82,28 +82,28 @@ def line(error: Exception) -> str | None:
 
 
 def of_dvc(said: str) -> str:
-    """What DVC says, with what to do where it leaves that out."""
+    """A message of DVC, with advice if it has none."""
     if "is not a git repository" in said:
         said += "; a ZIP has no history: `git init`, or `dvc config --local core.no_scm true`"
     return said
 
 
 def _unread() -> bool:
-    """Whether standard output is a pipe that nobody reads any more, as that to `head` once it has enough."""
+    """Whether standard output is a pipe whose reader has ended, for example `head` after its last line."""
     output = select.poll()
     output.register(1, 0)
     return any(found & select.POLLERR for _, found in output.poll(0))
 
 
 def _flush() -> bool:
-    """Whether all that was printed has reached its reader. Says so where it has not, and where there is one."""
+    """Write out what was printed. Returns whether that worked; if not, prints why, unless the reader has ended."""
     try:
         if sys.stdout:
             sys.stdout.flush()
     except OSError as error:
         if not isinstance(error, BrokenPipeError) and sys.stderr:
             print(f"{type(error).__name__}: standard output: {error.strerror}", file=sys.stderr)
-        # Else Python tries again at its very end, and says at length that it cannot.
+        # Else Python would try again when it ends, and print a long error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return False
     return True

@@ -1,4 +1,4 @@
-"""Files that another stage, machine or year reads again."""
+"""Writes files that other stages, or other machines, read later."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 @contextmanager
 def naming(file: Path) -> Iterator[None]:
-    """An error of the system in this block names `file`: a full disk is an OSError without a name."""
+    """Make every OSError in this block name `file`. The error for a full disk, for example, has no name."""
     try:
         yield
     except OSError as error:
@@ -22,9 +22,9 @@ def naming(file: Path) -> Iterator[None]:
 
 
 def write_json(file: Path, value: Any) -> None:
-    """`value` as JSON that reads well in a diff; the same bytes on every machine. Makes the folder if need be.
+    """Write `value` as JSON that is easy to read in a diff. Its bytes are the same on every machine.
 
-    Raises OSError that names it, where the disk is full or read-only for one.
+    Makes the folder if it is missing. Raises OSError, which names the file, for example if the disk is full.
     """
     text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
     with naming(file):
@@ -33,15 +33,15 @@ def write_json(file: Path, value: Any) -> None:
 
 
 def sha256(file: Path) -> str:
-    """The hex digest of a file."""
+    """The sha256 of a file, as a hex digest."""
     with file.open("rb") as data:
         return hashlib.file_digest(data, "sha256").hexdigest()
 
 
 def write_whole(file: Path, data: bytes) -> None:
-    """`data` as a file that, whatever happens meanwhile, is there whole or not at all. Its folder must be there.
+    """Write `data` to `file` atomically: after a crash the file is either complete or unchanged. Its folder must exist.
 
-    Raises OSError that names it, where the disk is full or read-only for one.
+    Raises OSError, which names the file, for example if the disk is full.
     """
     with naming(file):
         with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:

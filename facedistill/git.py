@@ -1,4 +1,4 @@
-"""What git knows of the folder that this process is in."""
+"""Asks git about the current folder."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pathlib import Path
 
 
 def revision() -> str | None:
-    """The commit that is checked out here. None, with a word on stderr, where git does not say: in a ZIP for one."""
+    """The commit that is checked out here. None, with a message on stderr, if git cannot say: for example in a ZIP."""
     found = _git("rev-parse", "HEAD")
     return found.decode().strip() if found else None
 
 
 def committed(file: Path, revision: str = "HEAD") -> bytes | None:
-    """The bytes of a file, by its path from here, in a commit. None where git has none."""
+    """The bytes of a file in a commit. None if git has no such file. file: relative to the current folder."""
     return _git("cat-file", "blob", f"{revision}:./{file.as_posix()}")
 
 
 def history(file: Path) -> list[str]:
-    """The commits up to the one checked out that changed a file, by its path from here, newest first."""
+    """The commits that changed a file, newest first, up to the one that is checked out."""
     return (_git("log", "--format=%H", "--", file.as_posix()) or b"").decode().split()
 
 
 def _git(*arguments: str) -> bytes | None:
-    # A clone of another user's, as in a container, has the same commits; these commands run nothing that it holds.
+    # The clone may belong to another user, as in a container. That is safe: these commands run nothing from the clone.
     command = ["git", "-c", "safe.directory=*", *arguments]
     try:
-        return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - no word of it is data
+        return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603 - no argument is data
     except FileNotFoundError:
         said = "git is not installed"
     except subprocess.CalledProcessError as error:
@@ -39,5 +39,5 @@ def _git(*arguments: str) -> bytes | None:
 
 @cache
 def _say(message: str) -> None:
-    """On stderr, once: a stage asks for each of its models."""
+    """Print on stderr, but only once: a stage asks again for each of its models."""
     print(message, file=sys.stderr)

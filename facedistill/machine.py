@@ -1,4 +1,4 @@
-"""How much of the machine is ours."""
+"""How much of the machine this process may use."""
 
 from __future__ import annotations
 
@@ -11,30 +11,33 @@ from pathlib import Path
 
 GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
-"""Where Linux keeps the control groups of all processes, as those of a container are, and says which are ours."""
+"""Where Linux has the control groups of all processes, for example of containers, and the names of this process's own.
+
+https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
 
 
 def cores() -> int:
-    """How many processes, or threads, may be at work at a time; 1 or more.
+    """How many processes or threads should work at a time; 1 or more.
 
-    That is how many cores this process may run on (`taskset`), no more than its control group has (`docker --cpus`),
-    and no more than OMP_NUM_THREADS says, by which PyTorch goes as well.
+    It is the least of three numbers: the cores on which this process may run (`taskset`), the cores of its control
+    group (`docker --cpus`), and OMP_NUM_THREADS, which PyTorch obeys too.
     """
     limits = [float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)]
     limits += _quotas()
     with suppress(ValueError):
-        # A list is for threads within threads: the first is ours.
+        # A list is for nested threads. Its first number is for the outermost ones.
         limits.append(int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]))
     return max(1, math.ceil(min(limits)))
 
 
 def shares_memory() -> bool:
-    """Whether processes can share memory, as those of PyTorch's loader do. A container may have no /dev/shm."""
+    """Whether processes can share memory, as PyTorch's loader needs it. A container may have no /dev/shm."""
     return sys.platform != "linux" or os.access("/dev/shm", os.W_OK)  # noqa: S108 - nothing is put there
 
 
 def _quotas() -> Iterator[float]:
-    """The cores of each control group that this process is in; of one without a limit nothing."""
+    """The number of cores of each control group of this process that has a limit."""
     try:
         lines = OWN_GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -45,14 +48,14 @@ def _quotas() -> Iterator[float]:
             continue
         top = GROUPS / "cpu" if controllers else GROUPS
         group = top / name.lstrip("/")
-        # A container may see its own group as the top, under whatever name.
+        # A container may see its own group as the top, under another name.
         for folder in (group, *group.parents):
             with suppress(OSError, ValueError, ZeroDivisionError):
                 if controllers:
                     quota, period = ((folder / f"cpu.cfs_{part}_us").read_text() for part in ("quota", "period"))
                 else:
                     quota, period = (folder / "cpu.max").read_text().split()
-                # Version 1 says -1 where there is no limit, version 2 "max".
+                # Without a limit, version 1 has -1 here, and version 2 has "max".
                 if (found := int(quota) / int(period)) > 0:
                     yield found
             if folder == top:

@@ -1,4 +1,4 @@
-"""Parameters of the stages: one section of params.yaml, one frozen dataclass, nothing else let in."""
+"""The parameters of the stages. A section of params.yaml becomes a frozen dataclass, and other keys are refused."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ PARAMS_FILE = Path("params.yaml")
 
 
 JSON = (str, int, float, Mapping, list, type(None))
-"""What JSON has. YAML has dates besides."""
+"""The types that JSON has. YAML also has dates."""
 
 
 class ParamsError(ValueError):
-    """A parameter that is unknown, missing or out of its range."""
+    """A parameter is unknown, missing or out of its range."""
 
 
 @dataclass_transform(frozen_default=True)
 def params(cls: type[T]) -> type[T]:
-    """Class decorator: a frozen dataclass that refuses unknown keys and values of the wrong type or range."""
+    """Class decorator that makes a frozen dataclass, which refuses unknown keys and values of a wrong type or range."""
     return _dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))(cls)  # type: ignore[return-value]
 
 
 def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """The whole parameter file as plain dictionaries and lists.
 
-    Raises ParamsError where the file is missing or is not a YAML mapping.
+    Raises ParamsError if the file is missing or is not a YAML mapping.
     """
     try:
         values = _parse(path.read_text(encoding="utf-8"))
@@ -54,17 +54,18 @@ def read(path: Path = PARAMS_FILE) -> dict[str, Any]:
 
 @lru_cache(2)
 def _parse(text: str) -> Any:
-    """YAML by DVC's own parser: to another one `no`, `1e-4` and `0o10` are other values than DVC sees."""
+    """Parse YAML with DVC's own parser. Another one would read `no`, `1e-4` and `0o10` as other values than DVC."""
     return YAML(typ="safe").load(text)
 
 
 def load(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
-    """The section of the parameter file with this dotted name (`datasets.lfw`), checked, as a `kind`.
+    """The section of the parameter file with this dotted name, such as `datasets.lfw`, checked and as a `kind`.
 
-    Raises ParamsError naming the file, the key and what is allowed.
+    Raises ParamsError, which names the file, the key and what is allowed.
     """
     value: Any = read(path)
-    for i, key in enumerate(names := section.split(".")):
+    names = section.split(".")
+    for i, key in enumerate(names):
         if not isinstance(value, Mapping) or key not in value:
             found = ", ".join(map(str, value)) if isinstance(value, Mapping) else repr(value)
             raise ParamsError(
@@ -75,18 +76,18 @@ def load(kind: type[T], section: str, path: Path = PARAMS_FILE) -> T:
 
 
 def check(kind: Any, value: Any, where: str) -> Any:
-    """`value` (plain YAML data) as a `kind`; `where` opens every message of the ParamsError that a bad value raises."""
+    """`value`, which is plain YAML data, as a `kind`. Raises ParamsError, each line of which begins with `where`."""
     try:
-        # Strict JSON is what YAML data is: objects become dataclasses and arrays tuples, and nothing else is coerced.
+        # Strict JSON mode fits YAML data: objects become dataclasses, arrays tuples, and nothing else is converted.
         data = json.dumps(value)
     except TypeError:
         place = next(key for key, part in items(value) if not isinstance(part, JSON))
-        message = f"{where}.{place}: a date, or a value that JSON lacks; put it in quotes"
+        message = f"{where}.{place}: a date, or another value that JSON does not have; put it in quotes"
         raise ParamsError(message.replace(": .", ": ", 1)) from None
     try:
         return TypeAdapter(kind).validate_json(data, strict=True)
     except ValidationError as error:
-        # `where` may be the file alone: then the first part of the place has no dot before it.
+        # If `where` is only the file, there must be no dot before the first key.
         lines = [
             f"{where}{_dotted(e['loc'], value)}: {_explain(kind, e)}".replace(": .", ": ", 1)
             for e in error.errors(include_url=False)
@@ -95,7 +96,7 @@ def check(kind: Any, value: Any, where: str) -> Any:
 
 
 def items(values: Any, where: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key of nested mappings and lists, dotted and from the top, with its value."""
+    """Every key of nested mappings and lists as a dotted name, with its value."""
     parts = values.items() if isinstance(values, Mapping) else enumerate(values) if isinstance(values, list) else ()
     for key, value in parts:
         place = f"{where}.{key}".removeprefix(".")
@@ -104,7 +105,7 @@ def items(values: Any, where: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _dotted(loc: tuple[Any, ...], value: Any) -> str:
-    """The place of a fault in `value`, without the words of Pydantic's own: `[key]`, and the kind of a union."""
+    """The place of an error in `value`, without what Pydantic adds to it: `[key]`, and the kind of a union."""
     text = ""
     for part in loc:
         if part == "[key]" or (isinstance(value, Mapping) and part not in value and part == value.get("kind")):
@@ -126,7 +127,7 @@ def _explain(kind: Any, error: Any) -> str:
 
 
 def _keys(kind: Any, path: tuple[Any, ...]) -> list[str]:
-    """The keys of the dataclass at this place of `kind`; of a union, those of the member that the path names or has."""
+    """The keys of the dataclass at `path` in `kind`. In a union, they are those of the member that the path names."""
     if get_origin(kind) is Annotated:
         return _keys(get_args(kind)[0], path)
     if is_dataclass(kind):

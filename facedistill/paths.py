@@ -1,4 +1,4 @@
-"""Where the stages find each other's outputs, from the top of the repository."""
+"""Where the stages find each other's outputs. Paths are relative to the top of the repository."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 MODELS = Path("models")
 METRICS = Path("reports/metrics/networks")
-"""The papers' grid, and COST, what each network costs. Beside it the user's own cells, and the exports, which depend on
-all of METRICS."""
+"""The metrics of the papers' grid, and COST, the cost of each network. The user's own cells and the exports have other
+folders beside it, because exports depend on all of METRICS."""
 COST = METRICS / "cost.json"
 CUSTOM_METRICS = Path("reports/metrics/custom")
 EXPORT_METRICS = Path("reports/metrics/exports")
 EXPORTS = Path("exports")
 """A folder for each exported model: its ONNX files and its card."""
 SPEED = Path("reports/speed")
-"""Where the time of every training stage went. Not below reports/metrics, which others depend on."""
+"""The times of every training stage. They are not below reports/metrics, because other stages depend on that."""
 EVALUATION = Path("reports/evaluation")
 RESUME = Path(".resume")
-"""A folder for each stage that runs, with its lock and the snapshots to resume from; and how long each stage took."""
+"""A folder for each running stage, with its lock and its snapshots, and a file with the time that each stage took."""

@@ -1,10 +1,10 @@
-"""Profiles: params/NAME.yaml holds what differs from the default params.yaml, for other data or another purpose.
+"""Profiles: params/NAME.yaml has the differences from the default params.yaml, for other data or another purpose.
 
-    python -m facedistill profile use real-faces     # params.yaml: the default with these differences
+    python -m facedistill profile use real-faces     # writes params.yaml: the default with these differences
     dvc repro
-    python -m facedistill profile keep real-faces    # all reports, params.yaml, dvc.lock: reports/real-faces
+    python -m facedistill profile keep real-faces    # copies all reports, params.yaml, dvc.lock to reports/real-faces
 
-`git restore params.yaml dvc.lock reports` brings the default back. A params.yaml that was edited is not replaced.
+`git restore params.yaml dvc.lock reports` brings the default back. `use` does not replace a params.yaml with edits.
 """
 
 from __future__ import annotations
@@ -39,31 +39,31 @@ DOCUMENTS = (
 KEPT = (PARAMS_FILE, Path("dvc.lock"), *(REPORTS / name for name in DOCUMENTS))
 
 REMOVE = "remove"
-"""The key of a profile that lists, by dotted names, the keys of the default that the merged file lacks."""
+"""This key of a profile lists the keys, as dotted names, that are removed from the default."""
 
 MARK = re.compile(r"# Profile (\S+): ")
-"""How a params.yaml begins that `use` wrote. The default does not begin so."""
+"""The beginning of a params.yaml that `use` wrote. The default does not begin like this."""
 
 
 def use(name: str) -> None:
     """Write the default with the differences of this profile to params.yaml.
 
-    Exits with a message if params.yaml has edits that nothing else has.
+    Exits with a message if params.yaml has edits that are stored nowhere else.
     """
     default = _default()
     if PARAMS_FILE.exists() and not _known(PARAMS_FILE.read_text(encoding="utf-8"), default):
         sys.exit(
-            f"{PARAMS_FILE} was edited, and nothing else has these edits: commit it, or write what differs to "
+            f"{PARAMS_FILE} was edited, and the edits are stored nowhere else: commit it, or write the differences to "
             f"{PROFILES}/NAME.yaml, or drop the edits by `git restore {PARAMS_FILE}`; then run this again"
         )
     PARAMS_FILE.write_text(merged(PROFILES / f"{name}.yaml", default), encoding="utf-8", newline="\n")
-    # Another grid has other files: none of the last one's may stay among them.
+    # Another grid has other files. None of the last grid's files may stay among them.
     for folder in ("metrics", "speed"):
         shutil.rmtree(REPORTS / folder, ignore_errors=True)
 
 
 def keep(name: str) -> None:
-    """Copy the reports of the last `dvc repro`, and what made them, to reports/NAME.
+    """Copy the reports of the last `dvc repro`, with params.yaml and dvc.lock, to reports/NAME.
 
     Exits with a message if params.yaml has other values than the profile, or if a report is missing.
     """
@@ -71,7 +71,7 @@ def keep(name: str) -> None:
     if found != _parse(merged(profile, _default())):
         sys.exit(f"{PARAMS_FILE} is not the default with {profile}: these reports are not of this profile")
     if missing := [str(path) for path in KEPT if not path.exists()]:
-        sys.exit(f"{', '.join(missing)}: not there, so nothing is kept; run `dvc repro` to its end first")
+        sys.exit(f"{', '.join(missing)}: missing, so nothing is kept; run `dvc repro` to its end first")
     folder = REPORTS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -83,10 +83,10 @@ def keep(name: str) -> None:
 
 
 def merged(profile: Path, default: str) -> str:
-    """The text of the default parameter file with the differences of a profile, under the head of the profile.
+    """The text of the default parameter file with the differences of a profile, and with the profile's head comment.
 
-    Comments and lines of the default that do not differ stay as they are. Raises ParamsError if the profile is no
-    YAML mapping, or removes a key that the default lacks.
+    Comments, and lines that do not differ, stay as they are in the default. Raises ParamsError if the profile is not a
+    YAML mapping, or removes a key that the default does not have.
     """
     differences, values = read(profile), _parse(default)
     if not isinstance(removed := differences.pop(REMOVE, []), list):
@@ -106,9 +106,9 @@ def merged(profile: Path, default: str) -> str:
 
 
 def merge(default: dict[str, Any], differences: dict[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key. Any other value, a list or null too, takes the place of the default's.
+    """Merge mappings key by key. Any other value, also a list or null, replaces the default's value.
 
-    A mapping with another `kind` takes the place of the whole mapping: a source of another kind has other keys.
+    A mapping with another `kind` replaces the whole mapping, because a source of another kind has other keys.
     """
     result = dict(default)
     for key, value in differences.items():
@@ -125,7 +125,7 @@ def merge(default: dict[str, Any], differences: dict[str, Any]) -> dict[str, Any
 
 
 def _default() -> str:
-    """The newest params.yaml in the history of git that `use` did not write: one that it wrote may be committed too."""
+    """The newest params.yaml in the history of git that `use` did not write. One that it wrote may be committed too."""
     for revision in git.history(PARAMS_FILE):
         content = git.committed(PARAMS_FILE, revision)
         if content and not MARK.match(text := content.decode()):
@@ -136,7 +136,7 @@ def _default() -> str:
 
 
 def _known(text: str, default: str) -> bool:
-    """Whether a parameter file with this text can be had again: from git, or by `use`."""
+    """Whether a parameter file with this text can be restored, from git or by `use`."""
     if text.encode() == git.committed(PARAMS_FILE):
         return True
     mark = MARK.match(text)
@@ -145,7 +145,7 @@ def _known(text: str, default: str) -> bool:
 
 
 def _head(text: str) -> str:
-    """The lines of comment at the top."""
+    """The comment at the top of a file."""
     return "".join(takewhile(lambda line: line.startswith("#"), text.splitlines(keepends=True)))
 
 
@@ -154,7 +154,7 @@ def _parse(text: str) -> Any:
 
 
 def _rewrite(text: str, values: dict[str, Any]) -> str:
-    """The text of a YAML mapping, changed where its values are not these, and nowhere else."""
+    """The text of a YAML mapping, changed so that it has these values. Lines with the right values stay the same."""
     text = text if text.endswith("\n") else text + "\n"
     edits: list[tuple[int, int, str]] = []
 
@@ -168,7 +168,7 @@ def _rewrite(text: str, values: dict[str, Any]) -> str:
                 visit(child, old[name], new[name])
             elif _entry(name, old[name]) != _entry(name, new[name]):
                 edits.append((start, end, _entry(name, new[name])))
-        # `end` is now that of the last key, and so of the whole mapping.
+        # After the loop, `end` is the end of the last value, and so of the whole mapping.
         indent, bottom = " " * node.start_mark.column, text.index("\n", end) + 1
         edits.extend((bottom, bottom, f"{indent}{_entry(name, new[name])}\n") for name in new if name not in old)
 
@@ -194,12 +194,13 @@ def _entry(name: str, value: Any) -> str:
     yaml.default_flow_style = True
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.width = sys.maxsize
-    yaml.dump({name: value}, stream := io.StringIO())
+    stream = io.StringIO()
+    yaml.dump({name: value}, stream)
     return stream.getvalue().strip()[1:-1]
 
 
 def _end(key: Node, value: Node, text: str) -> int:
-    """Where the text of a value ends: before the comments that follow, which the mark of a block is behind."""
+    """Where the text of a value ends: before the comments that follow. The end mark of a block is after them."""
     if value.start_mark.index == value.end_mark.index:
         return text.index(":", key.end_mark.index) + 1
     if isinstance(value, MappingNode) and not value.flow_style:

@@ -1,8 +1,8 @@
-"""The steps of dvc.yaml, a script each."""
+"""The stages of dvc.yaml, with a script for each."""
 
 import time
 
-import facedistill  # noqa: F401 - first, for what it does where `python -m` runs a stage
+import facedistill  # noqa: F401 - first, because it guards a stage that `python -m` runs
 
 BEGAN = time.perf_counter()
-"""When this process began: before its stage imports what takes seconds."""
+"""When this process began. This is before its stage imports modules that take seconds."""

@@ -1,4 +1,4 @@
-"""Cut the faces of one data set out of its photographs and pack them into shards."""
+"""Crop the faces of one data set from its photographs and pack them into shards."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Check the committed report: it is what code, parameters and metrics make of it, and no worse than it was.
+"""Check the committed report: it has to follow from code, parameters and metrics, and to be no worse than before.
 
-Needs no data and no models. Ends with 1 where something is wrong, and says what, by how much, and what to do.
+This needs no data and no models. If something is wrong, it says what, by how much and what to do, and exits with 1.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from facedistill.checks import CHECKS, Checks, check_report
 from facedistill.entry import line, of_dvc
 
 STAGES = 5
-"""Most stages that a message explains."""
+"""The most stages that a message explains."""
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def changed_stages(root: Path) -> Iterator[str]:
-    """A message where `dvc repro` has something to do: which stages, and what changed that they read or wrote."""
+    """A message if `dvc repro` has something to do: which stages, and which of their inputs or outputs changed."""
     dry = _dvc(root, "repro", "--allow-missing", "--dry")
     would_run = [said.split("'")[1] for said in dry.stdout.splitlines() if said.startswith("Running stage ")]
     if not dry.returncode and not would_run:
@@ -52,14 +52,14 @@ def changed_stages(root: Path) -> Iterator[str]:
     shown = [f"{stage} ({', '.join(found)})" for stage, found in reasons.items()] or would_run
     more = f" and {len(shown) - STAGES} more" if len(shown) > STAGES else ""
     yield (
-        f"dvc.lock is not of this code, these parameters and these reports; {len(shown)} of the stages would run: "
-        f"{'; '.join(shown[:STAGES])}{more}. Run `dvc repro` where the data is, and commit dvc.lock and reports; a "
-        "report that was edited by hand: `git restore` it"
+        f"dvc.lock does not match this code, these parameters and reports; {len(shown)} of the stages would run: "
+        f"{'; '.join(shown[:STAGES])}{more}. Run `dvc repro` where the data is, and commit dvc.lock and reports; if "
+        "a report was edited by hand, `git restore` it"
     )
 
 
 def _changed(changes: list[Any]) -> Iterator[str]:
-    """Names of what is not as in dvc.lock; files that are only missing are not among them."""
+    """The names of everything that differs from dvc.lock, except files that are only missing."""
     for change in changes:
         if isinstance(change, str):
             yield change
@@ -74,9 +74,9 @@ def _changed(changes: list[Any]) -> Iterator[str]:
 
 def _dvc(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "dvc", *arguments]
-    # The names of stages may have letters that this terminal lacks.
+    # The names of stages may have letters that this terminal cannot print.
     environment = os.environ | {"PYTHONIOENCODING": "utf-8"}
-    return subprocess.run(  # noqa: S603 - no word of it is data
+    return subprocess.run(  # noqa: S603 - no argument is data
         command, cwd=root, env=environment, capture_output=True, encoding="utf-8"
     )
 

@@ -1,4 +1,4 @@
-"""What the stage scripts share: how a stage ends when something is wrong, and the parameters of all training."""
+"""What the stage scripts share: how a stage runs and fails, and the parameters of all training stages."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from facedistill.learning.training import Plan
 
 END_SECONDS = 60
-"""How long a stage that has failed may take to end."""
+"""How long a stage may take to end after an error."""
 
 
 def run(main: Callable[[], None]) -> None:
-    """Run a stage, which ends in END_SECONDS after an error, whatever it has left running.
+    """Run a stage. After an error it ends within END_SECONDS, even if threads or processes are left running.
 
-    No second process of the same stage runs beside it. Its snapshots go once it has ended well. On a terminal it begins
-    with where it stands among all stages.
+    A lock keeps a second process of the same stage from running at the same time. The snapshots of the stage are
+    removed when it has succeeded. On a terminal, it first prints how far the pipeline is.
     """
     parent, folder = os.getppid(), workspace()
     stopped = folder.exists()
@@ -46,28 +46,28 @@ def run(main: Callable[[], None]) -> None:
             progress.announce()
             check_file()
             main()
-            # What goes on from a snapshot took longer than this; and what is done does not fail for want of a time.
+            # A resumed stage took longer than this in all. And a lost time does not fail a stage that has succeeded.
             if not stopped:
                 with suppress(OSError):
                     progress.note(time.perf_counter() - BEGAN)
-            # Where dvc was killed meanwhile, it will run the stage again: then that takes seconds.
+            # If dvc was killed meanwhile, it will run the stage again. With its snapshots, that takes seconds.
             if os.getppid() == parent:
                 shutil.rmtree(folder)
     except Timeout:
         pid = holder.read_text(encoding="utf-8") if holder.exists() else "unknown"
         sys.exit(
-            f"this stage runs already, as process {pid}, left perhaps by a dvc that was stopped; wait until it "
+            f"this stage is already running as process {pid}, perhaps left by a dvc that was stopped; wait until it "
             f"ends, or stop it (kill {pid}), then run this again: it goes on from the last snapshot"
         )
     except BaseException:
-        # Python waits for threads and processes: those that do not end are shown, and ended with this one.
+        # Python waits for threads and processes. If they do not end in time, print where they are, and exit.
         if sys.stderr:
             faulthandler.dump_traceback_later(END_SECONDS, exit=True)
         raise
 
 
 def run_training(main: Callable[[], None]) -> None:
-    """Run a stage that trains, in as many processes as `processes` in params.yaml says: see `run`."""
+    """Run a stage that trains, as `run` does, in as many processes as `processes` in params.yaml says."""
     from facedistill.learning.parameters import ProcessParams
     from facedistill.learning.processes import LAUNCHED
 
@@ -89,13 +89,13 @@ def run_training(main: Callable[[], None]) -> None:
 
 
 def workspace() -> Path:
-    """The folder of this stage's lock and snapshots, by its command line."""
+    """The folder for the lock and the snapshots of this stage. Its name is made from the command line."""
     words = [Path(sys.argv[0]).stem, *(argument.removeprefix("--") for argument in sys.argv[1:])]
     return RESUME / re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
 def network_params(section: str) -> tuple[NetworkParams, int]:
-    """The network in a section of params.yaml, and the seed that it is trained with: its own or that of all."""
+    """The network in a section of params.yaml, and the seed of its training: its own seed, or else the common one."""
     from facedistill.learning.parameters import NetworkParams
 
     values = load(dict[str, Any], section)
@@ -105,7 +105,7 @@ def network_params(section: str) -> tuple[NetworkParams, int]:
 
 
 def check_crops(*names: str) -> None:
-    """Raises DataError where crops of these data sets are not as params.yaml says: another run left them."""
+    """Raises DataError if the crops of a data set have another size than params.yaml says, from another run."""
     from facedistill.crops import DataError
     from facedistill.crops.shards import Crops
 
@@ -113,16 +113,20 @@ def check_crops(*names: str) -> None:
         asked = load(int, f"datasets.{name}.crop.pixels")
         if (found := Crops(CROPS / name, "test", verify=False).pixels) != asked:
             raise DataError(
-                f"{CROPS / name}: crops of {found} px, and datasets.{name}.crop.pixels is {asked}; run "
+                f"{CROPS / name}: crops of {found} px, but datasets.{name}.crop.pixels is {asked}; run "
                 f"`dvc repro -f align_crop@{name}`"
             )
 
 
 def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates: str = "rates") -> dict[str, Any]:
-    """The keyword arguments of `train_networks` that every training stage has, for plans of one rate.
+    """The keyword arguments of `train_networks` that all training stages share, for plans with one rate.
 
-    network, rates: the sections of params.yaml that hold the network, with a seed of its own perhaps, and the
-    optimisation of each rate. Raises DataError as `check_crops` does.
+    task: what is trained.
+    plans: the trainings of this stage.
+    network: the section of params.yaml that has the network, and perhaps a seed of its own.
+    rates: the section that has the optimisation for each rate.
+
+    Raises DataError as `check_crops` does.
     """
     from facedistill.learning.parameters import (
         EquationParams,
@@ -174,9 +178,10 @@ def train_group(group: Group, student: str) -> None:
 
 
 def write_speed(out: Path, rounds: dict[str, Any]) -> None:
-    """What `train_networks` says of its time, as metrics of the training stage whose first output is `out`.
+    """Write the times of a training stage.
 
-    Nothing if it is empty, as it is in a process that is not the main one.
+    out: the first output of the stage.
+    rounds: what `train_networks` returns. It is empty in every process but the main one; then nothing is written.
     """
     if rounds:
         write_json(SPEED / f"{out.relative_to(MODELS)}.json", rounds)

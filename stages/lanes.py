@@ -3,9 +3,9 @@
     python -m stages.lanes 2                                  # two at a time, each on half of the cores
     CUDA_VISIBLE_DEVICES=0,1,2,3 python -m stages.lanes 4     # four at a time, a GPU for each
 
-What DVC keeps is what `dvc repro` would keep: each stage is run by it, once those that it depends on have ended. A
-stage with `meta: {alone: true}` in dvc.yaml has the machine to itself: it measures time. The first that fails is shown;
-then no other begins, and those at work end. Ctrl-C is like that in `dvc repro`.
+The results are those of `dvc repro`, which runs each stage once all stages that it depends on have ended. A stage with
+`meta: {alone: true}` in dvc.yaml measures time, so it never runs beside another. If a stage fails, its output is shown,
+no other stage begins, and the running ones go on to their end. Ctrl-C works as in `dvc repro`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                # What a stage runs may write in letters of any kind.
+                # A program that a stage runs may print in any encoding.
                 encoding="utf-8",
                 errors="backslashreplace",
                 check=False,
@@ -54,14 +54,15 @@ def main() -> None:
 
         failed = reproduce(needs, lanes, run, progress.times(), alone)
     if failed:
-        sys.exit(f"{failed} failed; run this again once it is mended, and it goes on from there")
+        sys.exit(f"{failed} failed; correct the error and run this again: it goes on from there")
     print(f"{len(needs)} stages in {time.monotonic() - began:.0f} s" if needs else "Everything is up to date")
 
 
 def changed_stages() -> tuple[dict[str, set[str]], set[str]]:
-    """The stages that `dvc repro` would look at, those changed and all that follow, by name, each with those it needs.
+    """The stages that `dvc repro` would check, and the stages that must run alone.
 
-    In the order of the pipeline; what is up to date is in neither. And all stages that want the machine to themselves.
+    The first are those that have changed and all that follow them, in the order of the pipeline. Each has the names of
+    those that it needs. Stages that are up to date are in neither place.
     """
     # DVC takes half a second to import.
     from dvc.repo import Repo
@@ -78,7 +79,7 @@ def changed_stages() -> tuple[dict[str, set[str]], set[str]]:
 
 
 def share(lane: int, lanes: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """What a lane has of the machine, as variables: its part of the cores, and one of the GPUs that are named."""
+    """The environment variables of a lane: its share of the cores, and one GPU of CUDA_VISIBLE_DEVICES."""
     found = {"OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", str(max(1, cores() // lanes)))}
     if gpus := [gpu for gpu in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]:
         found["CUDA_VISIBLE_DEVICES"] = gpus[lane % len(gpus)]
@@ -92,11 +93,15 @@ def reproduce(
     seconds: Mapping[str, float],
     alone: Collection[str] = (),
 ) -> str | None:
-    """Run every stage once those that it needs have ended well; the first that fails, after which none begins.
+    """Run every stage as soon as those that it needs have succeeded. Returns the first stage that failed, or None.
 
-    needs: in an order in which they could run one by one. run: takes a stage and the number of its lane, and tells
-    whether it ended well. seconds: what each took the last time; of those that may begin, the one goes first that the
-    longest chain of others waits for. alone: stages beside which none runs.
+    needs: the stages that each stage needs, in an order in which all could run one after the other.
+    lanes: the most stages that run at a time.
+    run: takes a stage and the number of its lane, and returns whether the stage succeeded.
+    seconds: how long each stage took the last time. The ready stage with the longest chain after it goes first.
+    alone: stages that never run beside another.
+
+    After a failure no other stage begins.
     """
     chains: dict[str, float] = {}
     for stage in reversed([*needs]):
@@ -109,7 +114,9 @@ def reproduce(
         while True:
             ready = [] if failed else [stage for stage in waiting if needs[stage] <= done]
             together = [stage for stage in ready if stage not in alone]
-            for stage in together[: len(free)] if together or running else ready[:1]:
+            # A stage that runs alone begins when nothing else is ready or running.
+            starting = together[: len(free)] if together or running else ready[:1]
+            for stage in starting:
                 waiting.remove(stage)
                 lane = free.pop()
                 running[pool.submit(run, stage, lane)] = stage, lane

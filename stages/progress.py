@@ -1,4 +1,4 @@
-"""Where `dvc repro` is: which stage of how many, and how long the rest takes at most, as each took when it last ran."""
+"""How far `dvc repro` is: the number of the stage, and how long the rest takes at most, by times of earlier runs."""
 
 from __future__ import annotations
 
@@ -18,18 +18,21 @@ from facedistill.paths import RESUME
 
 PIPELINE = Path("dvc.yaml")
 TIMES = RESUME / "times.json"
-"""By the name of each stage that has ended here, and by script, the seconds that it took the last time."""
+"""The seconds that each stage took the last time, by its name and its script."""
 
 
 def announce() -> None:
-    """Say on a terminal how far the stage that DVC runs is; elsewhere, or without DVC, nothing."""
+    """Print how far the pipeline is. Prints nothing if DVC does not run this stage, or if stderr is no terminal."""
     stage = os.environ.get("DVC_STAGE")
-    if stage and sys.stderr.isatty() and stage in (stages := names(read(PIPELINE), read())):
+    if not stage or not sys.stderr.isatty():
+        return
+    stages = names(read(PIPELINE), read())
+    if stage in stages:
         print(standing(stage, stages, times()), file=sys.stderr)
 
 
 def note(seconds: float) -> None:
-    """Keep how long the stage that DVC runs took."""
+    """Store how long the stage took, if DVC runs it."""
     if stage := os.environ.get("DVC_STAGE"):
         found, script = _kept(), Path(sys.argv[0]).stem
         found[stage] = found.get(stage, {}) | {script: round(seconds, 1)}
@@ -38,9 +41,9 @@ def note(seconds: float) -> None:
 
 
 def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
-    """The stages of dvc.yaml as DVC calls them, and in the order in which it comes by them.
+    """The stages of dvc.yaml, with the names that DVC gives them, in the order in which DVC runs them.
 
-    That is the order of the file, where every stage stands below those that it depends on.
+    That is the order of the file, in which every stage is below those that it depends on.
     """
     found = []
     for name, stage in pipeline["stages"].items():
@@ -50,7 +53,7 @@ def names(pipeline: Mapping[str, Any], params: Mapping[str, Any]) -> list[str]:
 
 
 def _values(axis: Any, params: Any) -> Iterable[Any]:
-    """The items of a list; of `${a.b}` those of the list there in the parameters, or the keys of the mapping."""
+    """The items of a list. For `${a.b}`, the items of that list in the parameters, or the keys of that mapping."""
     if not isinstance(axis, str):
         return axis  # type: ignore[no-any-return]
     for key in axis.removeprefix("${").removesuffix("}").split("."):
@@ -59,7 +62,7 @@ def _values(axis: Any, params: Any) -> Iterable[Any]:
 
 
 def times() -> dict[str, float]:
-    """The seconds of each stage in `TIMES`; of a missing or damaged file none, for the next runs make a new one."""
+    """The seconds of each stage in TIMES. Empty if the file is missing or damaged: the next runs write a new one."""
     return {stage: sum(scripts.values()) for stage, scripts in _kept().items()}
 
 
@@ -74,9 +77,9 @@ def _kept() -> dict[str, dict[str, float]]:
 
 
 def standing(stage: str, stages: Sequence[str], seconds: Mapping[str, float]) -> str:
-    """One line on the place of `stage` among `stages`, and on the time from its start to the end of the last.
+    """One line with the place of `stage` among `stages`, and with the time from its start to the end of the last one.
 
-    DVC passes over stages that are up to date, and has not looked at those to come: all of them is the most it can be.
+    DVC will skip stages that are up to date, but which they are is not known yet. So the time for all is the maximum.
     """
     place = stages.index(stage)
     known = [seconds[name] for name in stages[place:] if name in seconds]

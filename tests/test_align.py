@@ -80,7 +80,7 @@ def test_points_that_coincide_have_no_similarity() -> None:
         similarity(np.full((5, 2), 7.0, np.float32), TEMPLATE)
     # Columns at right angles to both of the template's: the best scale is 0.
     unlike = np.linalg.svd(np.column_stack([TEMPLATE - TEMPLATE.mean(0), np.ones(5)]))[0][:, 3:]
-    with pytest.raises(ValueError, match="do not lie as those of a face"):
+    with pytest.raises(ValueError, match="are not arranged like those of a face"):
         similarity(50 + 10 * unlike, TEMPLATE)
 
 

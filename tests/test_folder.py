@@ -161,7 +161,7 @@ def test_names_of_lists_in_every_spelling(tmp_path: Path, on_disk: str, in_list:
 def test_a_list_that_names_no_photograph_is_an_error(tmp_path: Path) -> None:
     root = put(tmp_path / "faces", "a/1.jpg")
     (tmp_path / "list.txt").write_text("faces/a/1.jpg\t30 20 40 20 35 25 31 30 39 30\n")
-    with pytest.raises(DataError, match=r"not one of its 1 names.*the list has 'faces/a/1.jpg', the folder 'a/1.jpg'"):
+    with pytest.raises(DataError, match=r"not one of its 1 names.*list has 'faces/a/1.jpg', the folder has 'a/1.jpg'"):
         list(people_with_landmarks(Folder(root), tmp_path / "list.txt"))
 
 

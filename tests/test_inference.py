@@ -167,7 +167,7 @@ def test_verify_answers_by_its_exit_code_and_in_json(people: Path, capsys: pytes
     text = capsys.readouterr().out
     assert "same person" in text
     assert "threshold chosen on faces at FAR 0.1 (60 impostor pairs); " in text
-    assert f"{a}: face taken as centred\nnot as in training, where faces were cut by five landmarks" in text
+    assert f"{a}: face taken as centred\nnot as in training, where faces were cropped by five landmarks" in text
     found = facedistill.load(OURS.folder)
     expected = found.verify(found.face(a), found.face(b))
     assert command("verify", a, b, *model, "--json") == (0 if expected.same else 1)
@@ -199,14 +199,14 @@ def test_what_cannot_be_used_has_an_exit_code_of_its_own(
         (3, "lost.jpg: No such file", ("verify", a, "lost.jpg", *model)),
         (3, "lost: no such folder", ("embed", "lost", *model)),
         (3, "no photograph", ("embed", tmp_path / "empty", *model)),
-        (3, "no embeddings that", ("search", a, a, *model)),
+        (3, "not a gallery that", ("search", a, a, *model)),
         (4, "lost/float32.onnx: no such model", ("verify", a, a, "--model", "lost")),
         (4, "strong/float32.onnx: no such model; there are: exports/small/alignment, exports/", ("verify", a, a)),
         (4, "not a model that ONNX Runtime can load", ("verify", a, a, "--model", tmp_path / "bad.onnx")),
         (4, "was it exported by", ("verify", a, a, "--model", tmp_path / "other.onnx")),
-        (4, "a model of landmarks", ("verify", a, a, "--model", POINTS.folder)),
+        (4, "a model that finds landmarks", ("verify", a, a, "--model", POINTS.folder)),
         (4, "finds no landmarks", ("landmarks", a, *model)),
-        (2, "--box: once for each photograph, 2 in all, found 1", ("verify", a, a, *model, "--box", 1, 1, 9, 9)),
+        (2, "--box: once for each photograph, 2 times in all, found 1", ("verify", a, a, *model, "--box", 1, 1, 9, 9)),
         (2, "give one of", ("landmarks", a, "--model", POINTS.folder, "--box", 1, 1, 9, 9, "--detector", "x")),
         (2, "detector's model", ("verify", a, a, *model, "--detector", "lost.onnx")),
     ]

@@ -87,7 +87,7 @@ def test_broken_records_are_counted_and_named(tmp_path: Path) -> None:
     text, dataset = inspected(tmp_path / "faces")
     assert "broken: c/cut.jpg: cannot be decoded" in text
     assert "broken: c/bomb.jpg: 60000×60000 pixels by its header" in text
-    assert "note: " + str(tmp_path / "faces") + ": c/notes.txt: no photograph" in text
+    assert "note: " + str(tmp_path / "faces") + ": c/notes.txt: not a photograph" in text
     assert "b/gone.jpg: no such file" in text
     assert [line.split() for line in text.splitlines() if line.endswith("#")] == [
         ["1", "1", "#" * 20],
@@ -126,10 +126,10 @@ def test_a_set_without_a_photograph_gives_nothing_to_paste(tmp_path: Path) -> No
     ("files", "message"),
     [
         (["1.jpg", "2.jpg"], "not in a folder for each identity"),
-        (["a.zip"], "nothing that is known here; expected a folder for each identity, LFW"),
-        ([".hidden/1.jpg"], "nothing that is known here"),
-        (["a/b/c/d.txt"], "nothing that is known here"),
-        (["train.rec/1.txt"], "nothing that is known here"),
+        (["a.zip"], "no face data is recognised here; expected a folder for each identity, LFW"),
+        ([".hidden/1.jpg"], "no face data is recognised here"),
+        (["a/b/c/d.txt"], "no face data is recognised here"),
+        (["train.rec/1.txt"], "no face data is recognised here"),
     ],
 )
 def test_what_is_not_recognised_is_told_what_would_be(files: list[str], message: str, tmp_path: Path) -> None:

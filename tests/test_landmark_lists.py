@@ -65,7 +65,7 @@ MISTAKES: dict[str, tuple[Callable[[Landmarks], NDArray[np.floating]], str]] = {
     "the person's": (lambda p: p[:, [1, 0, 2, 4, 3]], "come as right_eye, left_eye, nose, right_mouth, left_mouth"),
     "nose first": (lambda p: p[:, [2, 0, 1, 3, 4]], "come as nose, left_eye, right_eye, left_mouth, right_mouth"),
     "mouth first": (lambda p: p[:, [3, 4, 2, 0, 1]], "come as left_mouth, right_mouth, nose, left_eye, right_eye"),
-    "shares": (lambda p: p / 300, "lie within 2 pixels; are they shares of the photograph's side"),
+    "shares": (lambda p: p / 300, "lie within 2 pixels; are they fractions of the image's side"),
     "noise": (lambda p: np.random.default_rng(0).uniform(0, 99, p.shape), "fit no face; expected are x1 y1"),
 }
 
@@ -177,7 +177,7 @@ def test_photographs_without_landmarks_and_those_that_cannot_be_opened_are_passe
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        (turned(20)[[1, 0, 2, 4, 3]], "the landmarks of no face: left and right have to be the image's"),
+        (turned(20)[[1, 0, 2, 4, 3]], "the landmarks fit no face: left and right have to be the image's"),
         (turned(20) / 300, "the landmarks coincide: all five lie within 2 pixels"),
         (turned(20) + 120, "a landmark outside the image of 200×200 pixels"),
     ],

@@ -134,7 +134,7 @@ def test_lfw_of_kaggle(tmp_path: Path) -> None:
         ("B_0001.jpg", "B_0002.jpg", True, 1),
         ("C_0002.jpg", "A_0001.jpg", False, 1),
     ]
-    with pytest.raises(DataError, match=r"pairs.csv: a list of LFW's or CelebA's; give the folder"):
+    with pytest.raises(DataError, match=r"pairs.csv: this is only a list of LFW or CelebA; give the folder"):
         recognise(root / "pairs.csv")
 
 
@@ -229,7 +229,7 @@ def test_a_tsv_is_of_ms_celeb_only_by_its_columns(tmp_path: Path) -> None:
 def test_a_folder_of_photographs_that_are_not_read_says_so(tmp_path: Path) -> None:
     put(tmp_path, "anna/1.HEIC", "anna/2.heic", "bo/1.tif")
     with pytest.raises(
-        DataError, match=r"nothing that is known.*Not read: \.heic \(2\), \.tif \(1\); .*anna/1.HEIC: not one"
+        DataError, match=r"no face data is recognised.*Not read: \.heic \(2\), \.tif \(1\); .*anna/1.HEIC: not one"
     ):
         recognise(tmp_path)
 
@@ -267,7 +267,7 @@ def test_odd_paths_end_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[s
     messages = {
         str(odd): "the name is not UTF-8; rename it",
         "x" * 5000: "no such file",
-        "/dev/null": "nothing that is",
+        "/dev/null": "no face data is recognised",
     }
     for path, message in messages.items():
         with pytest.raises(DataError, match=message):

@@ -66,7 +66,7 @@ def test_a_name_on_the_list_that_nobody_has_is_noted(tmp_path: Path) -> None:
 
 def test_one_person_who_is_left_has_nobody_to_be_told_from(tmp_path: Path) -> None:
     (note,) = prepared(tmp_path, "0000045\nZoë\n")["notes"]
-    assert (note["record"], note["reason"]) == ("amy", "the only identity: nobody to tell it from")
+    assert (note["record"], note["reason"]) == ("amy", "the only identity of the set")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_pair_that_needs_someone_on_the_list_stops_the_stage(tmp_path: Path) -
 def test_nobody_can_be_left_out_of_a_set_whose_people_are_unknown(tmp_path: Path) -> None:
     (tmp_path / "lfw.bin").write_bytes(python2_pickle([GOOD["plain"]] * 20, [True] * 10, 2))
     with pytest.raises(
-        DataError, match=r"list\.txt: nobody knows who is in this set; set datasets\.m\.leave_out to null"
+        DataError, match=r"list\.txt: the identities of this set are unknown; set datasets\.m\.leave_out to null"
     ):
         prepared(tmp_path, "Zoë\n", kind="bin", file=str(tmp_path / "lfw.bin"))
 

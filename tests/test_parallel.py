@@ -129,7 +129,7 @@ def test_an_error_in_a_process_comes_with_where_it_was() -> None:
 
 def test_a_process_that_is_killed_ends_the_wait_and_is_told() -> None:
     """As Linux does where memory is short."""
-    with pytest.raises(ProcessError, match="was killed by SIGKILL, for want of memory perhaps"), pool(1) as processes:
+    with pytest.raises(ProcessError, match="was killed by SIGKILL, perhaps for lack of memory"), pool(1) as processes:
         processes.submit(signal.raise_signal, signal.SIGKILL).result()
 
 

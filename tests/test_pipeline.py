@@ -88,7 +88,7 @@ def test_crops_of_another_run_are_refused(repository: Path) -> None:
     try:
         index.write_text(before.replace('"pixels": 24', '"pixels": 36'))
         with pytest.raises(
-            AssertionError, match=r"data/crops/lfw: crops of 36 px, and datasets\.lfw\.crop\.pixels is 24"
+            AssertionError, match=r"data/crops/lfw: crops of 36 px, but datasets\.lfw\.crop\.pixels is 24"
         ):
             run(repository, sys.executable, "-m", "stages.evaluate")
     finally:

@@ -208,7 +208,7 @@ def test_a_profile_is_put_in_place_and_its_reports_are_kept(workspace: Path) -> 
         (workspace / f"reports/{name}/of_another_grid.json").write_text("{}")
     command("use", "toy")
     assert seed() == 1
-    with pytest.raises(SystemExit, match=r"reports/metrics, reports/speed: not there, so nothing is kept"):
+    with pytest.raises(SystemExit, match=r"reports/metrics, reports/speed: missing, so nothing is kept"):
         command("keep", "toy")
     assert (workspace / "reports/toy/stale.md").exists()
     for name in ("metrics", "speed"):
@@ -224,7 +224,7 @@ def test_the_command_of_all_commands_does_the_same_and_names_what_there_is(
 ) -> None:
     assert facedistill(["profile", "use", "toy"]) == 0
     assert seed() == 1
-    with pytest.raises(SystemExit, match="not there, so nothing is kept"):
+    with pytest.raises(SystemExit, match="missing, so nothing is kept"):
         facedistill(["profile", "keep", "toy"])
     assert facedistill(["profile", "use", "nobody's"]) == 2
     assert capsys.readouterr().err == "facedistill: no profile is called nobody's; there are other, toy\n"
@@ -258,7 +258,7 @@ def test_a_parameter_file_that_was_edited_is_not_replaced(workspace: Path, befor
     edited = Path("params.yaml").read_text(encoding="utf-8") + "mine: 3\n"
     Path("params.yaml").write_text(edited, encoding="utf-8")
     for _ in range(2):
-        with pytest.raises(SystemExit, match=r"was edited.*write what differs to params/NAME\.yaml.*git restore"):
+        with pytest.raises(SystemExit, match=r"was edited.*write the differences to params/NAME\.yaml.*git restore"):
             command("use", "other")
         assert Path("params.yaml").read_text(encoding="utf-8") == edited
         assert (workspace / "reports/metrics").exists()

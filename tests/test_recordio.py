@@ -167,7 +167,7 @@ def test_a_label_that_is_no_class_is_named(tmp_path: Path) -> None:
     found, problems = scan(tmp_path)
     assert found == {"00000000": "00000000", "00000005": "16777215"}
     assert len(problems) == 6
-    assert problems["00000003"] == "label nan is none of the 16777216 classes, which are counted from 0"
+    assert problems["00000003"] == "label nan is none of the 16777216 classes, which are numbered from 0"
     (tmp_path / "property").write_text("1,112,112")
     assert scan(tmp_path)[0] == {"00000000": "00000000"}
     (tmp_path / "property").write_text("20000000,112,112")
@@ -196,14 +196,14 @@ def spoilt(root: Path, number: int, offset: int, value: bytes) -> None:
     ("offset", "value", "reason"),
     [
         (0, b"\0\0\0\0", r"byte \d+: no record begins here"),
-        (4, struct.pack("<I", 2**29 - 1), "cut: 5368.* of its bytes are beyond the end"),
+        (4, struct.pack("<I", 2**29 - 1), "truncated: 5368.* of its bytes are beyond the end"),
         (4, struct.pack("<I", 2**32 - 1), r"byte \d+: no record begins here"),
         (4, struct.pack("<I", 2 << 29 | 29), r"byte \d+: no record begins here"),
         (4, struct.pack("<I", 1 << 29 | 28), r"byte \d+: no part of this record begins here"),
         (4, struct.pack("<I", 20), "20 bytes are too few for a label"),
         (4, struct.pack("<I", 24), "a record without an image"),
-        (8, struct.pack("<I", 2**32 - 1), "4294967295 labels promised in 29 bytes"),
-        (8, struct.pack("<I", 2), "2 labels promised in 29 bytes"),
+        (8, struct.pack("<I", 2**32 - 1), "4294967295 labels do not fit into 29 bytes"),
+        (8, struct.pack("<I", 2), "2 labels do not fit into 29 bytes"),
         (12, struct.pack("<f", 3), "label 3 is none of the 3 classes"),
     ],
 )
@@ -239,10 +239,10 @@ def test_a_cut_file_names_what_is_lost_or_stops(root: Path) -> None:
     (root / "train.rec").write_bytes(whole[: whole.index(b"cy 0") + 2])
     found, problems = scan(root)
     assert list(found) == ["00000001", "00000002", "00000003"]
-    assert problems["00000004"] == "cut: 2 of its bytes are beyond the end of the file"
+    assert problems["00000004"] == "truncated: 2 of its bytes are beyond the end of the file"
     assert problems.keys() == {"00000004", "00000005", "00000006"}
     (root / "train.idx").unlink()
-    with pytest.raises(DataError, match=r"train.rec: record 4: cut: 2 .*only train.idx, which is not there"):
+    with pytest.raises(DataError, match=r"train.rec: record 4: truncated: 2 .*only train.idx, which is not there"):
         scan(root)
 
 
@@ -254,16 +254,16 @@ def test_a_cut_file_names_what_is_lost_or_stops(root: Path) -> None:
         (
             "train.rec",
             lambda _: b"\xff\xd8\xff\xe0 a photograph",
-            r"train.rec: record 0, which tells .*byte 0: no record",
+            r"train.rec: record 0, which says .*byte 0: no record",
         ),
         ("train.rec", lambda old: old.replace(struct.pack("<f", 7), struct.pack("<f", float("nan")), 1), "found .nan"),
-        ("train.rec", lambda old: old.replace(struct.pack("<f", 7), struct.pack("<f", 0), 1), "expected two keys"),
+        ("train.rec", lambda old: old.replace(struct.pack("<f", 7), struct.pack("<f", 0), 1), "expected the end keys"),
         ("train.idx", lambda _: b"", r"train.idx: expected lines of key TAB offset: Empty"),
         ("train.idx", lambda old: old.replace(b"2\t", b"2 ", 1), r"train.idx: .*Row #3.*without this file"),
         ("train.idx", lambda old: old.replace(b"2\t", b"two\t", 1), r"train.idx: .*Row #3.*'two'"),
         ("train.idx", lambda old: old.replace(b"2\t", b"-2\t", 1), r"train.idx: .*Row #3.*'-2'"),
-        ("train.idx", lambda old: re.sub(rb"(?m)^6\t.*\n", b"", old), "lists 5 of the 6 photographs .* is it cut"),
-        ("train.idx", lambda old: old[:20], r"train.idx: lists 3 of the 6 photographs .* is it cut"),
+        ("train.idx", lambda old: re.sub(rb"(?m)^6\t.*\n", b"", old), "lists 5 of the 6 .* is it truncated"),
+        ("train.idx", lambda old: old[:20], r"train.idx: lists 3 of the 6 photographs .* is it truncated"),
         ("property", lambda _: b"many,112,112", r"property: expected classes,height,width .*'many,112,112'"),
         ("property", lambda _: b"", r"property: expected classes,height,width"),
         ("property", lambda _: b"9" * 500 + b",112,112", r"property: expected"),
@@ -339,7 +339,7 @@ def test_the_real_file_goes_through_the_stages(real_layouts: Path, tmp_path: Pat
 
 
 def test_crops_of_another_size_or_that_are_broken_are_named(crops: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"00000001: 40×40 pixels, where crop.method: none needs crop.pixels, 112×112"):
+    with pytest.raises(DataError, match=r"00000001: 40×40 pixels, but crop.method: none needs crop.pixels, 112×112"):
         staged(crops, 112, tmp_path)
     images = [[source(crops).read(f"{key:08d}") for key in range(first, first + 4)] for first in (1, 5, 9)]
     images[1] = [b"no image", images[1][0][:-200], images[1][0], encode(np.zeros((40, 41, 3), np.uint8), 90)]

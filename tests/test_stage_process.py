@@ -72,7 +72,7 @@ def test_a_second_process_of_a_stage_is_refused_and_told_of_the_first() -> None:
     first = begin()
     second = subprocess.run(COMMAND, capture_output=True, text=True, timeout=20)
     assert second.returncode == 1
-    assert f"runs already, as process {first.pid}" in second.stderr
+    assert f"already running as process {first.pid}" in second.stderr
     assert f"kill {first.pid}" in second.stderr
     Path("go").touch()
     assert first.wait(20) == 0

@@ -115,7 +115,7 @@ def test_bad_photographs_are_named_and_the_run_goes_on(faces: DatasetParams, tmp
         "amy/1.jpg": "an empty file",
         "bob/2.jpg": "cannot be decoded",
         "cy/0.jpg": "a landmark outside the image of 90×110 pixels",
-        "cy/7.jpg": "no landmarks, which crop.method: landmarks needs",
+        "cy/7.jpg": "no landmarks, but crop.method: landmarks needs them",
     }
     kept = [key for side in SIDES for key in Crops(folder, side).keys]
     assert len(kept) == 20

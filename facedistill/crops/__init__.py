@@ -1,4 +1,4 @@
-"""Crops of faces as training and evaluation read them: shards of encoded images, and their decoding."""
+"""Crops of faces in the form that training and evaluation read: shards of encoded images, and their decoding."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 
 
 class DataError(ValueError):
-    """Data that a stage cannot go on without, or too many bad records."""
+    """Data that a stage needs is missing or bad, or too many records are bad."""
 
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """One face, cut out of one photograph.
+    """One face, cropped from one photograph.
 
-    image: the crop, encoded (JPEG, or the bytes of a set that was cut before).
+    image: the encoded crop (a JPEG, or the bytes of a set whose photographs were cropped before).
     landmarks: (5, 2) in pixels of the crop; None if unknown.
     to_original: (2, 3) matrix from pixels of the crop to pixels of the photograph.
     """

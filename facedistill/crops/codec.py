@@ -1,4 +1,4 @@
-"""Encoded photographs and pixels. Colour is RGB everywhere inside; OpenCV's BGR lives in this file alone."""
+"""Encodes and decodes photographs. Colours are RGB everywhere; only this file knows OpenCV's BGR."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from numpy.typing import NDArray
 
 from facedistill.crops.header import check_header
 
-# What cannot be decoded is named in a stage's report; OpenCV's own lines on the terminal say less.
+# A stage's report names photographs that cannot be decoded; OpenCV's own lines on the terminal say less.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
-# Landmarks are in the pixels as stored, so an EXIF orientation is not followed here.
+# Landmarks are in the pixels as stored, so the EXIF orientation is ignored here.
 FLAGS = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION
 
 EXIF = (b"Exif", b"eXIf", b"EXIF")
-"""Where it begins in a JPEG, a PNG and a WebP."""
+"""The bytes that mark EXIF data in a JPEG, a PNG and a WebP."""
 
 
 def decode(data: bytes | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """An encoded photograph as (height, width, 3) uint8 RGB, whatever its file is called.
+    """An encoded photograph as (height, width, 3) uint8 RGB. The format is that of its bytes, not of its name.
 
     Grey becomes three equal channels, 16 bits become 8, CMYK becomes RGB, and transparency is dropped. Raises
-    ValueError where it is empty, cut, no image, or too large by its header, which is read first.
+    ValueError if the data is empty, truncated, not an image, or too large by its header, which is read first.
     """
     width, height = check_header(bytes(data))
     try:
@@ -45,14 +45,17 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
 
 
 def to_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(height, width, 3) RGB in the order that OpenCV's own models and writers want."""
+    """(height, width, 3) RGB in the channel order that OpenCV's models and writers need."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
 
 
 def quarter_turns(data: bytes, image: NDArray[np.uint8]) -> int:
-    """How many quarter turns to the left (`np.rot90`) the EXIF of `data` asks for, where `decode` gave `image`: 0 to 3.
+    """How many quarter turns to the left (`np.rot90`) make a photograph upright, by its EXIF: 0 to 3.
 
-    0 where it asks for a mirror image too, which cameras do not write.
+    data: the encoded photograph.
+    image: what `decode` gives for it.
+
+    0 also if the EXIF asks for a mirror image, which cameras do not write.
     """
     if not any(mark in data for mark in EXIF):
         return 0

@@ -1,4 +1,8 @@
-"""The size of an encoded image from its header, before a byte of it is decoded: JPEG, PNG, WebP, BMP, and no other."""
+"""Reads the size of an encoded image from its header, before anything is decoded. JPEG, PNG, WebP and BMP only.
+
+JPEG: ITU-T T.81, https://www.w3.org/Graphics/JPEG/itu-t81.pdf. PNG: https://www.w3.org/TR/png-3/.
+WebP: RFC 9649, https://www.rfc-editor.org/rfc/rfc9649.
+"""
 
 from __future__ import annotations
 
@@ -6,27 +10,27 @@ from struct import error as StructError
 from struct import unpack_from
 
 LARGEST_SIDE = 2**15 - 3
-"""The longest side in pixels that OpenCV can warp, with the border that the warp adds."""
+"""The longest side, in pixels, that OpenCV can warp once the warp has added its border."""
 
 LARGEST_AREA = 2**26
-"""Pixels of the largest image that is decoded: 67 megapixels, 200 MB as RGB."""
+"""The largest image that is decoded, in pixels: 67 megapixels, which are 200 MB as RGB."""
 
 MOST_SCANS = 100
-"""Scans of a progressive JPEG: encoders write about ten, and each costs a pass over all of its pixels."""
+"""The most scans of a progressive JPEG. Encoders write about ten, and each costs a pass over all pixels."""
 
 _SIZE_FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})  # T.81, table B.1: SOF0 … SOF15
 _BARE = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM and RST: markers without a length
 
 
 def check_header(data: bytes) -> tuple[int, int]:
-    """The width and height in pixels that the header claims, as stored: no EXIF orientation is followed.
+    """The width and height in pixels that the header claims. They are those as stored: EXIF orientation is ignored.
 
-    Raises ValueError where it is empty, of another format, without a size, or larger than is ever decoded.
+    Raises ValueError if the data is empty, of another format, without a size, or too large to be decoded.
     """
     try:
         width, height = _size(data)
     except StructError:
-        raise ValueError("cannot be decoded: cut") from None
+        raise ValueError("cannot be decoded: truncated") from None
     if width < 1 or height < 1:
         raise ValueError(f"an image of {width}×{height} pixels")
     if max(width, height) > LARGEST_SIDE or width * height > LARGEST_AREA:
@@ -53,7 +57,7 @@ def _size(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg(data: bytes) -> tuple[int, int]:
-    """From the frame header. Segments are walked by their lengths, so a thumbnail inside one is not mistaken for it."""
+    """From the frame header. Whole segments are skipped by their lengths, so a thumbnail in one is not read."""
     at = 2
     while True:
         (mark, code) = unpack_from("BB", data, at)
@@ -75,21 +79,21 @@ def _jpeg(data: bytes) -> tuple[int, int]:
 
 
 def _png(data: bytes) -> tuple[int, int]:
-    """From the first chunk; OpenCV takes memory for the length that a chunk claims, so all have to lie in the file."""
+    """From the first chunk. All chunks must fit into the file: OpenCV allocates the length that a chunk claims."""
     at, kinds = 8, list[bytes]()
     while kinds[-1:] != [b"IEND"]:
         length, kind = unpack_from(">I4s", data, at)
         kinds.append(kind)
         at += 12 + length
         if at > len(data):
-            raise ValueError(f"cannot be decoded: cut {at - len(data)} bytes before the end of a part of the PNG")
+            raise ValueError(f"cannot be decoded: truncated, {at - len(data)} bytes of a PNG chunk are missing")
     if kinds[0] != b"IHDR" or b"IHDR" in kinds[1:] or b"acTL" in kinds:
-        raise ValueError("cannot be decoded: a PNG that does not hold one image")
+        raise ValueError("cannot be decoded: a PNG without exactly one image")
     return unpack_from(">12x4xII", data)
 
 
 def _webp(data: bytes) -> tuple[int, int]:
-    """RFC 9649: the canvas of the extended form, or the only frame, lossless or lossy."""
+    """RFC 9649: from the canvas of the extended form, or from the only frame, lossless or lossy."""
     match data[12:16]:
         case b"VP8X":
             wide, wide_high, high, high_high = unpack_from("<24xHBHB", data)

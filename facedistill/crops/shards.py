@@ -1,4 +1,4 @@
-"""Crops in shards: memory-mapped Arrow files of some tens of megabytes, read at random, never a file an image."""
+"""Crops in shards: memory-mapped Arrow files of tens of megabytes, read in random order. No crop has its own file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ RESTORE = "remove the folder {} and its copy in the DVC cache, then `dvc pull` o
 
 @dataclass(frozen=True, slots=True)
 class PairRows:
-    """Verification pairs as (n,) arrays. a, b: rows of the test side. same: bool. fold: from 0."""
+    """Verification pairs as (n,) arrays.
+
+    a, b: rows of the test side.
+    same: whether both show one person.
+    fold: counted from 0.
+    """
 
     a: NDArray[np.int32]
     b: NDArray[np.int32]
@@ -40,9 +45,9 @@ class PairRows:
 
 
 class ShardWriter:
-    """Writes one side of a data set as it comes; no more than one shard is held in memory.
+    """Writes one side of a data set, row by row, with one shard in memory. Shards of earlier runs are removed.
 
-    attributes: names of the float columns beside the landmarks. Shards of an earlier run are removed.
+    attributes: the names of the attributes, which become float columns.
     """
 
     def __init__(self, folder: Path, side: Side, attributes: Sequence[str], shard_bytes: int = SHARD_BYTES) -> None:
@@ -69,7 +74,7 @@ class ShardWriter:
     def add(
         self, crop: Crop, key: str, label: int, identity: str | None, group: str | None, attributes: Mapping[str, float]
     ) -> None:
-        """Append a row. key, label, identity, group, attributes: those of the manifest."""
+        """Append a crop and its key, label, identity, group and attributes from the manifest."""
         points = np.full(10, np.nan) if crop.landmarks is None else crop.landmarks.ravel()
         values = (attributes.get(name, np.nan) for name in self._attributes)
         self._rows.append((crop.image, label, identity, points, crop.to_original.ravel(), key, group, *values))
@@ -78,7 +83,7 @@ class ShardWriter:
             self._flush()
 
     def close(self) -> list[dict[str, Any]]:
-        """Write what is left; the file, rows and sha256 of every shard."""
+        """Write the rows that are left. Returns the file name, number of rows and sha256 of every shard."""
         if self._rows:
             self._flush()
         return self._shards
@@ -96,10 +101,12 @@ class ShardWriter:
 
 
 class Crops:
-    """One side of a folder of crops. Opening it decodes no image; a pickled one opens the files anew.
+    """One side of a folder of crops. Opening it decodes no image. A pickled copy opens the files again.
 
-    pixels: side of a crop. classes: the identity of each label.
-    Raises DataError where the folder is not what `align_crop` wrote: disks and caches flip bits without a word.
+    pixels: the side of a crop.
+    classes: the identity of each label.
+
+    Raises DataError if the folder is not what `align_crop` wrote: disks and caches can flip bits without an error.
     """
 
     def __init__(self, folder: Path, side: Side, verify: bool = True) -> None:
@@ -127,17 +134,17 @@ class Crops:
 
     @cached_property
     def labels(self) -> NDArray[np.int32]:
-        """(n,) place of the identity in `classes`; −1 for an identity that has none."""
+        """(n,) index of the identity in `classes`; −1 if it is not there."""
         return self._numbers("label", np.int32)
 
     @cached_property
     def identities(self) -> list[str]:
-        """Who each crop shows, also where the training side knows nobody of that name."""
+        """The person that each crop shows, even if this person is not on the training side."""
         return self._strings("identity")
 
     @cached_property
     def landmarks(self) -> NDArray[np.float32]:
-        """(n, 5, 2) in crop pixels, x right and y down; NaN where unknown."""
+        """(n, 5, 2) in crop pixels, x right and y down; NaN if unknown."""
         return self._numbers("landmarks", np.float32).reshape(-1, 5, 2)
 
     @cached_property
@@ -147,23 +154,23 @@ class Crops:
 
     @cached_property
     def keys(self) -> list[str]:
-        """The photograph of each crop."""
+        """The key of each crop's photograph."""
         return self._strings("key")
 
     @cached_property
     def groups(self) -> list[str | None]:
-        """The group of each crop, None where it stands alone."""
+        """The group of each crop; None if it belongs to no group."""
         return self._strings("group")
 
     @cached_property
     def attributes(self) -> dict[str, NDArray[np.float32]]:
-        """(n,) values of every attribute of the manifest, by name; NaN where unknown."""
+        """(n,) values of every attribute of the manifest, by name; NaN if unknown."""
         names = self._batches[0].schema.names if self._batches else []
         return {n.removeprefix(ATTRIBUTE): self._numbers(n, np.float32) for n in names if n.startswith(ATTRIBUTE)}
 
     @cached_property
     def pairs(self) -> PairRows:
-        """The verification pairs of a test side. Raises DataError where the set has none."""
+        """The verification pairs of a test side. Raises DataError if the set has none."""
         from pyarrow import parquet
 
         file = self.folder / PAIRS
@@ -175,7 +182,7 @@ class Crops:
         return PairRows(*(table[name].to_numpy() for name in ("a", "b", "same", "fold")))
 
     def _numbers(self, name: str, dtype: type[Any]) -> NDArray[Any]:
-        # From the buffers: `to_numpy` would import pandas where it is installed, a third of a second.
+        # Read from the buffers: `to_numpy` would import pandas if it is installed, which takes a third of a second.
         columns = [np.frombuffer(batch[name].buffers()[-1], dtype) for batch in self._batches]
         return np.concatenate([np.empty(0, dtype), *columns])
 
@@ -184,7 +191,7 @@ class Crops:
 
 
 def write_index(folder: Path, pixels: int, classes: Sequence[str], shards: Mapping[Side, Any]) -> None:
-    """The file that makes a folder of shards readable: crop size, class names, and what each shard holds."""
+    """Write the index of a folder of shards. shards: file, rows and sha256 of each shard, by side."""
     write_json(folder / INDEX, {"pixels": pixels, "classes": list(classes), **shards})
 
 
@@ -203,13 +210,13 @@ def _index(folder: Path) -> dict[str, Any]:
 
 def _open(file: Path, rows: int, digest: str | None) -> pa.RecordBatch:
     try:
-        # First of all: Arrow says of a flipped bit what nobody understands.
+        # The hash is checked first: Arrow's own error for a flipped bit is hard to understand.
         damaged = digest is not None and sha256(file) != digest
         batch = None if damaged else pa.ipc.open_file(pa.memory_map(str(file))).get_batch(0)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{file}: not a shard: {error}; run align_crop again") from None
     if batch is None:
-        raise DataError(f"{file}: damaged: its sha256 is not that of {INDEX}; {RESTORE.format(file.parent)}")
+        raise DataError(f"{file}: damaged: its sha256 is not the one in {INDEX}; {RESTORE.format(file.parent)}")
     if len(batch) != rows:
         raise DataError(f"{file}: {len(batch)} crops, but {INDEX} says {rows}; run align_crop again")
     return batch

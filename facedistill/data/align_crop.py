@@ -1,4 +1,4 @@
-"""Stage align_crop: from a manifest and its photographs to crops in shards."""
+"""Stage align_crop: it makes crops in shards from a manifest and its photographs."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ from facedistill.data.sources import SourceParams, open_source
 def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int | None = None) -> None:
     """Write {train,test}-00000.arrow …, crops.json, report.json and, for a set with pairs, pairs.parquet into `out`.
 
-    manifests: the folder that `prepare` wrote. Rows keep the order of the manifest; those that cannot be cropped are
-    left out and named. pairs.parquet: a and b (int32) are rows of the test side, same and fold as before. workers:
-    processes, one a core by default; the result does not depend on their number. Raises DataError where a pair needs a
-    photograph that cannot be cropped, a side is left without crops, or too many records are bad.
+    manifests: the folder that `prepare` wrote.
+    workers: the number of processes, by default one for each core. The result does not depend on it.
+
+    Rows keep the order of the manifest. Photographs that cannot be cropped are left out and named in report.json. In
+    pairs.parquet, a and b (int32) are rows of the test side; same and fold are those of the manifest. Raises DataError
+    if a pair needs a photograph that cannot be cropped, if a side has no crops, or if too many records are bad.
     """
     out.mkdir(parents=True, exist_ok=True)
     file = manifests / manifest.FILE
@@ -64,7 +66,7 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
     if empty := [side for side in SIDES if side in given and not counts[side]]:
         first = f"{problems[0].record}: {problems[0].reason}"
         raise DataError(
-            f"{out}: of the {empty[0]} side not one photograph can be cropped; the first bad one is {first}"
+            f"{out}: not one photograph of the {empty[0]} side can be cropped; the first bad one is {first}"
         )
     if paired:
         manifest.write(_by_row(pq.read_table(pairs), rows, problems), out / PAIRS)
@@ -74,8 +76,8 @@ def align_crop(dataset: DatasetParams, manifests: Path, out: Path, workers: int 
 def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Crop:
     """Decode, warp and encode one photograph.
 
-    A photograph without landmarks and box is turned upright first, as its EXIF says.
-    Raises ValueError where it cannot be decoded or cropped.
+    A photograph with neither landmarks nor a box is first turned upright, as its EXIF says.
+    Raises ValueError if the photograph cannot be decoded or cropped.
     """
     as_stored = photograph.landmarks is not None or photograph.box is not None
     image = decode(data) if as_stored else upright(data)
@@ -83,7 +85,7 @@ def crop_photograph(data: bytes, photograph: Photograph, crop: CropParams) -> Cr
 
 
 def _crop_all(source: SourceParams, crop: CropParams, photographs: Iterable[Photograph]) -> list[Crop | str]:
-    """The crop of each photograph, or why there is none."""
+    """The crop of each photograph, or the reason why there is none."""
     return [_crop(_open(source), crop, photograph) for photograph in photographs]
 
 
@@ -100,12 +102,12 @@ def _crop(source: Source, crop: CropParams, photograph: Photograph) -> Crop | st
 
 @cache
 def _open(params: SourceParams) -> Source:
-    """One reader in each process."""
+    """The reader of a source. Each process opens it once."""
     return open_source(params)
 
 
 def _by_row(pairs: pa.Table, rows: dict[str, int], problems: list[Problem]) -> pa.Table:
-    """Pairs by row of the test crops in place of keys. Raises DataError where one has no crop."""
+    """The pairs with rows of the test crops in place of keys. Raises DataError if a photograph has no crop."""
     columns = {side: pairs[side].to_pylist() for side in ("a", "b")}
     if lost := sorted({key for keys in columns.values() for key in keys} - rows.keys()):
         reasons = {problem.record: problem.reason for problem in problems}

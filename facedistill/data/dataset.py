@@ -1,4 +1,4 @@
-"""The parameters of one data set: where it is, how it is split, how faces are cut out."""
+"""The parameters of one data set: where it is, how it is split, and how its faces are cropped."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from facedistill.params import params
 
 @params
 class SplitParams:
-    """by: the unit that stays on one side, an image or a group of images that are nearly alike. test: its share.
+    """How photographs are split into a training side and a test side.
 
-    validation: leave the test side out, and split the training side once more in its place: to choose by.
+    by: the unit that stays on one side: an image, or a group of images that are nearly alike.
+    test: the share of the test side.
+    validation: leave the test side out and split the training side once more, to choose hyperparameters on.
     """
 
     by: Literal["image", "group"]
@@ -27,10 +29,14 @@ class SplitParams:
 
 @params
 class DatasetParams:
-    """split: null keeps every photograph for testing. bad_share: the share of bad records above which a stage fails.
+    """One entry of `datasets` in params.yaml.
 
-    leave_out: a list of identities to leave out, one a line, `#` before a comment; or none. detector: finds landmarks
-    where the source has none; or none.
+    source: where the photographs are, and in which form.
+    split: null keeps every photograph for testing.
+    crop: how faces are cropped.
+    bad_share: the share of bad records above which a stage fails.
+    leave_out: a file with identities to leave out, one a line; `#` begins a comment. Or null.
+    detector: finds landmarks for photographs that have none. Or null.
     """
 
     source: SourceParams

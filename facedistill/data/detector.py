@@ -1,4 +1,4 @@
-"""Landmarks for photographs that come without, by OpenCV's FaceDetectorYN and a model file of the user's."""
+"""Landmarks for photographs that have none, by OpenCV's FaceDetectorYN and a model file that the user provides."""
 
 from __future__ import annotations
 
@@ -24,22 +24,29 @@ if TYPE_CHECKING:
     from facedistill.data.sources import SourceParams
 
 LONGER_SIDE = 640
-"""Larger photographs are shrunk to this: the model finds faces of about 10 to 300 pixels (Wu et al., YuNet)."""
+"""Larger photographs are shrunk to this side in pixels: the model finds faces of about 10 to 300 pixels.
+
+Wu et al., YuNet, https://doi.org/10.1007/s11633-023-1423-y
+"""
 
 SCORE = 0.7
-"""The least confidence of a face. Every photograph is said to show one, so it is below OpenCV's default of 0.9."""
+"""The least confidence of a face. It is below OpenCV's default of 0.9, because every photograph should show a face."""
 
 
 @params
 class DetectorParams:
-    """model: a YuNet model, such as `face_detection_yunet_2023mar.onnx` of OpenCV's model zoo. sha256: of that file."""
+    """The file of the detector.
+
+    model: a YuNet model, for example `face_detection_yunet_2023mar.onnx` (https://github.com/opencv/opencv_zoo).
+    sha256: the sha256 of that file.
+    """
 
     model: Path
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
 class Detector:
-    """Raises DataError where the model is missing, has another sha256, or cannot be loaded."""
+    """A loaded detector. Raises DataError if the model is missing, has another sha256, or cannot be loaded."""
 
     def __init__(self, params: DetectorParams) -> None:
         if not params.model.is_file():
@@ -54,7 +61,7 @@ class Detector:
     def landmarks(self, data: bytes) -> NDArray[np.float32]:
         """(5, 2) points of the largest face, in the pixels of the photograph as stored and the order of LANDMARKS.
 
-        The face is looked for in the photograph turned upright by its EXIF. Raises ValueError where there is none, or
+        The photograph is turned upright by its EXIF before it is searched. Raises ValueError if no face is found, or if
         the photograph cannot be decoded.
         """
         image = decode(data)
@@ -68,7 +75,7 @@ class Detector:
     def faces(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, 5, 2) points of the n ≥ 1 faces in an upright (height, width, 3) RGB image, in its pixels.
 
-        The largest face is first; points are in the order of LANDMARKS. Raises ValueError where there is none.
+        The largest face is first. The points are in the order of LANDMARKS. Raises ValueError if no face is found.
         """
         scale = min(1.0, LONGER_SIDE / max(image.shape))
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
@@ -80,7 +87,7 @@ class Detector:
             raise ValueError(f"the detector fails at {width}×{height} pixels: {error.err}") from None
         if faces is None or not np.isfinite(faces).all() or not len(faces):
             raise ValueError("the detector finds no face")
-        # A row: box (x, y, width, height), then right eye, left eye, nose, right and left mouth corner of the person.
+        # A row: box (x, y, width, height), then the person's right eye, left eye, nose, right and left mouth corner.
         order = np.argsort(-faces[:, 2] * faces[:, 3], kind="stable")
         shrunk = np.array([width, height]) / image.shape[1::-1]
         return np.asarray((faces[order, 4:14].reshape(-1, 5, 2) + 0.5) / shrunk - 0.5, np.float32)
@@ -89,7 +96,7 @@ class Detector:
 def add_landmarks(
     source: SourceParams, detector: DetectorParams, records: Sequence[Photograph | Problem]
 ) -> list[Photograph | Problem]:
-    """The same records, with landmarks where a photograph had none; one in which no face is found is a Problem."""
+    """The same records. A photograph without landmarks gets them, or becomes a Problem if no face is found in it."""
     return [
         _with_landmarks(source, detector, record)
         if isinstance(record, Photograph) and record.landmarks is None
@@ -109,7 +116,7 @@ def _with_landmarks(source: SourceParams, detector: DetectorParams, photograph: 
 @cache
 def _open(source: SourceParams, detector: DetectorParams) -> tuple[Source, Detector]:
     """One reader and one detector in each process."""
-    # Here, for a detector by itself needs none of the readers.
+    # Imported here, because a detector alone needs none of the readers.
     from facedistill.data.sources import open_source
 
     return open_source(source), Detector(detector)

@@ -1,4 +1,4 @@
-"""One face cut out of one photograph: the same code for training and for whoever uses what was trained."""
+"""Crops one face from one photograph. Training and inference run the same code."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from facedistill.data.align import TEMPLATE, TEMPLATE_SIZE, Matrix, Points, inve
 from facedistill.params import params
 
 NO_FACE = 0.6
-"""A misfit that no face has, however it is turned; five points with left and right exchanged have more."""
+"""A misfit that no face has in any pose. Five points with left and right exchanged have a larger one."""
 
 SMALLEST_FACE = 2
-"""Pixels from the first to the last of five landmarks; in fewer there is nothing to see."""
+"""The least extent of the five landmarks in pixels. A smaller face shows nothing."""
 
 Box = tuple[float, float, float, float]
-"""x, y of the upper left corner, width, height; in pixels."""
+"""x and y of the upper left corner, width and height, all in pixels."""
 
 
 @params
 class CropParams:
-    """method: how a crop is cut, the same at train and test.
+    """How a face is cropped, in training and in testing.
 
-    - landmarks: a similarity transform of the five points onto ArcFace's template
-    - centre: the largest square in the middle
-    - photograph: all of it, squeezed into the square
-    - box: a square around the face's box, `margin` of its longer side added at each edge
-    - none: aligned crops of this size already, whose bytes are copied
-
-    pixels: side of a crop. quality: of its JPEG.
+    method: one of
+        - landmarks: a similarity transform moves the five points onto ArcFace's template
+        - centre: the largest square in the middle of the photograph
+        - photograph: the whole photograph, squeezed into the square
+        - box: a square around the face's box, enlarged at each edge by `margin`
+        - none: the photographs are aligned crops of this size already, and their bytes are copied
+    pixels: the side of a crop.
+    quality: the JPEG quality of a crop.
+    margin: for `box`, a share of the longer side of the box.
     """
 
     method: Literal["landmarks", "centre", "photograph", "box", "none"]
@@ -43,13 +45,13 @@ class CropParams:
 
 
 def upright(data: bytes) -> NDArray[np.uint8]:
-    """An encoded photograph as (height, width, 3) uint8 RGB, turned as its EXIF says. Raises ValueError as `decode`."""
+    """An encoded photograph as (height, width, 3) uint8 RGB, turned as its EXIF says. Raises as `decode` does."""
     image = decode(data)
     return np.ascontiguousarray(np.rot90(image, quarter_turns(data, image)))
 
 
 def upright_points(data: bytes, points: Points) -> Points:
-    """(n, 2) points in the pixels of a photograph as stored, in those of `upright`. Raises ValueError as `decode`."""
+    """Moves (n, 2) points from the pixels of a photograph as stored to those of `upright`. Raises as `decode` does."""
     image = decode(data)
     width, height = image.shape[1::-1]
     for _ in range(quarter_turns(data, image)):
@@ -64,15 +66,16 @@ def crop_matrix(
     landmarks: Points | None = None,
     box: Box | None = None,
 ) -> Matrix:
-    """The matrix from a photograph of (width, height) to its crop, by the crop's method.
+    """The matrix from a photograph of `image_size` (width, height) to its crop.
 
-    Raises ValueError where the method needs landmarks, a box or a size and they are not there, or span nothing.
+    Raises ValueError if crop.method needs landmarks, a box or a size that the photograph does not have, if the
+    landmarks coincide, or if the box is outside the photograph.
     """
     width, height = image_size
     match crop.method:
         case "landmarks":
             if landmarks is None:
-                raise ValueError("no landmarks, which crop.method: landmarks needs")
+                raise ValueError("no landmarks, but crop.method: landmarks needs them")
             return similarity(landmarks, (TEMPLATE + 0.5) * (crop.pixels / TEMPLATE_SIZE) - 0.5)
         case "centre":
             side = float(min(width, height))
@@ -81,7 +84,7 @@ def crop_matrix(
             return _window(0, 0, width, height, crop.pixels)
         case "box":
             if box is None:
-                raise ValueError("no box, which crop.method: box needs")
+                raise ValueError("no box, but crop.method: box needs one")
             x, y, w, h = box
             if x >= width or y >= height or x + w <= 0 or y + h <= 0:
                 raise ValueError(f"a box outside the image of {width}×{height} pixels")
@@ -90,7 +93,7 @@ def crop_matrix(
         case "none":
             if image_size != (crop.pixels, crop.pixels):
                 raise ValueError(
-                    f"{width}×{height} pixels, where crop.method: none needs crop.pixels, {crop.pixels}×{crop.pixels}"
+                    f"{width}×{height} pixels, but crop.method: none needs crop.pixels, {crop.pixels}×{crop.pixels}"
                 )
             return np.eye(2, 3)
 
@@ -103,11 +106,15 @@ def _window(left: float, top: float, width: float, height: float, size: int) -> 
 def crop_face(
     data: bytes, image: NDArray[np.uint8], crop: CropParams, landmarks: Points | None = None, box: Box | None = None
 ) -> Crop:
-    """The crop of a photograph; crop.method none keeps its bytes, without a second compression.
+    """The crop of a photograph. With crop.method none it keeps the bytes, without a second compression.
 
-    data: as encoded. image: (height, width, 3) uint8 RGB, decoded; landmarks, (5, 2), and box are in its pixels.
-    Raises ValueError where a landmark lies outside the image, the landmarks are those of no face, and as `crop_matrix`
-    and `warp` do.
+    data: the encoded photograph.
+    image: the decoded photograph, (height, width, 3) uint8 RGB.
+    landmarks: (5, 2) in pixels of `image`.
+    box: in pixels of `image`.
+
+    Raises ValueError if a landmark is outside the image, if the landmarks fit no face, and as `crop_matrix` and `warp`
+    do.
     """
     height, width = image.shape[:2]
     if landmarks is not None:
@@ -119,10 +126,10 @@ def crop_face(
 
 
 def _check_landmarks(landmarks: Points, width: int, height: int) -> None:
-    # A pixel's grace: lists are rounded, and some count from 1.
+    # One pixel of tolerance: coordinates of lists are rounded, and some lists count from 1.
     if ((landmarks < -1) | (landmarks > (width, height))).any():
         raise ValueError(f"a landmark outside the image of {width}×{height} pixels")
     if np.ptp(landmarks, axis=0).max() < SMALLEST_FACE:
         raise ValueError(f"the landmarks coincide: all five lie within {SMALLEST_FACE} pixels")
     if misfit(landmarks)[0] > NO_FACE:
-        raise ValueError("the landmarks of no face: left and right have to be the image's, not the person's")
+        raise ValueError("the landmarks fit no face: left and right have to be the image's, not the person's")

@@ -1,4 +1,4 @@
-"""The one reader of folders, for training, `inspect`, `embed` and `search`: nothing outside a root is ever opened."""
+"""The one reader of folders, for training, `inspect`, `embed` and `search`. It opens nothing outside its root."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.data.problems import missing
 
 SUFFIXES = frozenset({".bmp", ".dib", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".webp"})
-"""Endings of photographs, in any case: JPEG, PNG, WebP and BMP, which are all that is decoded."""
+"""Endings of photographs, in upper or lower case: JPEG, PNG, WebP and BMP. Nothing else is decoded."""
 
 NOT_READ = f"not one of {', '.join(sorted(SUFFIXES))}; if it is a photograph, convert it"
 
 DOCUMENTS = frozenset({".aae", ".csv", ".json", ".md", ".parquet", ".tsv", ".txt", ".xml", ".xmp"})
-"""Endings of lists and notes: they lie among photographs, and leaving them costs none."""
+"""Endings of lists and notes. They are common beside photographs, so they do not count as bad records."""
 
 DROPPINGS = frozenset(
     {"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "icon\r"}
     | {"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "system volume information"}
     | {"__macosx", "lost+found", "network trash folder", "temporary items"}
 )
-"""What systems, viewers and network storage leave in folders, in lower case; the rest of it begins with a dot."""
+"""Files that systems, viewers and network storage leave in folders, in lower case. Others of them begin with a dot."""
 
 LARGEST_FILE = 2**28
-"""Bytes of the largest photograph that is read."""
+"""The largest photograph that is read, in bytes."""
 
 
 class Folder:
-    """The only door to the files of a data set: nothing outside `root` is ever opened."""
+    """The only way to the files of a data set. It opens nothing outside `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._last: tuple[str | None, Path] = None, root
-        """The folder of the last file, by its name and where it leads."""
+        """The folder of the last file: its name in a key, and its path with links followed."""
 
     @cached_property
     def _resolved(self) -> Path:
@@ -47,7 +47,7 @@ class Folder:
         return self.root.resolve()
 
     def plain(self, name: str) -> str:
-        """A name as names are compared: accents composed, forward slashes, and from the root where it is absolute."""
+        """A name in the form that is compared: accents composed (NFC), forward slashes, relative to the root."""
         place = PurePosixPath(normalize("NFC", name.replace("\\", "/")))
         if place.is_absolute():
             for root in (self.root.absolute(), self._resolved):
@@ -56,24 +56,25 @@ class Folder:
         return str(place)
 
     def key(self, name: str) -> str:
-        """The key of the file that a list calls `name`, as `photographs` gives it. Raises as `path` does."""
+        """The key, as `photographs` gives it, of the file that a list calls `name`. Raises as `path` does."""
         plain = self.plain(name)
         try:
             self.path(plain)
         except FileNotFoundError:
-            self.path(plain := normalize("NFD", plain))  # as a Mac writes it
+            plain = normalize("NFD", plain)  # accents decomposed, as macOS writes them
+            self.path(plain)
         return plain
 
     def path(self, key: str) -> Path:
-        """The file with this key, relative to the root and with forward slashes.
+        """The file with this key, which is relative to the root and has forward slashes.
 
-        Raises PermissionError where the key is absolute, climbs by `..` or is a link that leaves the root, and
-        FileNotFoundError where there is no such file.
+        Raises PermissionError if the key is absolute, has a `..`, or is a link that leads out of the root, and
+        FileNotFoundError if there is no such file.
         """
         if key.startswith("/") or ".." in key.split("/") or "\0" in key:
             raise PermissionError(f"not a path inside {self.root}")
         folder, _, file = key.rpartition("/")
-        # Neighbours in a list lie in one folder: it is followed once, and a file that is no link not at all.
+        # Neighbours in a list are in one folder, so the links of a folder are followed once for all its files.
         if folder != self._last[0]:
             self._last = folder, self._inside(self._resolved / folder)
         path = self._last[1] / file
@@ -86,7 +87,7 @@ class Folder:
         return path
 
     def _inside(self, path: Path) -> Path:
-        """Where a path leads. Raises as `path` does."""
+        """The path with all links followed. Raises as `path` does."""
         try:
             path = path.resolve(strict=True)
         except (OSError, RuntimeError):  # RuntimeError: links in a circle
@@ -96,20 +97,20 @@ class Folder:
         return path
 
     def read(self, key: str) -> bytes:
-        """The bytes of one file. Raises OSError as `path` does, or where it cannot be read or is over LARGEST_FILE."""
+        """The bytes of one file. Raises OSError as `path` does, or if it cannot be read or is over LARGEST_FILE."""
         path = self.path(key)
         if (size := path.stat().st_size) > LARGEST_FILE:
             raise OSError(f"{size} bytes; a photograph has no more than {LARGEST_FILE}")
         return path.read_bytes()
 
     def photographs(self) -> Iterator[Photograph | Problem]:
-        """Every photograph below the root, at any depth, folder by folder in the order of names; all else is a Problem.
+        """Every photograph below the root, at any depth, in the order of names. Any other file is a Problem.
 
-        The key is the path from the root. The identity is the folder in the root, None for a photograph that lies
-        right there. The group is the folder within that one, as `person/video`; None where there is none. Hidden names
-        and DROPPINGS are skipped. A person's folder may be a link inside the root.
+        The key of `anna/video1/003.jpg` is that path from the root, its identity is `anna`, and its group is
+        `anna/video1`. A photograph directly in the root has no identity, and one directly in a person's folder has no
+        group. Hidden names and DROPPINGS are skipped. A person's folder may be a link to a place inside the root.
 
-        Raises DataError where the root is missing or cannot be listed.
+        Raises DataError if the root is missing or cannot be listed.
         """
         root = str(self._resolved)
         try:
@@ -128,7 +129,7 @@ class Folder:
                 yield Problem(str(self.root), key if is_text(key) else ascii(key), error.strerror or str(error))
 
     def _is_folder(self, entry: os.DirEntry[str], key: str) -> bool:
-        """Whether to go into it. Raises OSError for a link that leads nowhere, out of the root, or in a circle."""
+        """Whether it is a folder to read. Raises OSError for a link that is broken, circular or leaves the root."""
         if not entry.is_symlink():
             return entry.is_dir()
         target = self._inside(Path(entry.path))
@@ -141,7 +142,7 @@ class Folder:
             return Problem(str(self.root), ascii(key), "the name is not UTF-8")
         suffix = Path(key).suffix.lower()
         if suffix in DOCUMENTS:
-            return Note(str(self.root), key, "no photograph, by its ending")
+            return Note(str(self.root), key, "not a photograph, by its ending")
         if suffix not in SUFFIXES:
             return Problem(str(self.root), key, NOT_READ)
         if not entry.is_file():
@@ -151,13 +152,13 @@ class Folder:
 
 
 def entries(folder: str | Path) -> list[os.DirEntry[str]]:
-    """What lies in a folder, sorted by name, without hidden names and DROPPINGS. Raises OSError."""
+    """The content of a folder, sorted by name, without hidden names and DROPPINGS. Raises OSError."""
     with os.scandir(folder) as found:
         return sorted((e for e in found if e.name[0] != "." and e.name.lower() not in DROPPINGS), key=lambda e: e.name)
 
 
 def is_text(name: str) -> bool:
-    """Whether a name of the file system is UTF-8."""
+    """Whether a name from the file system is UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

@@ -1,6 +1,6 @@
-"""`python -m facedistill inspect PATH`: what lies there, and the block of params.yaml to paste.
+"""`python -m facedistill inspect PATH`: what the data at PATH is, and a block to paste into params.yaml.
 
-Lists and names are read whole; of the photographs a random sample is opened. Nothing is written.
+Lists and names are read whole. Only a random sample of the photographs is opened. Nothing is written.
 """
 
 from __future__ import annotations
@@ -25,20 +25,29 @@ from facedistill.data.sources.recognise import Block, recognise
 from facedistill.params import check
 
 SAMPLE = 2000
-"""Photographs that are opened, at random where there are more."""
+"""The most photographs that are opened. If there are more, they are drawn at random."""
 
 BAR = 40
-"""Characters of the longest bar."""
+"""The longest bar, in characters."""
 
 ALIGNED = ("recordio", "bin")
-"""Kinds whose photographs are aligned crops already."""
+"""Kinds of sources whose photographs are aligned crops already."""
 
 
 @dataclass(slots=True)
 class Survey:
-    """What a scan found. people: photographs of each. sizes: (width, height) of the sample, as stored.
+    """What a scan of a source found.
 
-    fault: what is wrong with the landmarks of the sample, if anything is.
+    people: the number of photographs of each person.
+    photographs: how many there are.
+    landmarks: how many of the photographs have landmarks.
+    groups: their names.
+    pairs: the number of verification pairs.
+    problems: the records that cannot be used.
+    notes: remarks that cost no photograph.
+    sizes: how many photographs of the sample have each (width, height), as stored.
+    broken: the photographs of the sample that cannot be opened.
+    fault: what is wrong with the landmarks of the sample, or None.
     """
 
     people: Counter[str] = field(default_factory=Counter)
@@ -105,12 +114,12 @@ def describe(block: Block, found: Survey) -> str:
     lines += [f"  note: {line}" for line in alike(found.notes)]
     lines += ["  photographs of a person:", *_histogram(found.people)] if found.people else ["  people: unknown"]
     lines.append("")
-    lines += _paste(block, found) if found.photographs else ["nothing to paste: not one photograph that can be used"]
+    lines += _paste(block, found) if found.photographs else ["nothing to paste: no photograph can be used"]
     return "\n".join(lines)
 
 
 def _histogram(people: Counter[str]) -> list[str]:
-    """A line for each power of two: how many people have so many photographs."""
+    """A line for each range between powers of two, such as 4 to 7: how many people have that many photographs."""
     bins = Counter(count.bit_length() for count in people.values())
     most = max(bins.values(), default=1)
     names = {
@@ -121,7 +130,7 @@ def _histogram(people: Counter[str]) -> list[str]:
 
 
 def _paste(block: Block, found: Survey) -> list[str]:
-    """A data set of params.yaml, with a comment where a choice is the user's."""
+    """A data set for params.yaml, with a comment for every choice that the user has to make."""
     comments = []
     sides = sorted(min(size) for size in found.sizes.elements())
     size = min(max(sides[len(sides) // 2], 8), 256) if sides else 112
@@ -130,20 +139,19 @@ def _paste(block: Block, found: Survey) -> list[str]:
     elif found.landmarks:
         method = "landmarks"
         if found.landmarks < found.photographs:
-            comments.append(
-                f"{found.photographs - found.landmarks} photographs without landmarks are left out, or need a detector"
-            )
+            without = found.photographs - found.landmarks
+            comments.append(f"{without} photographs without landmarks: they are left out, or need a detector")
     else:
         method = "centre"
         comments.append("no landmarks: crop.method landmarks needs a detector")
     if len(found.problems) > DatasetParams.bad_share * (found.photographs + len(found.problems)):
-        comments.append("more records are unusable than bad_share allows: mend them, or raise it")
+        comments.append("more records are unusable than bad_share allows: repair them, or raise it")
     if found.fault:
-        comments.append("these landmarks fail the stage prepare: mend them, or leave them out")
+        comments.append("these landmarks fail the stage prepare: correct the list, or leave it out")
     if len(found.people) == 1:
-        comments.append("one identity: there is nobody to tell it from")
+        comments.append("there is only one identity")
     if block["kind"] == "folder" and found.groups:
-        comments.append("a folder in a person's folder, a video perhaps, is a group: it stays on one side")
+        comments.append("a folder in a person's folder, such as a video, is a group: it stays on one side")
     dataset = {
         "source": block,
         "split": None if found.pairs else {"by": "group" if found.groups else "image", "test": 0.2},
@@ -161,8 +169,10 @@ def _paste(block: Block, found: Survey) -> list[str]:
 
 
 def _name(stem: str) -> str:
-    """A name for a data set after its file: a letter, then letters, digits, - and _, and nothing that YAML takes for
-    a truth or a number, such as `no` or `1e5`."""
+    """A name for a data set, made from the name of its file.
+
+    It is a letter, then letters, digits, - and _. It is no word that YAML reads as a boolean or a number, such as `no`.
+    """
     name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")
     return name if name[:1].isalpha() and isinstance(yaml.safe_load(name), str) else f"pairs_{name}".rstrip("_")
 
@@ -170,7 +180,7 @@ def _name(stem: str) -> str:
 def inspect(path: Path) -> None:
     """Print a description of every data set at `path`.
 
-    Raises DataError at the end, a line for each data set that cannot be read; at once where nothing is recognised.
+    Raises DataError at the end, with a line for each data set that cannot be read, or at once if nothing is recognised.
     """
     errors = []
     for block in recognise(path):

@@ -1,4 +1,4 @@
-"""Whether a list of landmarks is one of faces: the right count of numbers may have another meaning."""
+"""Checks that a list of landmarks is one of faces: the right number of columns may have another meaning."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import permutations
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,34 +21,34 @@ Landmarks = NDArray[np.float32]
 EXPECTED = f"expected are x1 y1 … x5 y5 in pixels, left and right as in the image: {', '.join(LANDMARKS)}"
 
 UNLIKELY = 0.3
-"""A misfit that one face in a thousand has. In full profile many have more, so one face alone proves nothing."""
+"""A misfit that one face in a thousand exceeds. Many faces in full profile do, so one face alone proves nothing."""
 
 UNLIKELY_TURNED = 0.23
-"""A misfit that one face in a hundred has: enough for a face that is not upright, as few are."""
+"""A misfit that one face in a hundred exceeds. It is the limit for faces that are not upright, which are rare."""
 
 UPRIGHT = np.pi / 4
-"""The largest turn of an upright face in its image."""
+"""The largest rotation, in radians, of a face that counts as upright."""
 
 EXPLAINED = 0.22
-"""What is left of the misfit, in the median, once a mistake is undone: no face in profile comes to fit by that."""
+"""A mistake is found if undoing it brings the median misfit below this. It never does so for faces in profile."""
 
 FEW = 0.02
-"""Share of faces, or two of them, that may lie in any way before a mistake is looked for."""
+"""A mistake is searched for only if more than this share of the faces, and more than two, have an unlikely misfit."""
 
 ANY_POSE = 0.55
 """The largest misfit of a face in full profile."""
 
 OUTSIDE = 0.5
-"""Share of faces that may have a landmark outside their photograph: its edge cuts them."""
+"""The share of faces that may have a landmark outside their photograph, because its edge cuts them."""
 
 OPENED = 32
-"""Photographs whose size is looked at."""
+"""The most photographs whose size is read."""
 
 
 def landmark_fault(source: Source, photographs: Sequence[Photograph]) -> str | None:
-    """What is wrong with the landmarks of photographs, a sample of `source`; None where nothing is, or none are known.
+    """What is wrong with the landmarks of `photographs`, a sample of `source`. None if nothing is, or none are known.
 
-    Whether the lines of a list are those of other photographs cannot be seen.
+    A list whose lines belong to other photographs is not noticed.
     """
     known = [photograph for photograph in photographs if photograph.landmarks is not None]
     if not known:
@@ -55,8 +56,8 @@ def landmark_fault(source: Source, photographs: Sequence[Photograph]) -> str | N
     if fault := list_fault(np.stack([p.landmarks for p in known if p.landmarks is not None])):
         return fault
     opened = []
-    for photograph in known[:: -(-len(known) // OPENED)]:
-        with suppress(OSError, ValueError):  # one that is broken is named where it is cut
+    for photograph in known[:: ceil(len(known) / OPENED)]:
+        with suppress(OSError, ValueError):  # the stage align_crop names a broken photograph
             opened.append((photograph.landmarks, check_header(source.read(photograph.key))))
     if not opened:
         return None
@@ -65,22 +66,20 @@ def landmark_fault(source: Source, photographs: Sequence[Photograph]) -> str | N
 
 
 def list_fault(landmarks: Landmarks) -> str | None:
-    """What is wrong with a list of landmarks, (n, 5, 2), or with a part of it; None where they are those of faces.
+    """What is wrong with a list of landmarks, (n, 5, 2), or with a part of it. None if they fit faces.
 
-    A face in profile has an unlikely misfit as well. So unlikely ones are a fault only where they are most of the list
-    and no pose explains them, or where one known mistake explains them.
+    A face in profile has an unlikely misfit too. So unlikely misfits are a fault only if one known mistake explains
+    them, or if most of the list has them and no pose explains them.
     """
     small = np.ptp(landmarks, axis=1).max(1) < SMALLEST_FACE
     if small.mean() > 0.5:
-        return (
-            f"{_count(small)} lie within {SMALLEST_FACE} pixels; are they shares of the photograph's side? {EXPECTED}"
-        )
+        return f"{_count(small)} lie within {SMALLEST_FACE} pixels; are they fractions of the image's side? {EXPECTED}"
     found, turn = misfit(landmarks)
     bad = np.asarray(found > np.where(abs(turn) < UPRIGHT, UNLIKELY, UNLIKELY_TURNED))
     if bad.sum() <= max(FEW * len(bad), 2):
         return None
     misfits = [(_undone(undo(landmarks[bad]), target), name) for name, undo, target in _mistakes()]
-    # Two mistakes may explain the same: the one that is first is the likelier.
+    # Two mistakes may explain the same misfits. The first of them is the likelier.
     best, name = min(misfits, key=lambda pair: round(pair[0], 2))
     if best < EXPLAINED:
         return f"{_count(bad)} fit no face, and the likely reason is that {name}; {EXPECTED}"
@@ -90,18 +89,18 @@ def list_fault(landmarks: Landmarks) -> str | None:
 
 
 def place_fault(landmarks: Landmarks, sizes: NDArray[np.int_]) -> str | None:
-    """What is wrong with where landmarks, (n, 5, 2), lie in their photographs of (n, 2) sizes, width and height."""
+    """What is wrong with the place of landmarks, (n, 5, 2), in photographs of these sizes: (n, 2), width and height."""
     outside = np.asarray(((landmarks < -1) | (landmarks > sizes[:, None])).any((1, 2)))
     if outside.mean() > OUTSIDE:
         return f"{_count(outside)} lie outside their photograph; is the list for photographs of another size?"
-    # Faces of aligned photographs lie all at one place, which is the middle.
+    # In aligned photographs all faces are at one place, which is the middle.
     centre, eyes = landmarks.mean(1), np.hypot(*(landmarks[:, 1] - landmarks[:, 0]).T)
     aligned = np.ptp(np.quantile(centre, [0.1, 0.9], axis=0), axis=0).max() < np.median(eyes)
     x, y = np.median(centre / sizes, axis=0)
     if aligned and len(landmarks) > 1 and (abs(np.array([x, y]) - 0.5) > 0.25).any():
         return (
-            f"the landmarks lie at one place in all photographs, {x:.0%} of the width and {y:.0%} of the height, as in "
-            "aligned ones, but not in the middle; is the list for photographs of another size?"
+            f"the landmarks are at one place in all photographs, {x:.0%} of the width and {y:.0%} of the height, as in "
+            "aligned photographs, but not in the middle; is the list for photographs of another size?"
         )
     return None
 
@@ -111,15 +110,15 @@ def _count(bad: NDArray[np.bool_]) -> str:
 
 
 def _undone(landmarks: Landmarks, target: NDArray[np.float64]) -> float:
-    """The median misfit, infinite where the faces would not be upright."""
+    """The median misfit, or infinity if the faces would not be upright."""
     found, turn = misfit(landmarks, target)
     return float(np.median(found)) if np.median(abs(turn)) < UPRIGHT else np.inf
 
 
 def _mistakes() -> Iterator[tuple[str, Callable[[Landmarks], Landmarks], NDArray[np.float64]]]:
-    """Known mistakes: what is wrong, how the right points come out of the list, and the template of these points."""
+    """Known mistakes. Each is what is wrong, a function from the list to the right points, and the template of them."""
     yield (
-        "each line ends in a number that is no coordinate, such as a score (the first of eleven is taken for a class)",
+        "each line ends in a number that is no coordinate, such as a score (the first of eleven is read as a class)",
         lambda p: p.reshape(-1, 10)[:, 1:9].reshape(-1, 4, 2),
         TEMPLATE[1:],
     )

@@ -1,4 +1,4 @@
-"""The manifest: one row a photograph, with everything that is known of it but its pixels."""
+"""The manifest: a table with a row for each photograph, which holds all that is known of it except its pixels."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ CHUNK = 65_536
 
 
 def build(rows: Iterable[Photograph], split: SplitParams | None, seed: int) -> pa.Table:
-    """The manifest of these photographs, `rows`, in their order.
+    """The manifest of the photographs `rows`, in their order. It has these columns:
 
-    Columns: key, identity (null where unknown), label (int32: place of the identity among the sorted ones of the
-    training side, −1 where it is not there or unknown), group, split (train or test), x1, y1 … x5, y5 (float32 pixels,
-    NaN where unknown), box (x, y, width, height in float32 pixels, or null) and the attributes as `attr_…` (float32).
-    Raises DataError where there are no groups to split by.
+    key, identity, group: strings. identity and group are null if unknown.
+    label: int32, the index of the identity among the sorted identities of the training side; −1 if it is not there.
+    split: `train` or `test`.
+    x1, y1 … x5, y5: the landmarks in float32 pixels, NaN if unknown.
+    box: x, y, width, height in float32 pixels, or null.
+    attr_…: a float32 column for each attribute.
+
+    Raises DataError if split.by is group and no photograph has one.
     """
     if split and split.validation:
         split = replace(split, validation=False)
@@ -58,12 +62,12 @@ def classes(manifest: pa.Table) -> list[str]:
 
 
 def attributes(manifest: pa.Table) -> list[str]:
-    """Names of the attributes that its photographs have."""
+    """The names of the attributes in a manifest."""
     return [name.removeprefix(ATTRIBUTE) for name in manifest.column_names if name.startswith(ATTRIBUTE)]
 
 
 def photographs(manifest: pa.Table) -> Iterator[Photograph]:
-    """The photographs of a manifest in its order: the inverse of `build`."""
+    """The photographs of a manifest, in its order. This is the inverse of `build`."""
     names = attributes(manifest)
     strings = ("key", "identity", "box", "group", *(ATTRIBUTE + name for name in names))
     for rows in manifest.to_batches(max_chunksize=CHUNK):
@@ -76,7 +80,7 @@ def photographs(manifest: pa.Table) -> Iterator[Photograph]:
 
 
 def values(column: pa.ChunkedArray) -> Iterator[Any]:
-    """The values of a column, which may have millions, as Python's own; few of them are held at a time."""
+    """The values of a column as Python objects. Few are in memory at a time: a column may have millions."""
     for start in range(0, len(column), CHUNK):
         yield from column.slice(start, CHUNK).to_pylist()
 
@@ -94,12 +98,15 @@ def pairs_table(pairs: Sequence[Pair]) -> pa.Table:
 
 
 def write(table: pa.Table, file: Path) -> None:
-    """A table as parquet, the same bytes at every run."""
+    """Write a table as parquet, with the same bytes in every run."""
     pq.write_table(table, file, compression="zstd")
 
 
 class _Strings:
-    """A column to iterate over as often as need be. by: `group` gives the row's group where it has one."""
+    """A column that can be iterated over several times.
+
+    by: with `group`, a row that has a group gives the name of the group in place of its value.
+    """
 
     def __init__(self, table: pa.Table, name: str, by: str = "image") -> None:
         self._column, self._groups = table[name], table["group"] if by == "group" else None

@@ -1,4 +1,4 @@
-"""Work in several processes, which end with the one that asked for it."""
+"""Work in several processes, which end when the process that started them ends."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 CHUNK = 64
-"""Items that a process is given at a time."""
+"""The number of items that a process gets at a time."""
 
 GRACE_SECONDS = 5.0
-"""How long processes may go on with what they are at, where an error has ended the work."""
+"""How long a process may go on with its task after an error has ended the work."""
 
 _CONTEXT = get_context("spawn")
 
 
 class ProcessError(RuntimeError):
-    """A process ended in the middle of its work."""
+    """A process ended in the middle of a task."""
 
 
 class Pool:
-    """Up to `workers` processes, and a thread for each, which hands it a task and waits for the answer.
+    """Up to `workers` processes, and a thread for each, which sends it tasks and waits for the results.
 
-    Nothing but a pipe lies between the two, so a process that dies ends the wait. There is no queue, as that of
-    ProcessPoolExecutor, in which a task that cannot be pickled keeps everybody waiting (CPython before 3.12).
+    A thread and its process share nothing but a pipe, so the wait ends if the process dies. ProcessPoolExecutor has a
+    queue instead, in which a task that cannot be pickled blocks everything (CPython before 3.12).
     """
 
     def __init__(self, workers: int) -> None:
@@ -49,7 +49,7 @@ class Pool:
         self._ended = False
 
     def submit(self, task: Callable[..., R], *arguments: Any) -> Future[R]:
-        """Have a process do `task(*arguments)`. Its future raises ProcessError where the process dies."""
+        """Run `task(*arguments)` in a process. The future raises ProcessError if the process dies."""
         return self._threads.submit(self._ask, task, *arguments)
 
     def _ask(self, task: Callable[..., R], *arguments: Any) -> R:
@@ -62,11 +62,11 @@ class Pool:
         return self._mine.worker.ask(task, *arguments)  # type: ignore[no-any-return]
 
     def wait(self) -> None:
-        """Until all that was submitted is done."""
+        """Wait until all submitted tasks are done."""
         self._threads.shutdown()
 
     def end(self) -> None:
-        """End all processes: those that are at a task after it, or after GRACE_SECONDS."""
+        """End all processes. A process with a task may finish it first, within GRACE_SECONDS."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         with self._starting:
             self._ended = True
@@ -83,7 +83,7 @@ class Pool:
 
 
 class _Worker:
-    """One process. busy: held while it is at a task."""
+    """One process. busy: a lock that is held while the process has a task."""
 
     def __init__(self) -> None:
         self.busy = Lock()
@@ -107,16 +107,16 @@ class _Worker:
         self.process.join(GRACE_SECONDS)
         code = self.process.exitcode
         if code is None or code >= 0:
-            return f"ended with exit code {code}; what it said is above"
-        return f"was killed by {signal.Signals(-code).name}, for want of memory perhaps; run this again"
+            return f"ended with exit code {code}; its own message is above"
+        return f"was killed by {signal.Signals(-code).name}, perhaps for lack of memory; run this again"
 
 
 @contextmanager
 def pool(workers: int | None = None) -> Iterator[Pool]:
-    """Processes of one thread each, `workers` or one a core.
+    """A pool of `workers` processes with one thread each. By default there is one for each core.
 
     On normal exit the pool finishes all submitted work. On an error or Ctrl-C it finishes only the tasks in progress,
-    and ends those that take longer than GRACE_SECONDS. If this process is killed, the workers exit immediately.
+    and kills those that take longer than GRACE_SECONDS. If this process is killed, the workers exit immediately.
     """
     processes = Pool(workers or cores())
     try:
@@ -127,12 +127,12 @@ def pool(workers: int | None = None) -> Iterator[Pool]:
 
 
 def _work(link: Connection[Any, Any]) -> None:
-    """What each process does: task after task, until it is killed."""
+    """The main function of each process. It runs task after task until it is killed."""
     cv2.setNumThreads(1)
-    # Ctrl-C reaches the whole group: the process that asked answers it.
+    # Ctrl-C reaches the whole process group. Only the parent handles it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     Thread(target=_end_with_parent, daemon=True).start()
-    # Where the process that asked is gone there is nobody to tell.
+    # If the parent is gone, nobody waits for the result.
     with suppress(EOFError, ConnectionError):
         while True:
             task, arguments = link.recv()
@@ -153,10 +153,12 @@ def _end_with_parent() -> None:
 
 
 def in_order(task: Callable[[list[T]], list[R]], items: Iterable[T], workers: int | None = None) -> Iterator[R]:
-    """The results of `task`, which maps a chunk of items to as many, in the order of the items, few chunks in memory.
+    """The results of `task` for `items`, in the order of the items. Only a few chunks are in memory at a time.
 
-    workers: processes, one a core by default; with 1 everything stays in this one. Raises what `task` does, and
-    ProcessError where a process dies.
+    task: maps a chunk of items to a list of as many results.
+    workers: the number of processes, by default one for each core. With 1, this process does all the work.
+
+    Raises what `task` raises, and ProcessError if a process dies.
     """
     workers = workers or cores()
     rest = iter(items)

@@ -1,4 +1,4 @@
-"""Stage prepare: from a source to its manifest."""
+"""Stage prepare: it writes the manifest of a source."""
 
 from __future__ import annotations
 
@@ -24,15 +24,19 @@ from facedistill.data.sources import open_source
 from facedistill.data.sources.files import lines
 
 SAMPLE = 2000
-"""Photographs whose landmarks are looked at together, in equal steps through the set."""
+"""The most photographs whose landmarks are checked together. They are taken in equal steps through the set."""
 
 
 def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = None) -> None:
     """Write manifest.parquet, report.json and, for a set with pairs, pairs.parquet (by key) into `out`.
 
-    workers: processes of the detector, one a core by default; the result does not depend on their number.
-    Raises DataError where a list is not as published, landmarks fit no face, a side is empty, a pair lacks a photograph
-    or proves nothing, the list of people to leave out names nobody here, or too many records are bad.
+    workers: the number of processes for the detector, by default one for each core. The result does not depend on it.
+
+    Raises DataError if
+    - a list is not as published, landmarks fit no face, or too many records are bad
+    - a side is empty
+    - a pair lacks a photograph or proves nothing
+    - the list `leave_out` removes nobody or everybody, or has a name that nearly fits
     """
     out.mkdir(parents=True, exist_ok=True)
     source = open_source(dataset.source)
@@ -40,7 +44,7 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     left_out = Counter(dict.fromkeys(left_out_identities(dataset.leave_out), 0) if dataset.leave_out else ())
     scan: Iterable[Photograph | Problem] = _kept(source.scan(), left_out)
     if dataset.detector:
-        Detector(dataset.detector)  # a missing model stops the stage before its processes start
+        Detector(dataset.detector)  # a missing model stops the stage before any process starts
         scan = in_order(partial(add_landmarks, dataset.source, dataset.detector), scan, workers)
     shown = tqdm(scan, desc=f"prepare {out.name}", unit=" photographs", disable=None)
     table = manifest.build(_usable(shown, problems, noted), dataset.split, seed)
@@ -49,7 +53,7 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
         raise DataError(f"datasets.{out.name}.source: {fault}")
     pairs = source.pairs()
     if pairs and dataset.split:
-        raise DataError(f"a set with pairs is for testing alone: set datasets.{out.name}.split to null")
+        raise DataError(f"a set with pairs is only for testing: set datasets.{out.name}.split to null")
     sides = Counter(manifest.values(table["split"]))
     counts = {
         "photographs": len(table),
@@ -64,7 +68,7 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     if dataset.leave_out:
         notes += check_left_out(dataset.leave_out, left_out, table, out.name)
     if counts["identities"] == 1:
-        notes.append(Problem(manifest.FILE, table["identity"][0].as_py(), "the only identity: nobody to tell it from"))
+        notes.append(Problem(manifest.FILE, table["identity"][0].as_py(), "the only identity of the set"))
     identities = dict(zip(*map(manifest.values, (table["key"], table["identity"])), strict=True)) if pairs else {}
     notes += check_pairs(pairs, identities, out.name)
     report(out / "report.json", counts, problems, len(table), dataset.bad_share, notes)
@@ -80,9 +84,9 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
 
 
 def left_out_identities(file: Path) -> list[str]:
-    """The identities of a list, one a line; the rest of a line from `#` on is a comment.
+    """The identities of a list, which has one a line. The rest of a line from `#` on is a comment.
 
-    Raises DataError where it is missing, is not text or has no identity.
+    Raises DataError if the list is missing, is not text, or has no identity.
     """
     names = [name for _, line in lines(file) if (name := line.partition("#")[0].strip())]
     if not names:
@@ -91,7 +95,7 @@ def left_out_identities(file: Path) -> list[str]:
 
 
 def _kept(records: Iterable[Photograph | Problem], left_out: Counter[str]) -> Iterator[Photograph | Problem]:
-    """Records of identities that are not in `left_out`, which counts the photographs of those that are."""
+    """The records of identities that are not in `left_out`. The photographs of the others are counted there."""
     for record in records:
         if isinstance(record, Photograph) and record.identity and record.identity in left_out:
             left_out[record.identity] += 1

@@ -1,4 +1,4 @@
-"""What cannot be used: a record becomes a line in the stage's report, a whole file stops the stage."""
+"""Data that cannot be used. A bad record becomes a line in the stage's report; a bad file stops the stage."""
 
 from __future__ import annotations
 
@@ -16,19 +16,23 @@ from facedistill.params import PARAMS_FILE
 SHOWN = 5
 RAW = Path("data/raw")
 EXPERIMENTS = "/.dvc/tmp/exps/"
-"""In the path of every workspace that DVC makes for an experiment."""
+"""A part of the path of every workspace that DVC makes for an experiment."""
 
 NAMED = 12
-"""Lines for records, one for all that are alike."""
+"""The most lines that are printed. One line stands for all records that are alike."""
 
 
 def missing(path: Path, what: str, advice: str) -> DataError:
-    """The error to raise where `path`, a file or folder (`what`) of the user's, is not there. advice: what to do."""
+    """The error to raise if a file or folder of the user is missing.
+
+    what: `file` or `folder`.
+    advice: what the user can do.
+    """
     if not path.is_absolute() and EXPERIMENTS in Path.cwd().as_posix():
         copied = RAW if path.is_relative_to(RAW) else path
         advice = (
-            "this is a workspace of `dvc exp run --queue` or `--temp`, which has what git and DVC keep, and nothing "
-            f"else; give the absolute path in {PARAMS_FILE}, or run it with `--copy-paths {copied}`"
+            "this is a workspace of `dvc exp run --queue` or `--temp`, which has nothing but what git and "
+            f"DVC keep; give the absolute path in {PARAMS_FILE}, or run it with `--copy-paths {copied}`"
         )
     return DataError(f"{path}: no such {what}; {advice}")
 
@@ -41,11 +45,16 @@ def report(
     allowed: float,
     notes: Sequence[Problem] = (),
 ) -> None:
-    """Write a stage's report: `counts`, every record left out (`problems`), and what to know of records kept (`notes`).
+    """Write a stage's report as JSON, and print its problems and notes, with one line for all that are alike.
 
-    Both are printed too, a line for all that are alike.
-    good: records in use. allowed: the largest share of bad records, 0 to 1.
-    Raises DataError, after writing, where nothing is good or more than `allowed` of all records is bad.
+    file: where the report goes.
+    counts: numbers by name.
+    problems: the records that are left out.
+    good: the number of records in use.
+    allowed: the largest share of bad records, 0 to 1.
+    notes: remarks on records that are kept.
+
+    Raises DataError, after writing, if no record is good or if the share of bad records is above `allowed`.
     """
     share = len(problems) / max(good + len(problems), 1)
     lines = {"left_out": [asdict(p) for p in problems], "notes": [asdict(p) for p in notes]}
@@ -61,7 +70,7 @@ def report(
 
 
 def alike(problems: Sequence[Problem]) -> list[str]:
-    """A line for those of one ending and reason, which names the first of them; the first lines alone."""
+    """One line for all problems with the same ending and reason. It names the first. No more than NAMED lines."""
     kinds: dict[tuple[str, str], list[Problem]] = {}
     for problem in problems:
         kinds.setdefault((Path(problem.record).suffix.lower(), problem.reason), []).append(problem)

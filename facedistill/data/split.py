@@ -1,4 +1,4 @@
-"""Training and test sides: stratified by identity, and stable when people are added or removed."""
+"""The split into a training and a test side. It is stratified by identity, and stable when people come or go."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 
 def held_out(identities: Iterable[str], units: Iterable[str], test: float, seed: int) -> NDArray[np.bool_]:
-    """Which photographs are for testing: (n,) bool, about the share `test` of each identity's.
+    """Which photographs are for testing: (n,) bool, true for about the share `test` of each identity's photographs.
 
-    units: what stays together on one side; a name of its own for each photograph, or that of its group. Both may have
-    millions: they are iterated over more than once, and never held as a list.
+    identities: the identity of each photograph.
+    units: what stays together on one side: the group of each photograph, or else its own name.
 
-    Draws depend on the seed, the identity and the unit alone, never on other people, the order or the machine. An
-    identity with two units or more has one on each side; the number of its test photographs is rounded up or down by a
-    draw, so that the share holds overall. A unit of several identities is drawn by itself, and the others of each make
-    up for it.
+    Both may have millions of items. They are iterated over several times, and never held as a list.
+
+    The draws depend on the seed, the identity and the unit alone, and never on other people, the order or the machine.
+    An identity with two or more units has at least one on each side. A draw decides whether the number of its test
+    photographs is rounded up or down, so that the share is right overall. A unit with several identities is drawn by
+    itself, and the other units of each identity compensate for it.
     """
     people: dict[str, int] = {}
     person = np.fromiter((people.setdefault(name, len(people)) for name in identities), np.int64)
@@ -42,7 +44,11 @@ def held_out(identities: Iterable[str], units: Iterable[str], test: float, seed:
 
 
 def _take(sizes: NDArray[np.int_], target: int, taken: int, kept: int) -> NDArray[np.bool_]:
-    """The units to hold out, in their order, so that `taken` comes near `target` and neither side stays empty."""
+    """Which units to hold out, so that the test photographs come near `target` and neither side stays empty.
+
+    sizes: the number of photographs in each unit.
+    taken, kept: photographs of this identity, in units with other people, that are on the test and the training side.
+    """
     chosen = np.zeros(len(sizes), np.bool_)
     if len(sizes) == 1 and not taken and not kept:
         return chosen
@@ -58,7 +64,7 @@ def _take(sizes: NDArray[np.int_], target: int, taken: int, kept: int) -> NDArra
 
 
 def _of_one_person(unit: NDArray[np.int64], person: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(n,) whether the unit of each row shows that row's person alone."""
+    """(n,) whether the unit of each row shows no other person than the row."""
     order = np.lexsort((person, unit))
     starts = np.flatnonzero(np.diff(unit[order], prepend=-1))
     sizes = np.diff(starts, append=len(order))
@@ -74,5 +80,5 @@ def _draw(*parts: int | str) -> float:
 
 
 def _digest(text: str, size: int) -> int:
-    """A number of `size` bytes that stands for `text`."""
+    """A hash of `text`: a number of `size` bytes."""
     return int.from_bytes(blake2b(text.encode(), digest_size=size).digest(), "big")

@@ -1,1 +1,1 @@
-"""From a trained network to ONNX files that say what they are, checked and timed."""
+"""Exports a trained network to ONNX files with metadata, checks them, and measures their latency."""

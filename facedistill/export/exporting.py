@@ -1,4 +1,4 @@
-"""One model, exported: files, checks, what each version loses, and how fast it is."""
+"""Exports one model: writes its files, checks them, and measures what each version loses and how fast it is."""
 
 from __future__ import annotations
 
@@ -32,12 +32,18 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: EvaluationParams) -> dict[str, Any]:
-    """Write {float32,float16,int8}.onnx into the folder of `chosen`; what was measured of each, and of PyTorch.
+    """Write {float32,float16,int8}.onnx into the folder of `chosen`. Returns the measurements of each, and of PyTorch.
 
-    crop: of the data set that the task trains on. accuracy and tpr are on the first set of pairs of `evaluation`, NRMSE
-    on the test side of the task's own set, all in percent; cosine is the least to PyTorch's embedding of a crop;
-    batchN_threadsM are milliseconds of the whole batch. Raises ExportError where the float32 file differs from PyTorch,
-    ModelError and DataError where the model or its crops are missing or damaged.
+    crop: that of the data set on which the task trains.
+
+    The measurements have these names, and are in percent unless another unit is given:
+    accuracy, tpr: on the first set of pairs of `evaluation`.
+    nrmse: on the test side of the task's own set.
+    cosine: the least cosine between an embedding by this version and by PyTorch.
+    batchN_threadsM: milliseconds for the whole batch.
+
+    Raises ExportError if the float32 file differs from PyTorch, and ModelError and DataError if the model or its crops
+    are missing or damaged.
     """
     model, side = MODELS / chosen.name, task.input
     recognises = task.phi != "landmarks"
@@ -47,7 +53,7 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
     metadata = _metadata(chosen, trained, model, task, crop)
 
     files = {precision: chosen.folder / f"{precision}.onnx" for precision in PRECISIONS}
-    # An exported network has the dtype of its file, for good.
+    # The export changes the dtype of the network, so float16 gets a copy.
     write_float(deepcopy(trained), side, files["float16"], torch.float16)
     write_float(trained, side, files["float32"], torch.float32)
     write_int8(files["float32"], files["int8"], Crops(CROPS / task.dataset, "train"), side)
@@ -78,7 +84,7 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
 
 def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParams, crop: CropParams) -> Metadata:
     record = model_files.read_record(model)
-    # Students of the teacher's own class centres embed into its space; any other model has one of its own.
+    # Students that use the teacher's class centres embed into its space. Any other model has a space of its own.
     sharing = chosen.shared_with if record["recipe"]["classifier"] == "teacher" else None
     return Metadata(
         model=chosen.name,
@@ -109,5 +115,5 @@ def _by_onnx(loaded: ort.InferenceSession, images: NDArray[np.uint8]) -> dict[st
 
 
 def _size(file: Path) -> dict[str, float]:
-    """On the disk, in 10⁶ bytes."""
+    """The size on the disk, in 10⁶ bytes."""
     return {"megabytes": file.stat().st_size / 1e6}

@@ -1,4 +1,4 @@
-"""How long a model takes, in PyTorch and in ONNX Runtime, on one thread and on two, one photograph and 32."""
+"""Measures latency in PyTorch and in ONNX Runtime, on one and two threads, for batches of 1 and 32 photographs."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from torch import nn
 
 BATCHES, THREADS = (1, 32), (1, 2)
 WARM_UP, RUNS, SECONDS = 2, 15, 0.5
-"""Untimed runs, timed ones, and the time after which no further one is begun."""
+"""The number of untimed runs, the most timed runs, and the time after which no new run begins."""
 
 Images = NDArray[np.uint8]
 
 
 def key(batch: int, threads: int) -> str:
-    """The name of a latency among the metrics."""
+    """The name of a latency in the metrics."""
     return f"batch{batch}_threads{threads}"
 
 
 def session(file: Path, threads: int = 1) -> ort.InferenceSession:
-    """An ONNX file, on so many threads of the CPU."""
+    """A session that runs an ONNX file on this number of CPU threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
 def onnx_latency(file: Path, side: int) -> dict[str, float]:
-    """Milliseconds of a whole batch by `key`, for an ONNX file of this input side."""
+    """Milliseconds for a whole batch, by `key`, of an ONNX file whose input has this side."""
     found = {}
     for threads in THREADS:
         loaded = session(file, threads)
@@ -51,7 +51,7 @@ def _run(loaded: ort.InferenceSession, images: Images) -> None:
 
 @torch.inference_mode()
 def torch_latency(module: nn.Module, side: int) -> dict[str, float]:
-    """The same for a module that takes uint8 images, in evaluation mode on the CPU."""
+    """The same for a module that takes uint8 images and is in evaluation mode, on the CPU."""
     found = {}
     for threads in THREADS:
         with _torch_threads(threads):
@@ -61,7 +61,7 @@ def torch_latency(module: nn.Module, side: int) -> dict[str, float]:
 
 
 def _median(run: Callable[[Images], Any], batch: int, side: int) -> float:
-    # Noise: zeros would leave whole layers at zero.
+    # Noise, because with an image of zeros the output of whole layers would be zero.
     images = np.random.default_rng(0).integers(0, 256, (batch, 3, side, side), dtype=np.uint8)
     for _ in range(WARM_UP):
         run(images)

@@ -1,4 +1,4 @@
-"""A trained network as three ONNX files: float32, float16 and int8."""
+"""Writes a trained network as three ONNX files: float32, float16 and int8."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from facedistill.learning.networks import FaceNetwork
 OPSET = 17
 
 QUANTISED = ["Conv", "Relu", "PRelu", "Add", "Concat", "MaxPool", "AveragePool"]
-"""Layers that int8 computes: the trunk's. The batch norm of the input, K and the heads stay float32."""
+"""The layers that int8 computes, all in the trunk. The batch norm of the input, K and the heads stay float32."""
 
 CALIBRATION, BATCH = 256, 32
-"""Training crops that the ranges of int8 are set on, and how many at a time."""
+"""The number of training crops that set the ranges of int8, and the size of their batches."""
 
 
 class Exported(nn.Module):
-    """(N, 3, input, input) uint8 RGB to embedding (N, width), and, where there are such heads, logits (N, classes) and
-    landmarks (N, 5, 2) in units of the input's side.
+    """A network from (N, 3, input, input) uint8 RGB to an embedding (N, width). If the network has such heads, logits
+    (N, classes) and landmarks (N, 5, 2), in units of the input's side, follow.
 
-    dtype: of the trunk; K, its norm and the heads are float32 always. `network` is changed to it.
+    network: its trunk is changed to `dtype`.
+    dtype: that of the trunk. K, its norm and the heads are always float32.
     """
 
     def __init__(self, network: FaceNetwork, dtype: torch.dtype = torch.float32) -> None:
@@ -48,7 +49,7 @@ class Exported(nn.Module):
 
     @property
     def outputs(self) -> list[str]:
-        """Their names, in order."""
+        """The names of the outputs, in order."""
         return ["embedding", *self.heads]
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -57,11 +58,14 @@ class Exported(nn.Module):
 
 
 def write_float(network: FaceNetwork, side: int, file: Path, dtype: torch.dtype) -> None:
-    """The network at (N, 3, side, side) as ONNX, for any N ≥ 1. dtype: float32 or float16, which `network` becomes."""
+    """Write a network with an input of (N, 3, side, side) as ONNX, for any N ≥ 1.
+
+    dtype: float32 or float16. `network` is changed to it.
+    """
     module = Exported(network, dtype)
     file.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        # The exporter without dynamo says that it is deprecated; the other one needs onnxscript.
+        # The exporter without dynamo warns that it is deprecated. The one with dynamo needs onnxscript.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             module,
@@ -76,9 +80,9 @@ def write_float(network: FaceNetwork, side: int, file: Path, dtype: torch.dtype)
 
 
 def write_int8(float32: Path, file: Path, crops: Crops, side: int) -> None:
-    """Static quantisation of a float32 file: weights int8 by channel, layers uint8, ranges from training `crops`."""
+    """Quantise a float32 file: int8 weights by channel, uint8 activations with static ranges from training `crops`."""
     previous = logging.root.manager.disable
-    # It advises, on the root logger, to optimise a model first that the exporter has optimised.
+    # It advises, on the root logger, to optimise the model first. The exporter has done that.
     logging.disable(logging.WARNING)
     try:
         with TemporaryDirectory() as scratch:
@@ -99,7 +103,7 @@ def write_int8(float32: Path, file: Path, crops: Crops, side: int) -> None:
 
 
 def write_metadata(file: Path, metadata: Metadata) -> None:
-    """Put what the model is into its file, in place of what is there."""
+    """Write the metadata into the file of a model, in place of the old metadata."""
     model = onnx.load(str(file))
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, to_properties(metadata))
@@ -108,7 +112,7 @@ def write_metadata(file: Path, metadata: Metadata) -> None:
 
 
 class _Calibration(CalibrationDataReader):  # type: ignore[misc]
-    """Central parts of crops spread evenly over the training side."""
+    """The central parts of crops that are spread evenly over the training side."""
 
     def __init__(self, crops: Crops, side: int) -> None:
         self._batches = _batches(crops, side)
@@ -119,7 +123,7 @@ class _Calibration(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _batches(crops: Crops, side: int) -> Iterator[NDArray[np.uint8]]:
-    """(n, 3, side, side) each."""
+    """Batches of (n, 3, side, side)."""
     offset = (crops.pixels - side) // 2
     part = slice(offset, offset + side)
     rows = np.unique(np.linspace(0, len(crops) - 1, CALIBRATION).astype(int))

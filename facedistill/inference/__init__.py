@@ -1,1 +1,1 @@
-"""What was trained, in use: exported models on photographs as they are, by ONNX Runtime, without torch."""
+"""Inference: exported models on any photograph, by ONNX Runtime and without torch."""

@@ -9,7 +9,7 @@ from typing import Any
 from facedistill.paths import EXPORTS
 
 RECOGNISER, POINTER = EXPORTS / "resnet50-8/strong", EXPORTS / "resnet50-8/alignment/ours/soft"
-"""The models of the commands where none is named."""
+"""The models of the commands if none is named."""
 
 DESCRIPTION = """\
 Compare, embed and search faces, and find landmarks, with an exported model; inspect photographs to train on.
@@ -21,27 +21,27 @@ Compare, embed and search faces, and find landmarks, with an exported model; ins
   python -m facedistill landmarks a.jpg --draw points.png
   python -m facedistill inspect data/raw
 
-Photographs are JPEG, PNG, WebP or BMP of any size, turned upright by their EXIF. A face is found by landmarks or a
-box that you give, or by a detector that you name, else it is taken as centred; every answer says by which. A model
-that learned from aligned faces errs more often where the face is taken as centred or in a box.
+Photographs are JPEG, PNG, WebP or BMP of any size, and are turned upright by their EXIF. You say where the face is
+by landmarks or a box, or name a detector that finds it. Else the face is taken as centred. Every answer says which of
+these was used. A model that learned from aligned faces errs more often if the face is taken as centred or in a box.
 """
 
 EXIT_CODES = """\
 exit codes:
   0  done; in verify: the same person
-  1  verify: two people; profile: nothing was changed, for the reason that is given
+  1  verify: two people; profile: nothing was changed, for the reason in the message
   2  wrong arguments
-  3  a photograph, a gallery or a data set that cannot be used; embed and search go on without bad photographs of a
-     folder, and inspect without bad data sets, and name them
-  4  a model that is missing, damaged, or made for something else
+  3  a photograph, a gallery or a data set cannot be used; embed and search name bad photographs of a folder and go on
+     without them, and so does inspect with bad data sets
+  4  the model is missing, damaged, or made for another task
   70 anything else: a full disk, a package that is not installed, or a defect, which has a traceback
 """
 
-POINTS = "x and y of left eye, right eye, nose, left and right mouth corner, left and right being the image's"
+POINTS = "x and y of left eye, right eye, nose, left and right mouth corner, as seen in the image"
 
 
 def parser() -> argparse.ArgumentParser:
-    """It gives `command`, the name of one, and the arguments of that; `landmarks` and `box` are None if not given."""
+    """The parser. It gives `command`, its name, and its arguments. `landmarks` and `box` are None if not given."""
     found = argparse.ArgumentParser(
         "python -m facedistill",
         description=DESCRIPTION,
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
     verify = _on_photographs(
         commands,
         "verify",
-        "Whether two photographs show one person: exit code 0 if so, 1 if not.",
+        "Tell whether two photographs show one person: exit code 0 if they do, 1 if not.",
         "python -m facedistill verify a.jpg b.jpg --box 60 40 120 150 --box 10 20 110 140",
         RECOGNISER,
     )
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     embed = _on_photographs(
         commands,
         "embed",
-        "Embed every photograph below a folder; a person is a folder in it.",
+        "Embed every photograph below a folder, which has a folder for each person.",
         "python -m facedistill embed photographs/ --out people.parquet",
         RECOGNISER,
     )
@@ -73,23 +73,23 @@ def parser() -> argparse.ArgumentParser:
         "--table",
         type=Path,
         metavar="FILE",
-        help="CSV, TSV or parquet of path, identity and x1 y1 ... x5 y5: these photographs, by these landmarks",
+        help="CSV, TSV or parquet with path, identity and x1 y1 ... x5 y5: use these photographs and landmarks",
     )
     embed.add_argument("--out", type=Path, default=Path("embeddings.parquet"), help="default: %(default)s")
 
     search = _on_photographs(
         commands,
         "search",
-        "The people of a gallery who look most like the one in a photograph. A gallery that another model embedded "
-        "will do where both embed into one space.",
+        "Find the people of a gallery who look most like the person in a photograph. Another model may have embedded "
+        "the gallery, if both models embed into one space.",
         "python -m facedistill search photographs/ unknown.jpg\n"
         "  python -m facedistill embed photographs/ --out people.parquet --model exports/teacher/arcface\n"
         "  python -m facedistill search people.parquet unknown.jpg --model exports/resnet50-8/arcface/proxyless",
         RECOGNISER,
     )
-    search.add_argument("gallery", type=Path, metavar="GALLERY", help="a folder, or what embed wrote of one")
+    search.add_argument("gallery", type=Path, metavar="GALLERY", help="a folder, or the file that embed wrote for it")
     search.add_argument("probe", type=Path, metavar="PROBE", help="a photograph")
-    search.add_argument("--top", type=_count, default=5, help="people to name; default: %(default)s")
+    search.add_argument("--top", type=_count, default=5, help="how many people to name; default: %(default)s")
     _by_hand(search)
 
     landmarks = _on_photographs(
@@ -106,17 +106,17 @@ def parser() -> argparse.ArgumentParser:
     inspect = _command(
         commands,
         "inspect",
-        "What lies at PATH: its form, people, photographs, landmarks and broken records, and the block of params.yaml "
-        "to paste. The lists are read whole; of the photographs a random sample is opened. Nothing is written.",
+        "Describe the data at PATH: its form, people, photographs, landmarks, broken records, and the block to paste "
+        "into params.yaml. Lists are read whole, and a random sample of photographs is opened. Nothing is written.",
         "python -m facedistill inspect data/raw",
     )
-    inspect.add_argument("path", type=Path, metavar="PATH", help="a folder or a file; of a folder, what is in it too")
+    inspect.add_argument("path", type=Path, metavar="PATH", help="a file, or a folder with one or more sets")
 
     profile = _command(
         commands,
         "profile",
-        "In a clone of the project: write the parameters of params/NAME.yaml to params.yaml, or keep the reports that "
-        "they made in reports/NAME.",
+        "In a clone of the project: write the parameters of params/NAME.yaml to params.yaml, or copy the reports made "
+        "with them to reports/NAME.",
         "python -m facedistill profile use real-faces && dvc repro\n  python -m facedistill profile keep real-faces",
     )
     profile.add_argument("action", choices=["use", "keep"])
@@ -138,13 +138,13 @@ def _on_photographs(commands: Any, name: str, text: str, example: str, default: 
     found.add_argument(
         "--model", type=Path, default=default, help="an exported folder, or its .onnx file; default: %(default)s"
     )
-    found.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model of OpenCV's, which finds the face")
+    found.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model for OpenCV, which finds the face")
     found.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     return found
 
 
 def _by_hand(command: argparse.ArgumentParser) -> None:
-    """Where the face is; once for each photograph, in pixels as a viewer shows it."""
+    """Arguments for the place of the face, once for each photograph, in pixels of the upright photograph."""
     once = "in the upright photograph; once for each photograph"
     command.add_argument("--landmarks", type=float, nargs=10, action="append", metavar="N", help=f"{POINTS}; {once}")
     command.add_argument(

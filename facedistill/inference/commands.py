@@ -1,4 +1,4 @@
-"""The commands of `python -m facedistill`; see `arguments` for what each takes."""
+"""The commands of `python -m facedistill`. Their arguments are in `arguments`."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from facedistill.data.detector import Detector
 
 SAME, DIFFERENT, USAGE, BAD_DATA, BAD_MODEL = range(5)
-"""Exit codes; SAME is that of everything that went well."""
+"""Exit codes. SAME is also the exit code of every other command that ended well."""
 
 
 class UsageError(ValueError):
-    """Arguments that do not go together."""
+    """Arguments that cannot be combined, or do not fit."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. argparse exits by itself, with USAGE too."""
+    """Run one command and return its exit code. For wrong arguments, argparse exits by itself, also with USAGE."""
     args = parser().parse_args(arguments)
     commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks}
     commands |= {"inspect": _inspect, "profile": _profile}
@@ -89,7 +89,7 @@ def _search(args: argparse.Namespace) -> int:
     found = gallery.embed_folder(model, args.gallery, _detector(args)) if folder else gallery.read(args.gallery)
     (probe,) = _faces(args, model, [args.probe])
     matches = gallery.search(found, model, probe, args.top)
-    # A threshold is for pairs that one model embeds.
+    # A threshold is only valid for two embeddings by the same model.
     threshold = model.metadata.threshold if found.model == model.metadata.model else None
     if args.json:
         rows = [asdict(m) | {"same": m.distance < threshold.distance if threshold else None} for m in matches]
@@ -100,7 +100,7 @@ def _search(args: argparse.Namespace) -> int:
             near = "  below the threshold" if threshold and match.distance < threshold.distance else ""
             print(f"{match.distance:6.3f}  {match.person}  {match.photograph}{near}")
         if threshold:
-            print(f"threshold {threshold.distance:.3f}, set for pairs on {threshold.dataset} at FAR {threshold.far:g}")
+            print(f"threshold {threshold.distance:.3f}, chosen on {threshold.dataset} at FAR {threshold.far:g}")
         else:
             print(f"no threshold: the gallery was embedded by {found.model}, the probe by {model.metadata.model}")
         _say(model, {args.probe: probe})
@@ -150,7 +150,7 @@ def _profile(args: argparse.Namespace) -> int:
 def _recogniser(args: argparse.Namespace) -> FaceModel:
     model = FaceModel(args.model)
     if model.metadata.landmarks:
-        raise ModelFileError(f"{model.path}: a model of landmarks; take one that recognises people")
+        raise ModelFileError(f"{model.path}: a model that finds landmarks; use one that recognises people")
     return model
 
 
@@ -165,12 +165,12 @@ def _detector(args: argparse.Namespace) -> Detector | None:
 
 
 def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Path]) -> list[Face]:
-    """The face of each photograph by the landmarks or boxes that were given in their order, or the detector."""
+    """The face of each photograph, by the landmarks or boxes (in the order of the photographs) or the detector."""
     if given := [name for name in ("landmarks", "box") if getattr(args, name)]:
         if len(given) > 1 or args.detector:
             raise UsageError("give one of --landmarks, --box and --detector")
         if (count := len(getattr(args, given[0]))) != len(photographs):
-            raise UsageError(f"--{given[0]}: once for each photograph, {len(photographs)} in all, found {count}")
+            raise UsageError(f"--{given[0]}: once for each photograph, {len(photographs)} times in all, found {count}")
     detector = _detector(args)
     faces = []
     for i, photograph in enumerate(photographs):
@@ -189,7 +189,7 @@ def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
         print(f"{photograph}: face {face.found}")
     if not all(face.as_trained for face in faces.values()):
         how = "a box" if model.metadata.crop.method == "box" else "five landmarks"
-        print(f"not as in training, where faces were cut by {how}: it errs more often here; see --help for the ways")
+        print(f"not as in training, where faces were cropped by {how}, so errors are more frequent; see --help")
 
 
 def _left_out(found: gallery.Gallery) -> int:
@@ -199,7 +199,7 @@ def _left_out(found: gallery.Gallery) -> int:
 
 
 def _print_json(value: Any) -> None:
-    # Escaped by JSON's own rules, and not as a terminal does that lacks a letter.
+    # JSON escapes letters that the terminal lacks by its own rules, so that programs can read them.
     print(json.dumps(value))
 
 

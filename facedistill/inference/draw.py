@@ -1,4 +1,4 @@
-"""A photograph with its landmarks on it."""
+"""Draws landmarks on a photograph."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ COLOUR, EDGE = (213, 94, 0), (255, 255, 255)
 
 
 def draw(photograph: Path, points: Points, out: Path) -> None:
-    """Write the upright photograph with (5, 2) points in its pixels as PNG. Raises PhotographError where it cannot."""
+    """Write the upright photograph as PNG, with (5, 2) points in its pixels. Raises PhotographError if that fails."""
     image = upright(photograph.read_bytes())
     radius = max(2, round(max(image.shape) / 120))
     for x, y in points:
-        # OpenCV draws at sixteenths of a pixel where it is given a shift of four bits.
+        # With a shift of four bits, OpenCV takes coordinates in sixteenths of a pixel.
         centre = (round(16 * float(x)), round(16 * float(y)))
         for size, colour in ((radius + 1, EDGE), (radius, COLOUR)):
             cv2.circle(image, centre, 16 * size, colour, cv2.FILLED, cv2.LINE_AA, shift=4)

@@ -1,4 +1,4 @@
-"""The face of a photograph as a model wants it, and how it was found."""
+"""Finds the face in a photograph and crops it for a model."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ if TYPE_CHECKING:
 
 
 class PhotographError(ValueError):
-    """A photograph that cannot be read, or in which no face is found."""
+    """A photograph cannot be read, or no face is found in it."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face, cut out as for training.
+    """A face, cropped for a model.
 
-    crop: (size, size, 3) uint8 RGB. to_original: (2, 3), from pixels of the crop to those of the upright photograph.
-    found: in words, by what the face was found. as_trained: whether crops were cut like this in training too.
+    crop: (size, size, 3) uint8 RGB.
+    to_original: (2, 3) matrix from pixels of the crop to pixels of the upright photograph.
+    found: a phrase that says how the face was found, for example "by landmarks given".
+    as_trained: whether faces were cropped in the same way in training.
     """
 
     crop: NDArray[np.uint8]
@@ -43,12 +45,18 @@ def find(
     box: Box | None = None,
     detector: Detector | None = None,
 ) -> Face:
-    """The face of a photograph: at the landmarks or in the box if they are given, else the largest that the detector
-    finds, else taken as centred. A model that learned from whole photographs gets the whole.
+    """The face of a photograph. It is at the landmarks or in the box, if one of them is given. Else it is the largest
+    face that the detector finds, and without a detector it is taken as centred. A model that was trained on whole
+    photographs gets the whole photograph.
 
-    photograph: a file, or its bytes: JPEG, PNG, WebP or BMP of any size, turned upright by its EXIF. landmarks: (5, 2)
-    and box: x, y, width, height, in pixels of the upright photograph, as a viewer shows it. crop: the model's.
-    Raises PhotographError naming the photograph, and ValueError where both landmarks and a box are given.
+    photograph: a file or its bytes: JPEG, PNG, WebP or BMP of any size. It is turned upright by its EXIF.
+    crop: how the model's crops are made.
+    landmarks: (5, 2), in pixels of the upright photograph, as a viewer shows it.
+    box: x, y, width and height in the same pixels.
+    detector: searches the photograph if neither landmarks nor a box is given.
+
+    Raises PhotographError, which names the photograph, if no face can be cropped from it, and ValueError if both
+    landmarks and a box are given.
     """
     if landmarks is not None and box is not None:
         raise ValueError("give landmarks or a box, not both")
@@ -79,13 +87,13 @@ def _find(
         return _face(data, image, crop, f"in the {part}, as in training{ignored}", True)
     if crop.method == "none" and not given and (width, height) == (crop.pixels, crop.pixels):
         return _face(data, image, crop, "in a crop already", True)
-    # RecordIO and .bin sets, cut for a model of method none, are aligned to the same template.
+    # With method none the model learned from RecordIO and .bin sets, which are aligned to the same template.
     aligned = replace(crop, method="landmarks")
     wants_landmarks = crop.method in ("landmarks", "none")
     if landmarks is not None:
         return _face(data, image, aligned, "by landmarks given", wants_landmarks, landmarks)
     if box is not None:
-        # ArcFace's template ends where a face does; a crop by box has the margin that it was trained with.
+        # ArcFace's template ends at the edge of the face. A model trained on boxes keeps the margin of its training.
         around = replace(crop, method="box", margin=0.0 if wants_landmarks else crop.margin)
         return _face(data, image, around, "in the box given", not wants_landmarks, None, box)
     if detector:

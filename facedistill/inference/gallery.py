@@ -1,4 +1,4 @@
-"""Folders of photographs as embeddings, kept as parquet, and the people in them who look most alike."""
+"""Galleries: embeds folders of photographs, stores them as parquet, and searches them for the most similar people."""
 
 from __future__ import annotations
 
@@ -22,18 +22,23 @@ if TYPE_CHECKING:
     from facedistill.data.detector import Detector
 
 BATCH = 256
-"""Faces that are held at a time."""
+"""The number of faces that are in memory at a time."""
 
 
 class GalleryError(ValueError):
-    """A gallery that cannot be read, or whose embeddings lie in another space."""
+    """A gallery cannot be read or written, has no usable photograph, or has embeddings in another space."""
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """n photographs, embedded. model, space: of Metadata. photographs: below the folder, and people: of whom each is.
+    """n embedded photographs.
 
-    found: how the face of each was found. embeddings: (n, width) float32, L2-normalised. left_out: why, by photograph.
+    model, space: those of the model's Metadata.
+    photographs: the path of each below the folder.
+    people: the person that each photograph shows.
+    found: how the face in each photograph was found.
+    embeddings: (n, width) float32, L2-normalised.
+    left_out: the reason for each photograph that was left out.
     """
 
     model: str
@@ -50,7 +55,11 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Match:
-    """A person of a gallery, by the photograph nearest to the probe. distance: squared Euclidean, 0 to 4."""
+    """A person of a gallery.
+
+    photograph: the one of this person that is nearest to the probe.
+    distance: between the two, squared Euclidean, 0 to 4.
+    """
 
     person: str
     photograph: str
@@ -60,11 +69,15 @@ class Match:
 def embed_folder(
     model: FaceModel, folder: str | Path, detector: Detector | None = None, table: Path | None = None
 ) -> Gallery:
-    """Every photograph below a folder. A person is a folder in it; a photograph right in it is of its own name.
+    """Embed every photograph below a folder, which has a folder for each person.
 
-    table: CSV, TSV or parquet of path, identity and perhaps x1, y1 … x5, y5, as data sets have it: these photographs
-    alone, of these people, by these landmarks (in pixels as stored). What cannot be used is in `left_out`.
-    Raises GalleryError where there is no photograph that can, and DataError for a table that cannot be read.
+    A photograph outside the folders of people shows a person with the name of its file.
+
+    table: CSV, TSV or parquet with path, identity and perhaps x1, y1 … x5, y5, as for a data set. Then only these
+        photographs are embedded, with these identities and these landmarks (in pixels of the photograph as stored).
+
+    Photographs that cannot be used are in `left_out`. Raises GalleryError if no photograph can be used, and DataError
+    if the table cannot be read.
     """
     root = Path(folder)
     if not root.is_dir():
@@ -96,7 +109,7 @@ def embed_folder(
 
 
 def _in(folder: Folder) -> Iterator[Photograph | Problem]:
-    """The photographs of a folder; one that lies in no person's folder shows a person of its own name."""
+    """The photographs of a folder. One outside the folders of people shows a person with the name of its file."""
     for record in folder.photographs():
         if isinstance(record, Photograph) and record.identity is None:
             record = replace(record, identity=Path(record.key).stem)
@@ -105,14 +118,14 @@ def _in(folder: Folder) -> Iterator[Photograph | Problem]:
 
 
 def _listed(root: Path, table: Path) -> Iterator[Photograph | Problem]:
-    # Here, for none but this one needs the readers of data sets.
+    # Imported here, because only tables need the readers of data sets.
     from facedistill.data.sources.table import TableParams, TableSource
 
     return TableSource(TableParams("table", table, root)).scan()
 
 
 def _face(model: FaceModel, folder: Folder, record: Photograph, detector: Detector | None) -> Face:
-    """Raises PhotographError, without the name of the photograph."""
+    """The face of a record. Raises PhotographError without the name of the photograph."""
     try:
         data = folder.read(record.key)
         if record.landmarks is None:
@@ -125,7 +138,10 @@ def _face(model: FaceModel, folder: Folder, record: Photograph, detector: Detect
 
 
 def write(gallery: Gallery, file: Path) -> None:
-    """As parquet, a row a photograph: photograph, person, found, embedding; model and space in the metadata."""
+    """Write a gallery as parquet. A row has photograph, person, found and embedding.
+
+    model and space are in the metadata of the file.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -137,7 +153,7 @@ def write(gallery: Gallery, file: Path) -> None:
 
 
 def read(file: Path) -> Gallery:
-    """What `write` wrote. Raises GalleryError for any other file."""
+    """Read a gallery that `write` wrote. Raises GalleryError for any other file."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -149,22 +165,23 @@ def read(file: Path) -> Gallery:
         rows = column.values.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
         embeddings = np.asarray(rows, np.float32)
         if len(embeddings) != len(table) or not np.isfinite(embeddings).all():
-            raise ValueError("its embeddings are not finite, or not one a row")
+            raise ValueError("its embeddings are not finite, or not one for each row")
         return Gallery(str(about["model"]), str(about["space"]), photographs, people, ways, embeddings, {})
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise GalleryError(f"{file}: no embeddings that `python -m facedistill embed` wrote: {error}") from None
+        raise GalleryError(f"{file}: not a gallery that `python -m facedistill embed` wrote: {error}") from None
 
 
 def search(gallery: Gallery, model: FaceModel, probe: Face, most: int) -> list[Match]:
-    """The `most` people of the gallery nearest to the probe, nearest first, each by the nearest photograph.
+    """The people of the gallery who are nearest to the probe, nearest first, no more than `most`.
 
-    Raises GalleryError where the gallery was embedded into another space than `model` does.
+    A person is as near as the nearest of the person's photographs. Raises GalleryError if the embeddings of the
+    gallery and of `model` are in different spaces.
     """
     if gallery.space != model.metadata.space:
         raise GalleryError(
             f"the gallery was embedded by {gallery.model}, whose space {model.metadata.model} does not share: no "
-            "distance between them means anything; embed the gallery with this model, or take two of one space, a "
-            "margin's teacher and its students proxyless and l2kd"
+            "distance between them means anything; embed the gallery with this model, or use two models of one space: "
+            "a margin's teacher and its students proxyless and l2kd"
         )
     distances = squared_distances(model.embed([probe]), gallery.embeddings)[0]
     matches: dict[str, Match] = {}

@@ -1,4 +1,4 @@
-"""What an exported model says of itself, inside its ONNX file: what to feed it, and what its distances mean."""
+"""The metadata inside the ONNX file of an exported model: what its input is, and what its distances mean."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from facedistill.data.face_crop import CropParams
 from facedistill.params import check, params
 
 Precision = Literal["float32", "float16", "int8"]
-"""The versions of every exported model, and the names of their files."""
+"""The versions of every exported model. Their files have these names."""
 
 
 @params
 class Threshold:
-    """Two photographs pass for one person where their distance is below `distance`.
+    """Two photographs are taken to show one person if their distance is below `distance`.
 
-    distance: squared Euclidean, of L2-normalised embeddings, 0 to 4 (2 − 2 cos). It lets no more than `far` (0..1) of
-    `negatives` pairs of two people pass, and `tpr` percent of the pairs of one person, on the set of pairs `dataset`.
+    distance: squared Euclidean distance of L2-normalised embeddings, 0 to 4 (2 − 2 cos).
+    far: the largest share, 0..1, of impostor pairs that may be accepted.
+    tpr: the percentage of genuine pairs that are accepted.
+    negatives: the number of impostor pairs.
+    dataset: the set of pairs on which all of this was measured.
     """
 
     distance: Annotated[float, Field(ge=0, le=4)]
@@ -33,13 +36,21 @@ class Threshold:
 
 @params
 class Metadata:
-    """model: the folder that it was exported from, below models/. sha256: of its weights there. task: a key of `tasks`.
+    """What an exported model is.
 
-    image: dtype, layout, colour order and range of the input. input: its side in pixels, the central part of a crop.
-    crop: how a crop is cut. template: x, y of the five points in a crop of 112 px, where crop.method is landmarks.
-    width: of the embedding. classes: of the logits, 0 for none. landmarks: whether there are any, in units of the
-    input's side. precision: of weights and layers. space: equal in two models whose embeddings can be compared.
-    threshold: for pairs that this very file embeds; None where none was set.
+    model: the folder below models/ from which it was exported.
+    sha256: of the weights in that folder.
+    task: a key of `tasks` in params.yaml.
+    image: dtype, layout, colour order and range of the input.
+    input: the side of the input in pixels. The input is the central part of a crop.
+    crop: how faces are cropped.
+    template: x, y of the five points in a crop of 112 px, for crop.method landmarks.
+    width: the number of values in an embedding.
+    classes: the number of logits, 0 if there are none.
+    landmarks: whether the model gives landmarks, in units of the input's side.
+    precision: of weights and layers.
+    space: the embeddings of two models can be compared if this is equal.
+    threshold: for two embeddings by this very file; None if none was chosen.
     """
 
     model: str
@@ -58,16 +69,16 @@ class Metadata:
 
     def __post_init__(self) -> None:
         if self.input > self.crop.pixels:
-            raise ValueError(f"an input of {self.input} px is no part of a crop of {self.crop.pixels} px")
+            raise ValueError(f"an input of {self.input} px does not fit into a crop of {self.crop.pixels} px")
 
 
 def to_properties(metadata: Metadata) -> dict[str, str]:
-    """The metadata as an ONNX file keeps it: every field by its name, as JSON."""
+    """The metadata in the form that an ONNX file stores: the JSON of every field, by its name."""
     return {name: json.dumps(value) for name, value in asdict(metadata).items()}
 
 
 def from_properties(properties: Mapping[str, str], where: str) -> Metadata:
-    """The way back. `where` opens the message of the ParamsError that a missing, unknown or wrong field raises."""
+    """The inverse of `to_properties`. Raises ParamsError, whose message begins with `where`, if a field is wrong."""
     values: dict[str, Any] = {}
     for name, text in properties.items():
         try:

@@ -1,4 +1,4 @@
-"""An exported model, ready for photographs."""
+"""An exported model that runs on photographs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,16 @@ DEFAULT: Precision = "float32"
 
 
 class ModelFileError(ValueError):
-    """An exported model that is missing, damaged, or cannot do what is asked of it."""
+    """An exported model is missing or damaged, or was made for another task."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Whether two faces pass for one person: `distance` (squared Euclidean, 0 to 4) is below threshold.distance."""
+    """Whether two faces are taken to show one person.
+
+    same: whether `distance` is below threshold.distance.
+    distance: squared Euclidean, 0 to 4.
+    """
 
     same: bool
     distance: float
@@ -42,8 +46,9 @@ class Verification:
 class FaceModel:
     """An exported ONNX model. `metadata` says what it is, what it was trained on, and what its distances mean.
 
-    path: the .onnx file, or the folder of an export, of which it is float32.onnx. Raises ModelFileError where it is
-    missing, damaged, or no model that was exported here.
+    path: the .onnx file, or the folder of an export, in which float32.onnx is used.
+
+    Raises ModelFileError if the file is missing or damaged, or was not exported by this project.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -70,11 +75,14 @@ class FaceModel:
         box: Box | None = None,
         detector: Detector | None = None,
     ) -> Face:
-        """The face of a photograph, cut as this model wants it; `Face.found` says how it was found.
+        """The face of a photograph, cropped for this model. `Face.found` says how it was found.
 
-        photograph: a file or its bytes, of any size, with EXIF. landmarks: (5, 2) x, y of left eye, right eye, nose,
-        left and right mouth corner of the image. box: x, y, width, height. Both in pixels of the upright photograph.
-        Raises PhotographError naming a photograph that cannot be used.
+        photograph: a file or its bytes, of any size.
+        landmarks: (5, 2) x, y of left eye, right eye, nose, left and right mouth corner, as seen in the image.
+        box: x, y, width, height. Landmarks and box are in pixels of the photograph turned upright by its EXIF.
+        detector: finds the face if neither landmarks nor a box is given.
+
+        Raises PhotographError, which names the photograph, if it cannot be used.
         """
         return find(photograph, self.metadata.crop, landmarks, box, detector)
 
@@ -83,7 +91,7 @@ class FaceModel:
         return self._run("embedding", faces, (self.metadata.width,))
 
     def logits(self, faces: Iterable[Face]) -> NDArray[np.float32]:
-        """(n, classes) logits over the people trained on. Raises ModelFileError where there is no classifier."""
+        """(n, classes) logits over the people of the training set. Raises ModelFileError if there is no classifier."""
         if not self.metadata.classes:
             raise ModelFileError(f"{self.path}: a model of {self.metadata.task} without a classifier")
         return self._run("logits", faces, (self.metadata.classes,))
@@ -91,21 +99,21 @@ class FaceModel:
     def landmarks(self, face: Face) -> Points:
         """(5, 2) float32 x, y of the five points, in pixels of the upright photograph and the order of LANDMARKS.
 
-        Raises ModelFileError where this model finds none.
+        Raises ModelFileError if this model finds no landmarks.
         """
         if not self.metadata.landmarks:
             raise ModelFileError(
-                f"{self.path}: a model of {self.metadata.task}, which finds no landmarks; take one of alignment"
+                f"{self.path}: a model of {self.metadata.task}, which finds no landmarks; use one of alignment"
             )
         points = self._run("landmarks", [face], (5, 2))[0] * self.metadata.input + self._offset
         return transform(points, face.to_original)
 
     def verify(self, a: Face, b: Face) -> Verification:
-        """Whether two faces pass for one person. Raises ModelFileError where no threshold was set for this model."""
+        """Whether two faces show one person. Raises ModelFileError if the model has no threshold."""
         threshold = self.metadata.threshold
         if threshold is None:
             raise ModelFileError(
-                f"{self.path}: a model of {self.metadata.task} without a threshold for pairs; take another"
+                f"{self.path}: a model of {self.metadata.task} without a threshold for pairs; use another"
             )
         first, second = self.embed([a, b])
         distance = float(squared_distances(first[None], second[None])[0, 0])
@@ -116,13 +124,13 @@ class FaceModel:
         return (self.metadata.crop.pixels - self.metadata.input) // 2
 
     def _run(self, output: str, faces: Iterable[Face], shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """(n, *shape), the named output for every face."""
+        """(n, *shape): the output of this name for every face."""
         parts = [np.empty((0, *shape), np.float32)]
         parts += [self._session.run([output], {"image": images})[0] for images in self._batches(faces)]
         return np.concatenate(parts)
 
     def _batches(self, faces: Iterable[Face]) -> Iterator[NDArray[np.uint8]]:
-        """(n, 3, input, input): the central parts of the crops, as evaluation takes them."""
+        """(n, 3, input, input): the central parts of the crops, as in evaluation."""
         part, remaining = slice(self._offset, self._offset + self.metadata.input), iter(faces)
         while some := list(islice(remaining, BATCH)):
             yield np.ascontiguousarray(np.stack([face.crop[part, part] for face in some]).transpose(0, 3, 1, 2))

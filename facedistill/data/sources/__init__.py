@@ -1,4 +1,4 @@
-"""Where photographs come from: one reader for each form, all giving the same."""
+"""Where photographs come from: one reader for each form of data. All readers have the interface of `Source`."""
 
 from __future__ import annotations
 

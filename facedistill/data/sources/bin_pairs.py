@@ -1,6 +1,9 @@
-"""Verification sets in one file, as InsightFace gives them out: `lfw.bin`, `cfp_fp.bin`, `agedb_30.bin`.
+"""Verification sets in one file, as InsightFace distributes them: `lfw.bin`, `cfp_fp.bin`, `agedb_30.bin`.
 
-A pickle of two lists: 2N encoded photographs, two for each pair, and N answers. The pairs are ten equal folds in order.
+https://github.com/deepinsight/insightface/tree/master/recognition/_datasets_
+
+The file is a pickle of two lists: 2N encoded photographs, two for each pair, and N answers. The pairs, in their order,
+are ten equal folds.
 """
 
 from __future__ import annotations
@@ -26,23 +29,26 @@ _KEY = re.compile(r"([0-9]{6,7})([ab])")
 
 @params
 class BinParams:
-    """file: a verification set, such as `lfw.bin`. Its photographs are aligned crops already."""
+    """Where the set is.
+
+    file: a verification set, for example `lfw.bin`. Its photographs are aligned crops already.
+    """
 
     kind: Literal["bin"]
     file: Path
 
 
 class BinSource:
-    """`000012a` and `000012b` are the photographs of pair 12, counted from 0. All of them are held in memory."""
+    """`000012a` and `000012b` are the photographs of pair 12, counted from 0. The whole set is held in memory."""
 
     def __init__(self, params: BinParams) -> None:
         self._file = params.file
 
     def scan(self) -> Iterator[Photograph]:
-        """Both photographs of every pair; one that two pairs share comes twice.
+        """Both photographs of every pair. A photograph that two pairs share comes twice.
 
-        No identity is known: the answers say who is alike within a pair, never across two. Raises DataError where the
-        file is missing or is not as published.
+        The identities are unknown, because an answer only compares the two photographs of one pair. Raises DataError
+        if the file is missing or is not as published.
         """
         _, same = self._content
         for i in range(len(same)):
@@ -58,7 +64,7 @@ class BinSource:
         return images[place]
 
     def pairs(self) -> list[Pair]:
-        """The pairs in their order. The first folds have one more where ten do not divide their number."""
+        """The pairs in their order. If their number is no multiple of ten, the first folds have one pair more."""
         _, same = self._content
         folds = np.array_split(np.arange(len(same)), FOLDS)
         return [Pair(f"{i:06d}a", f"{i:06d}b", same[i], fold) for fold, rows in enumerate(folds) for i in rows]

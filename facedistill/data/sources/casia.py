@@ -1,4 +1,7 @@
-"""A folder for each identity, as CASIA-WebFace's `0000045/001.jpg`, and a landmark list where the user has one."""
+"""A folder for each identity, as in CASIA-WebFace (`0000045/001.jpg`), and perhaps a list of landmarks.
+
+Yi et al., Learning Face Representation from Scratch, https://arxiv.org/abs/1411.7923
+"""
 
 from __future__ import annotations
 
@@ -13,9 +16,11 @@ from facedistill.params import params
 
 @params
 class CasiaParams:
-    """kind: `casia` and `folder` are one. root: the folder of identities.
+    """Where the set is.
 
-    landmarks: a list of `id/file TAB class TAB x1 y1 … x5 y5`, or none.
+    kind: `casia` and `folder` mean the same.
+    root: the folder that has a folder for each identity.
+    landmarks: a list of `id/file TAB class TAB x1 y1 … x5 y5`, or null.
     """
 
     kind: Literal["casia", "folder"]
@@ -24,7 +29,7 @@ class CasiaParams:
 
 
 class CasiaSource(FolderSource):
-    """Any set with a folder for each identity. The class column of the list is not used: the folder is the identity."""
+    """Any set with a folder for each identity. The class column of the list is ignored: the folder is the identity."""
 
     def __init__(self, params: CasiaParams) -> None:
         super().__init__(params.root)

@@ -1,4 +1,8 @@
-"""CelebA, with its own annotation files as published: in the wild, or the aligned 178×218 photographs."""
+"""CelebA with its annotation files as published: the photographs in the wild, or those aligned to 178×218.
+
+Liu et al., Deep Learning Face Attributes in the Wild, https://arxiv.org/abs/1411.7766;
+https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
+"""
 
 from __future__ import annotations
 
@@ -21,14 +25,16 @@ POINTS_HEADER = (
 )
 BOX_HEADER = "image_id x_1 y_1 width height"
 FOLDERS = {"in_the_wild": "img_celeba", "aligned": "img_align_celeba"}
-"""The folder of photographs of each variant."""
+"""The folder of photographs for each variant."""
 
 
 @params
 class CelebAParams:
-    """root: the folder that holds Img and Anno, or all of it side by side. variant: img_celeba or img_align_celeba.
+    """Where CelebA is.
 
-    download: fetch the aligned variant where it is not there.
+    root: the folder with Img and Anno, or with their content side by side.
+    variant: the photographs of img_celeba or of img_align_celeba.
+    download: fetch the aligned variant if it is not there.
     """
 
     kind: Literal["celeba"]
@@ -45,10 +51,10 @@ class CelebASource(FolderSource):
         super().__init__(images(params.root, params.variant))
 
     def scan(self) -> Iterator[Photograph | Problem]:
-        """Photographs in the order of their names. Boxes are known in the wild only: they are in its pixels.
+        """Photographs in the order of their names. Only those in the wild have boxes, which are in their pixels.
 
-        Names of the lists without a photograph, as a part of CelebA leaves them, are one Note.
-        Raises DataError where a list is missing or not as published, or names no photograph that is there.
+        If only a part of CelebA is there, all names of the lists without a photograph are one Note.
+        Raises DataError if a list is missing, is not as published, or names no photograph that is there.
         """
         if self._download:
             download.celeba(self._root, self._wild)
@@ -81,7 +87,7 @@ class CelebASource(FolderSource):
             yield without_photographs(landmark_file, left, self._folder.root, matched, key)
 
     def _list(self, name: str) -> Path:
-        """Where a list is: in Anno as published, or at the root, where Kaggle has CSV. Raises DataError without it."""
+        """The path of a list: in Anno as published, or in the root, as on Kaggle. Raises DataError if it is missing."""
         places = [self._root / folder / f"{name}{suffix}" for folder in ("Anno", ".") for suffix in (".txt", ".csv")]
         if found := next((place for place in places if place.is_file()), None):
             return found
@@ -92,7 +98,7 @@ class CelebASource(FolderSource):
 
 
 def images(root: Path, variant: str) -> Path:
-    """The folder of photographs: in Img as published, or at the root, where Kaggle has it in a folder of its name."""
+    """The folder of photographs: in Img as published, or in the root. On Kaggle it is in a folder of the same name."""
     name = FOLDERS[variant]
     places = [root / "Img" / name / name, root / name / name, root / "Img" / name, root / name]
     return next((place for place in places if place.is_dir()), root / "Img" / name)
@@ -101,10 +107,14 @@ def images(root: Path, variant: str) -> Path:
 def _annotations(
     file: Path, parse: Callable[[Sequence[str]], T], header: str | None = None
 ) -> tuple[dict[str, T], list[Problem]]:
-    """What one file says of each photograph, and its bad lines. With a header, the names come first.
+    """What one list says of each photograph, and its bad lines.
 
-    Text has a count before the names. CSV has none, and names the columns of identities too.
-    Raises DataError where the file is missing, or the count or the header is not as published.
+    parse: turns the fields of a line, without the name of the photograph, into a value.
+    header: the names of the columns, or None for the list of identities, which has none.
+
+    A text file with a header has a count on the line above it. A CSV file has no count, and may name its columns even
+    in the list of identities. Raises DataError if the file is missing, or if the count or the header is not as
+    published.
     """
     rows: Iterator[tuple[int, list[str]]]
     count = None
@@ -113,7 +123,7 @@ def _annotations(
         number, names = next(rows, (1, [""]))
         if header and names[1:] != header.removeprefix("image_id ").split():
             raise DataError(f"{file}: line {number}: expected columns image_id and {header!r}; found {names}")
-        if not header and "." in names[0]:  # a photograph already
+        if not header and "." in names[0]:  # no header: this line names a photograph already
             rows = chain([(number, names)], rows)
     else:
         rows = ((number, line.split()) for number, line in lines(file))
@@ -137,7 +147,7 @@ def _annotations(
         except ValueError as error:
             problems.append(Problem(str(file), name or f"line {number}", f"line {number}: {error}"))
     if count not in (None, found):
-        raise DataError(f"{file}: line 1 counts {count} photographs, {found} lines follow; is the file cut?")
+        raise DataError(f"{file}: line 1 counts {count} photographs, {found} lines follow; is the file truncated?")
     return known, problems
 
 

@@ -1,6 +1,7 @@
-"""Public sets fetched by the libraries that already do it, then laid out as their readers expect them.
+"""Downloads public sets by libraries that can do it, and puts the files where the readers expect them.
 
-LFW and CelebA may be had without a form to sign, for research that is not commercial; their pages give the terms.
+LFW and CelebA can be downloaded without signing a form, for research that is not commercial. Their pages give the
+terms: http://vis-www.cs.umass.edu/lfw/ and https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ CELEBA_LISTS = ("identity_CelebA.txt", "list_landmarks_align_celeba.txt")
 
 
 def lfw(root: Path, pairs: Path) -> None:
-    """Put the folder of people at `root` and pairs.txt at `pairs`, where they are not there yet.
+    """Put the folder of people at `root` and pairs.txt at `pairs`, unless they are there already.
 
-    Raises DataError, with what to do by hand, where they cannot be had.
+    Raises DataError, which says what to do by hand, if the download fails.
     """
     if root.is_dir() and pairs.is_file():
         return
@@ -33,7 +34,7 @@ def lfw(root: Path, pairs: Path) -> None:
     def fetch(home: Path) -> None:
         from sklearn.datasets import fetch_lfw_pairs
 
-        # It also loads every pair: a corner of each is the least that it can.
+        # It also loads every pair. A corner of each photograph is the least that it can load.
         corner = (slice(0, 8), slice(0, 8))
         fetch_lfw_pairs(subset="10_folds", funneled=False, data_home=home, slice_=corner, resize=None)
 
@@ -41,9 +42,9 @@ def lfw(root: Path, pairs: Path) -> None:
 
 
 def celeba(root: Path, in_the_wild: bool) -> None:
-    """Put the aligned photographs and their lists into `root`, where they are not there yet.
+    """Put the aligned photographs and their lists into `root`, unless they are there already.
 
-    Raises DataError, with what to do by hand, where they cannot be had: those in the wild never can.
+    Raises DataError, which says what to do by hand, if the download fails, and always for photographs in the wild.
     """
     images = root / "Img" / ("img_celeba" if in_the_wild else "img_align_celeba")
     lists = {f"celeba/{name}": root / "Anno" / name for name in CELEBA_LISTS}
@@ -62,7 +63,13 @@ def celeba(root: Path, in_the_wild: bool) -> None:
 
 
 def _fetch(name: str, fetch: Callable[[Path], Any], near: Path, places: dict[str, Path], by_hand: str) -> None:
-    """`fetch` into a folder near the places where its files then go; those that are there already stay."""
+    """Download into a temporary folder, then move the files to their places. Files that are there already stay.
+
+    fetch: downloads the set `name` into the folder that it gets.
+    near: the temporary folder is made here, on the same file system as the places.
+    places: where each file or folder of the download goes.
+    by_hand: what the error message tells the user to do.
+    """
     try:
         near.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=near) as home:
@@ -71,5 +78,5 @@ def _fetch(name: str, fetch: Callable[[Path], Any], near: Path, places: dict[str
                 if not place.exists():
                     place.parent.mkdir(parents=True, exist_ok=True)
                     shutil.move(Path(home) / made, place)
-    except Exception as error:  # whatever the network, the archive or the library comes up with
+    except Exception as error:  # the network, the archive and the library raise errors of any kind
         raise DataError(f"{name} could not be downloaded ({type(error).__name__}: {error}); {by_hand}") from None

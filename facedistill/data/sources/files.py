@@ -1,4 +1,4 @@
-"""What the readers share: text lists, landmark lists, a folder for each person."""
+"""What the readers share: text lists, lists of landmarks, and a folder for each person."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ from facedistill.data.photograph import Note, Pair, Photograph, Problem
 from facedistill.data.problems import missing
 
 LONGEST_LINE = 2**12
-"""Characters of the longest line of a list."""
+"""The longest line of a list, in characters."""
 
 MISSING = frozenset(
     {"", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA"}
     | {"NULL", "NaN", "NaT", "None", "\\N", "n/a", "nan", "null"}
 )
-"""What programs write for a missing value, in just this case: pandas' words, and those of databases.
+"""What programs write for a missing value: the words of pandas and of databases. Upper and lower case matter.
 
-Surnames and given names such as Null, Nan and Na are none of them. A folder of any name is a person.
+https://pandas.pydata.org/docs/reference/api/pandas.read_csv.html (na_values)
+The surnames and given names Null, Nan and Na are not among them. A folder is a person whatever its name.
 """
 
 _WHOLE = re.compile(r"(-?[0-9]+)\.0+")
 
 
 class FolderSource:
-    """What readers have in common whose keys are names in one folder; no pairs, unless a reader has them."""
+    """The base of readers whose keys are paths in one folder. It has no pairs; a reader with pairs overrides that."""
 
     def __init__(self, root: Path) -> None:
         self._folder = Folder(root)
@@ -47,11 +48,11 @@ class FolderSource:
 
 
 def lines(file: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 text file that are not blank, with their numbers from 1; any line end, with or without BOM.
+    """The lines of a UTF-8 text file that are not blank, each with its number, counted from 1.
 
-    Accents are composed (NFC), however the file has them.
-    Raises DataError where the file is missing, cannot be read, is not UTF-8 or has a line of over LONGEST_LINE
-    characters.
+    Any line end and a BOM are accepted. Accents are composed (NFC).
+    Raises DataError if the file is missing, cannot be read, is not UTF-8, or has a line of LONGEST_LINE characters or
+    more.
     """
     try:
         with file.open(encoding="utf-8-sig") as text:
@@ -67,19 +68,19 @@ def lines(file: Path) -> Iterator[tuple[int, str]]:
 
 
 def value(text: str) -> str:
-    """A field of a list or a table: without blanks around it, accents composed, empty where it is in MISSING."""
+    """A field of a list or a table, stripped and with composed accents (NFC). It is empty if it is one of MISSING."""
     text = normalize("NFC", text.strip())
     return "" if text in MISSING else text
 
 
 def name_value(text: str) -> str:
-    """As `value`, of a person or a group: 7.0 is 7, for so programs write whole numbers beside missing values."""
+    """As `value`, for a person or a group. 7.0 becomes 7: programs write 7.0 in columns with missing values."""
     text = value(text)
     return whole[1] if (whole := _WHOLE.fullmatch(text)) else text
 
 
 def bounded(text: TextIO, file: Path, longest: int) -> Iterator[str]:
-    """The lines of an open text, none of which can fill the memory. Raises DataError at one that is too long."""
+    """The lines of an open text file. Raises DataError at a line of `longest` characters: it could fill the memory."""
     number = 0
     while line := text.readline(longest):
         number += 1
@@ -89,9 +90,9 @@ def bounded(text: TextIO, file: Path, longest: int) -> Iterator[str]:
 
 
 def memory_map(file: Path) -> mmap.mmap:
-    """The bytes of a file of any length, read only as they are asked for.
+    """The bytes of a file of any length. They are read from the disk only when they are needed.
 
-    Raises DataError where it is missing, empty or no file.
+    Raises DataError if it is missing, empty, or not a file.
     """
     try:
         with file.open("rb") as data:
@@ -105,7 +106,7 @@ def memory_map(file: Path) -> mmap.mmap:
 
 
 def points(fields: Sequence[str]) -> NDArray[np.float32] | None:
-    """x1 y1 … x5 y5 as (5, 2) pixels; None where all are missing. Raises ValueError unless they are finite numbers."""
+    """x1 y1 … x5 y5 as (5, 2) pixels. None if all are missing. Raises ValueError unless they are finite numbers."""
     if len(fields) != 10:
         raise ValueError(f"expected ten coordinates, found {len(fields)}")
     if not any(map(value, fields)):
@@ -120,9 +121,9 @@ def points(fields: Sequence[str]) -> NDArray[np.float32] | None:
 
 
 def landmark_list(file: Path) -> dict[str, NDArray[np.float32] | Problem | None]:
-    """A list of `name TAB [class] x1 y1 … x5 y5`: the landmarks of each name, or what is wrong with its line.
+    """The landmarks of each name in a list of `name TAB [class] x1 y1 … x5 y5`, or the Problem with its line.
 
-    Raises DataError where the file is missing or is not text.
+    Raises DataError if the file is missing or is not text.
     """
     known: dict[str, NDArray[np.float32] | Problem | None] = {}
     for number, line in lines(file):
@@ -139,10 +140,10 @@ def landmark_list(file: Path) -> dict[str, NDArray[np.float32] | Problem | None]
 
 
 def people_with_landmarks(folder: Folder, file: Path | None) -> Iterator[Photograph | Problem]:
-    """The photographs of a folder for each person, with the landmarks of a list if there is one.
+    """The photographs in a folder for each person, with the landmarks of the list `file`, if there is one.
 
-    A photograph in no person's folder is a Problem. Lines without a photograph, as a part of a set leaves them, are
-    one Note. Raises DataError where not one line has a photograph.
+    A photograph outside the folders of people is a Problem. If only a part of a set is there, all lines without a
+    photograph are one Note. Raises DataError if not one line has a photograph.
     """
     known = _by_plain_name(folder, file) if file else {}
     matched, key = 0, ""
@@ -153,7 +154,7 @@ def people_with_landmarks(folder: Folder, file: Path | None) -> Iterator[Photogr
             matched += plain in known
             found = known.pop(plain, None)
             if record.identity is None:
-                record = Problem(str(folder.root), key, "in no person's folder; put it into one")
+                record = Problem(str(folder.root), key, "not in a person's folder; put it into one")
             else:
                 record = found if isinstance(found, Problem) else replace(record, landmarks=found)
         yield record
@@ -164,7 +165,7 @@ def people_with_landmarks(folder: Folder, file: Path | None) -> Iterator[Photogr
 
 
 def _by_plain_name(folder: Folder, file: Path) -> dict[str, NDArray[np.float32] | Problem | None]:
-    """`landmark_list` by the names as they are compared."""
+    """`landmark_list`, with names in the form that is compared (`Folder.plain`)."""
     known: dict[str, NDArray[np.float32] | Problem | None] = {}
     for name, found in landmark_list(file).items():
         plain = folder.plain(name)
@@ -173,13 +174,19 @@ def _by_plain_name(folder: Folder, file: Path) -> dict[str, NDArray[np.float32] 
 
 
 def without_photographs(file: Path, lost: Sequence[str], root: Path, matched: int, key: str) -> Note:
-    """What is said of the names in a list that have no photograph, `lost`, beside `matched` that have one.
+    """The Note on names in a list that have no photograph.
 
-    Raises DataError where none has one, and there are photographs, as `key`: the list calls them something else.
+    file: the list.
+    lost: the names without a photograph.
+    root: the folder of photographs.
+    matched: the number of names with a photograph.
+    key: one of the photographs in the folder, empty if there is none.
+
+    Raises DataError if there are photographs but none has a name of the list: then the list uses other names.
     """
     if key and not matched:
         raise DataError(
             f"{file}: not one of its {len(lost)} names is a photograph in {root}: the list has {lost[0]!r}, "
-            f"the folder {key!r}"
+            f"the folder has {key!r}"
         )
     return Note(str(file), lost[0], f"no such photograph in {root}; names of the list without one: {len(lost)}")

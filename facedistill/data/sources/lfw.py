@@ -1,4 +1,7 @@
-"""Labeled Faces in the Wild: `Name/Name_0001.jpg` and the protocol of View 2, `pairs.txt`."""
+"""Labeled Faces in the Wild: photographs `Name/Name_0001.jpg`, and `pairs.txt`, the protocol of View 2.
+
+http://vis-www.cs.umass.edu/lfw/
+"""
 
 from __future__ import annotations
 
@@ -20,10 +23,13 @@ _NUMBER = re.compile(r"[0-9]{1,6}")
 
 @params
 class LfwParams:
-    """root: the folder of people. pairs: `pairs.txt` as published, or Kaggle's `pairs.csv`.
+    """Where LFW is.
 
-    landmarks: `Name/file TAB x1 y1 … x5 y5`, or none. photographs: only those that the pairs name, or all. download:
-    fetch root and pairs where they are not there.
+    root: the folder that has a folder for each person.
+    pairs: `pairs.txt` as published, or Kaggle's `pairs.csv`.
+    landmarks: a list of `Name/file TAB x1 y1 … x5 y5`, or null.
+    photographs: `pairs` for only those that the pairs name, or `all`.
+    download: fetch root and pairs if they are not there.
     """
 
     kind: Literal["lfw"]
@@ -49,7 +55,7 @@ class LfwSource(FolderSource):
         return (r for r in records if isinstance(r, Problem) or self._folder.plain(r.key) in named)
 
     def pairs(self) -> list[Pair]:
-        """The pairs, fold by fold. Raises DataError where the file is not as published or a photograph is missing."""
+        """The pairs, fold by fold. Raises DataError if the file is not as published or a photograph is missing."""
         pairs, keys, missing, lost = list[Pair](), dict[str, str](), dict[str, str](), list[str]()
         for number, pair in read_pairs(self._params.pairs):
             for name in {pair.a, pair.b} - keys.keys() - missing.keys():
@@ -63,15 +69,15 @@ class LfwSource(FolderSource):
         if lost:
             raise DataError(
                 f"{self._params.pairs}: {lost[0]}; {len(lost)} of its {len(pairs)} pairs lack a photograph, and "
-                "numbers on the others are not LFW's. Put all of LFW there, or read this part as kind: folder"
+                "results on the rest are not LFW's. Put all of LFW there, or read this part as kind: folder"
             )
         return pairs
 
 
 def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:
-    """The pairs of a View 2 file, each with its line number: folds × (n same, then n different).
+    """The pairs of a View 2 file, each with its line number. Each fold has n pairs of one person, then n of two.
 
-    Raises DataError, naming the line, at anything that is not as published.
+    Raises DataError, which names the line, if anything is not as published.
     """
     numbered = _from_csv(file) if file.suffix.lower() == ".csv" else lines(file)
     number, header = next(numbered, (1, ""))
@@ -90,12 +96,12 @@ def read_pairs(file: Path) -> Iterator[tuple[int, Pair]]:
 
 
 def _from_csv(file: Path) -> Iterator[tuple[int, str]]:
-    """Kaggle's pairs.csv as the lines of pairs.txt: it names its columns where pairs.txt has the number of folds."""
+    """Kaggle's pairs.csv as the lines of pairs.txt. Its first line has names of columns in place of the two numbers."""
     rows = [(number, line.rstrip(", ").replace(",", "\t")) for number, line in lines(file)][1:]
     runs = [len(list(run)) for _, run in groupby(rows, lambda row: row[1].count("\t"))]
     if len(runs) < 4:
         raise DataError(
-            f"{file}: expected pairs of one person and of two by turns, fold by fold; found {len(runs)} runs"
+            f"{file}: expected pairs of one person and of two people in turn, fold by fold; found {len(runs)} runs"
         )
     yield 1, f"{len(runs) // 2}\t{runs[0]}"
     yield from rows

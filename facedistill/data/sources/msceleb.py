@@ -1,4 +1,7 @@
-"""MS-Celeb-1M's aligned faces: a text file, a line for each face: seven columns, the last its image in base64."""
+"""The aligned faces of MS-Celeb-1M: a text file with a line for each face. The last of its seven columns is the image.
+
+The image is in base64. Guo et al., MS-Celeb-1M, https://arxiv.org/abs/1607.08221
+"""
 
 from __future__ import annotations
 
@@ -16,33 +19,37 @@ COLUMNS = ("MID", "ImageSearchRank", "ImageURL", "PageURL", "FaceID", "FaceRecta
 BOM = b"\xef\xbb\xbf"
 
 LONGEST = 2**24
-"""Bytes of the longest line that is read; a face takes some ten thousand."""
+"""The longest line that is read, in bytes. A face takes about ten thousand."""
 
 PATIENCE = 1000
-"""Lines without a face after which the file is taken for another."""
+"""If this many first lines have no face, the file is not MS-Celeb-1M's."""
 
 
 @params
 class MsCelebParams:
-    """file: the aligned TSV as published, `FaceImageCroppedWithAlignment.tsv`; the user's own copy."""
+    """Where the set is.
+
+    file: the user's copy of the aligned TSV as published, `FaceImageCroppedWithAlignment.tsv`.
+    """
 
     kind: Literal["msceleb"]
     file: Path
 
 
 class MsCelebSource:
-    """The MID is the identity. A key is `MID/byte`, where the face's line begins: no index is held or written.
+    """The MID is the identity. A key is `MID/byte`, with the byte at which the line begins, so no index is needed.
 
-    Landmarks are unknown: FaceRectangle is in the pixels of the page's image, not of this crop. A scan holds one line.
+    Landmarks are unknown: FaceRectangle is in pixels of the web page's image, not of this crop. A scan has one line in
+    memory at a time.
     """
 
     def __init__(self, params: MsCelebParams) -> None:
         self._file = params.file
 
     def scan(self) -> Iterator[Photograph | Problem]:
-        """Faces in the order of the file; a line that is not seven columns is a Problem. Images are not decoded.
+        """Faces in the order of the file. A line without seven columns is a Problem. Images are not decoded.
 
-        Raises DataError where the file is missing, or none of its first lines is a face.
+        Raises DataError if the file is missing, or if none of its first lines has a face.
         """
         faces = 0
         try:
@@ -66,7 +73,7 @@ class MsCelebSource:
                 yield Photograph(f"{mid}/{start}", mid)
 
     def read(self, key: str) -> bytes:
-        """The encoded image of one face. Raises OSError where the file has no such face there, or it is no base64."""
+        """The encoded image of one face. Raises OSError if the file has no such face there, or if it is not base64."""
         mid, _, start = key.rpartition("/")
         if not (start.isascii() and start.isdigit() and len(start) < 19):
             raise FileNotFoundError(f"{self._file}: not a key of this file: {key!r}")
@@ -89,7 +96,7 @@ class MsCelebSource:
 
 
 def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Each line without its end, and the byte that it starts at; None for one that is longer than LONGEST."""
+    """The byte at which each line starts, and the line without its end, or None if it is longer than LONGEST."""
     start = file.tell()
     while line := file.readline(LONGEST):
         end = start + len(line)
@@ -103,7 +110,7 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _fields(line: bytes | None) -> tuple[str, bytes]:
-    """MID and FaceData of a line. Raises ValueError where it is not seven columns, or lacks one of the two."""
+    """MID and FaceData of a line. Raises ValueError if it does not have seven columns, or one of the two is empty."""
     if line is None:
         raise ValueError(f"longer than {LONGEST} bytes")
     fields = line.split(b"\t")

@@ -1,7 +1,8 @@
-"""Pickles of plain values, read without the module that runs what a pickle asks for.
+"""Reads pickles of plain values without Python's own module, which runs any function that a pickle names.
 
-The opcodes are those of PEP 307, 3154 and Python 2's documentation. Only values are built: a pickle that names a
-function, a class or an opcode beyond them is refused by that name, and nothing is looked up or imported.
+The opcodes are those of https://peps.python.org/pep-0307/, https://peps.python.org/pep-3154/ and Python 2's pickle.
+Only plain values are built. A pickle with any other function, class or opcode is refused, and the error names it.
+Nothing is looked up or imported.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import struct
 from typing import Any
 
 MOST = 2_000_000
-"""Opcodes of the longest pickle that is read; the largest of the known test sets has less than a tenth of them."""
+"""The most opcodes that are read from a pickle. The largest known test set has less than a tenth of them."""
 
 ENCODE = "_codecs encode"
 EMPTY = ("__builtin__ bytes", "builtins bytes")
@@ -31,15 +32,15 @@ _ESCAPED = {b"\\": b"\\", b"'": b"'", b'"': b'"', b"n": b"\n", b"r": b"\r", b"t"
 
 
 class _Mark:
-    """Where a list or a tuple of any length begins."""
+    """A mark on the stack where a list or a tuple of any length begins."""
 
 
 class _Name(str):
-    """`module name` of one of the functions by which Python 3 writes bytes for Python 2. It is never called."""
+    """`module name` of a function that Python 3 uses to write bytes for Python 2. It is never called."""
 
 
 class PlainPickle:
-    """One pickle, in memory or memory-mapped."""
+    """Reads one pickle, which is in memory or memory-mapped."""
 
     def __init__(self, data: bytes | mmap.mmap) -> None:
         self._data, self._at, self._encoded = data, 0, 0
@@ -47,10 +48,10 @@ class PlainPickle:
         self._memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        """What it holds: lists, tuples, bytes, str, bools and numbers of any depth.
+        """The value in the pickle: bytes, str, bools and numbers in lists and tuples, nested to any depth.
 
-        Python 2's str is bytes. Raises ValueError, naming the byte, where it is cut, asks for anything else, or is
-        built to fill the memory.
+        Python 2's str becomes bytes. Raises ValueError, which names the byte, if the pickle is truncated, has anything
+        else in it, or is made to fill the memory.
         """
         for _ in range(MOST):
             at = self._at
@@ -117,7 +118,7 @@ class PlainPickle:
                 stack.append(_unquoted(self._line()))
             case b"V":
                 stack.append(self._line().decode("raw-unicode-escape"))
-            case b"c" | b"i":  # a name, and a call of one, which gets no further than its name
+            case b"c" | b"i":  # a function's name, or a call of it, of which only the name is read
                 stack.append(_known(f"{self._line().decode()} {self._line().decode()}"))
             case b"\x93":
                 stack.append(_known(" ".join(self._pop(2))))
@@ -127,22 +128,22 @@ class PlainPickle:
                 raise ValueError(f"opcode {opcode!r}, which no list, tuple, bytes, bool or number needs")
 
     def _bytes(self, function: Any, arguments: Any) -> bytes:
-        """Bytes as Python 3 writes them for Python 2: a text, and the name of its encoding."""
+        """Bytes in the form that Python 3 writes for Python 2: a text and the name of its encoding."""
         match function, arguments:
             case _Name(), () if function in EMPTY:
                 return b""
             case _Name(), (str() as text, "latin1") if function == ENCODE:
                 self._encoded += len(text)
-                # One text encoded over and over would fill the memory from a small file.
+                # A small file could fill the memory by encoding one text many times.
                 if self._encoded > len(self._data):
                     raise ValueError("more bytes than the file can hold")
                 return text.encode("latin-1")
-        raise ValueError("a call that writes no bytes")
+        raise ValueError("a function call that does not make bytes")
 
     def _take(self, n: int) -> bytes:
         start, self._at = self._at, self._at + n
         if self._at > len(self._data):
-            raise ValueError(f"cut: {n} bytes expected, {len(self._data) - start} left")
+            raise ValueError(f"truncated: {n} bytes expected, {len(self._data) - start} left")
         return self._data[start : self._at]
 
     def _number(self, form: str) -> Any:
@@ -151,11 +152,11 @@ class PlainPickle:
     def _line(self) -> bytes:
         end = self._data.find(b"\n", self._at)
         if end < 0:
-            raise ValueError("cut in the middle of a line")
+            raise ValueError("truncated in the middle of a line")
         return self._take(end + 1 - self._at)[:-1]
 
     def _pop(self, n: int) -> list[Any]:
-        """The last n values in their order."""
+        """Take the last n values from the stack, in their order."""
         if n > len(self._stack):
             raise LookupError
         found = self._stack[len(self._stack) - n :]
@@ -172,7 +173,7 @@ class PlainPickle:
 
 
 def _unquoted(line: bytes) -> bytes:
-    """A str as Python 2 prints it, between quotes."""
+    """The content of a str that Python 2 wrote between quotes."""
     if len(line) < 2 or line[0] not in b"'\"" or line[0] != line[-1]:
         raise ValueError("a string without quotes")
     return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1]) or bytes([int(found[1][1:], 16)]), line[1:-1])
@@ -180,5 +181,5 @@ def _unquoted(line: bytes) -> bytes:
 
 def _known(name: str) -> _Name:
     if name not in (ENCODE, *EMPTY):
-        raise ValueError(f"{name.replace(' ', '.')}, which is refused: a test set holds photographs and answers alone")
+        raise ValueError(f"{name.replace(' ', '.')}, which is refused: a test set has only photographs and answers")
     return _Name(name)

@@ -1,4 +1,4 @@
-"""Which form of face data lies at a path, by names and first lines alone: the `source` blocks that would read it."""
+"""Recognises the form of the face data at a path by names and first lines, and gives the `source` blocks to read it."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from facedistill.data.sources.table import FORMS, NEEDED
 Block = dict[str, Any]
 
 LOOKED_AT = 100
-"""Folders, and files of one, that are looked at before a folder is taken for something else."""
+"""The most folders, and files in a folder, that are looked at to recognise a folder."""
 
 LISTED = 10_000
-"""Lines of a landmark list that are looked at: of a part of a set, the first may have no photograph."""
+"""The most lines of a landmark list that are looked at. If only a part of a set is there, the first may not match."""
 
 LEVELS = 3
-"""How deep below a folder sets are looked for: archives have a folder in a folder."""
+"""How many levels below a folder are searched for sets: archives often have a folder in a folder."""
 
 CELEBA = ("Anno", "Img", *FOLDERS.values())
 """The folders of CelebA."""
 
 SIDES = frozenset({"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"})
-"""Folders that are parts of a set and no people."""
+"""Names of folders that are parts of a set and not people."""
 
 LISTS = re.compile(r"(list_\w+|identity_celeba|(mis)?match\w+|pairs|people\w*|lfw_\w+)\.csv", re.IGNORECASE)
-"""Kaggle's lists of CelebA and LFW, which are tables of something else."""
+"""Names of Kaggle's lists for CelebA and LFW, which are not tables of photographs."""
 
 EXPECTED = (
     "a folder for each identity, LFW, CelebA (Anno and Img, or Kaggle's copy), RecordIO (train.rec), a .bin "
@@ -47,11 +47,11 @@ EXPECTED = (
 
 
 def recognise(path: Path) -> list[Block]:
-    """The blocks for everything at `path`, as in params.yaml, and where a folder is no set itself, for what lies in it.
+    """A block, as in params.yaml, for every set at `path`. If a folder is no set itself, sets are searched for in it.
 
-    Raises DataError where nothing is recognised.
+    Raises DataError if nothing is recognised.
     """
-    # Path.exists would raise for a name that is too long.
+    # Path.exists raises an error for a name that is too long.
     if not os.path.exists(path):  # noqa: PTH110
         raise DataError(f"{path}: no such file or folder")
     if blocks := _sets(path, LEVELS):
@@ -59,22 +59,22 @@ def recognise(path: Path) -> list[Block]:
             raise DataError(f"{str(odd[0])!a}: the name is not UTF-8; rename it")
         return [{k: str(v) if isinstance(v, Path) else v for k, v in block.items()} for block in blocks]
     if _is_list(path):
-        raise DataError(f"{path}: a list of LFW's or CelebA's; give the folder that its photographs are in, too")
+        raise DataError(f"{path}: this is only a list of LFW or CelebA; give the folder that has its photographs too")
     if _has_photographs(path):
         raise DataError(
             f"{path}: photographs, but not in a folder for each identity; sort them into folders, "
             "or make a table (.csv) with the columns path and identity"
         )
-    raise DataError(f"{path}: nothing that is known here; expected {EXPECTED}{_not_read(path)}")
+    raise DataError(f"{path}: no face data is recognised here; expected {EXPECTED}{_not_read(path)}")
 
 
 def _sets(path: Path, levels: int) -> list[Block]:
-    """The blocks of `path`, or of what lies up to so many levels below it."""
+    """The blocks of `path`, or else of the sets up to `levels` levels below it."""
     try:
         blocks = _set(path)
     except PermissionError:
         blocks = []
-    # Whoever unpacks CelebA into a folder of sets has its parts among them.
+    # If CelebA is unpacked into a folder of sets, its parts are beside the other sets.
     if not levels or (blocks and (blocks[0]["kind"] != "celeba" or blocks[0]["root"] != path)):
         return blocks
     others = [entry for entry in _entries(path) if entry.name not in CELEBA]
@@ -116,7 +116,7 @@ def _set(path: Path) -> list[Block]:
 
 
 def _columns(table: Path) -> list[str]:
-    """The columns that the first line of a .csv or .tsv file names, if it names any and may be read."""
+    """The names of columns in the first line of a .csv or .tsv file. Empty if the file cannot be read."""
     try:
         with table.open("rb") as data:
             header = data.readline(2**16).decode("utf-8-sig", "replace")
@@ -126,28 +126,29 @@ def _columns(table: Path) -> list[str]:
 
 
 def _is_list(file: Path) -> bool:
-    """Whether it is one of LISTS, and no table of the user's that is called like one."""
+    """Whether `file` is one of LISTS, and not a table of the user with such a name."""
     return bool(LISTS.fullmatch(file.name)) and file.is_file() and not set(_columns(file)) >= NEEDED
 
 
 def _is_msceleb(columns: list[str]) -> bool:
-    """Whether there are as many as in MS-Celeb-1M, whose file has no names of columns."""
+    """Whether the number of columns is that of MS-Celeb-1M. Its file has no line with their names."""
     return len(columns) == len(COLUMNS) and not set(columns) >= NEEDED
 
 
 def _are_people(folders: list[Path]) -> bool:
-    """Whether folders with folders of photographs are people with a folder for each video, and not sets of people.
+    """Whether these folders, which have folders of photographs, are people with videos, and not sets with people.
 
-    Both look alike. A set has more people than there are sets, and a person has no more videos than there are people.
+    The two look alike. The rule: a set has more people than there are sets, and a person has no more videos than there
+    are people.
     """
     inner = sum(entry.is_dir() for folder in folders for entry in _entries(folder))
     return len(folders) > 1 and inner <= len(folders) ** 2 and not {f.name.lower() for f in folders} <= SIDES
 
 
 def _people(root: Path, first: Path) -> Block:
-    """The block of a folder for each identity: LFW where the names and its pairs say so."""
+    """The block of a folder that has a folder for each identity. It is LFW if the names fit and its pairs are found."""
     lfw = any(re.fullmatch(re.escape(first.name) + r"_\d{4}\.jpg", file.name) for file in islice(_entries(first), 9))
-    # Kaggle has the folder of people in a folder of its name, and the pairs beside that.
+    # On Kaggle the folder of people is in a folder of the same name, and the pairs are beside the outer one.
     near = [root.parent, root, *([root.parent.parent] if root.parent.name == root.name else [])]
     lists = (folder / name for folder in near for name in ("pairs.txt", "pairs.csv"))
     pairs = next((file for file in lists if file.is_file()), None)
@@ -156,7 +157,7 @@ def _people(root: Path, first: Path) -> Block:
 
 
 def _landmarks(root: Path, pairs: Path | None) -> Path | None:
-    """The first list beside a folder of people that gives coordinates for a photograph in it."""
+    """The first list beside a folder of people that has coordinates for a photograph in the folder."""
     files = (file for file in _entries(root.parent) if file.suffix.lower() == ".txt" and file != pairs)
     return next((file for file in files if _names_files_of(root, file)), None)
 
@@ -177,7 +178,7 @@ def _names_files_of(root: Path, file: Path) -> bool:
 
 
 def _not_read(path: Path) -> str:
-    """Which files below a folder are not read, by their endings, and why."""
+    """A sentence on the files below a folder that are not read: their endings, and the reason for the first."""
     records = islice(Folder(path).photographs(), LISTED) if path.is_dir() else ()
     problems = [record for record in records if isinstance(record, Problem)]
     counts = Counter(Path(problem.record).suffix.lower() or "no ending" for problem in problems)
@@ -190,6 +191,6 @@ def _has_photographs(folder: Path) -> bool:
 
 
 def _entries(folder: Path) -> Iterator[Path]:
-    """What lies in a folder, sorted, as `entries`; nothing in what is no folder or may not be read."""
+    """The content of a folder, as `entries`. Nothing if it is not a folder or cannot be read."""
     with suppress(OSError):
         yield from (Path(entry) for entry in entries(folder))

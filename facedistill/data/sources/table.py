@@ -1,4 +1,4 @@
-"""A table of the user's own, CSV, TSV or parquet: path, identity, and optionally x1, y1 … x5, y5 and group."""
+"""A table by the user, in CSV, TSV or parquet, with path, identity, and optionally x1, y1 … x5, y5 and group."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ from facedistill.params import params
 Row = Mapping[str, Any]
 
 NEEDED = frozenset({"path", "identity"})
-"""Columns that every table has."""
+"""Columns that every table must have."""
 
 FORMS = (".csv", ".tsv", ".parquet")
-"""Endings of tables, in any case."""
+"""Endings of tables, in upper or lower case."""
 
 LONGEST_LINE = 2**20
-"""Characters of the longest line of a table of text, whose other columns may hold anything."""
+"""The longest line of a CSV or TSV table, in characters. Its other columns may have anything in them."""
 
 
 @params
 class TableParams:
-    """file: .csv, .tsv or .parquet; other columns are left alone. root: the folder that its paths start from."""
+    """Where the set is.
+
+    file: a .csv, .tsv or .parquet file. Columns that are not used are ignored.
+    root: the folder that the paths in the table start from.
+    """
 
     kind: Literal["table"]
     file: Path
@@ -41,9 +45,9 @@ class TableSource(FolderSource):
         self._file = params.file
 
     def scan(self) -> Iterator[Photograph | Problem]:
-        """Photographs in the order of the table; a row that cannot be used is a Problem named by its path and number.
+        """Photographs in the order of the table. A row that cannot be used is a Problem, named by its path and number.
 
-        Raises DataError where the table is missing, cannot be read, or lacks a column.
+        Raises DataError if the table is missing, cannot be read, or lacks a column.
         """
         seen: set[str] = set()
         for number, row in enumerate(_rows(self._file), 1):
@@ -53,7 +57,7 @@ class TableSource(FolderSource):
                     raise ValueError("the number of fields is not that of the header")
                 path = value(_text(row, "path"))
                 photograph = _photograph(row)
-                key = self._folder.key(path)  # one for x.jpg and ./x.jpg
+                key = self._folder.key(path)  # the same key for x.jpg and ./x.jpg
                 if key in seen:
                     raise ValueError("named a second time")
             except (ValueError, OSError) as error:
@@ -74,7 +78,7 @@ def _photograph(row: Row) -> Photograph:
 
 
 def _text(row: Row, column: str) -> str:
-    """The value as text, empty where there is none: a missing column, a null. Raises ValueError where it is no text."""
+    """The value as text, empty for a missing column or a null. Raises ValueError if it cannot be text."""
     found = row.get(column)
     if isinstance(found, bytes):
         return found.decode()
@@ -84,7 +88,7 @@ def _text(row: Row, column: str) -> str:
 
 
 def _rows(file: Path) -> Iterator[Row | None]:
-    """The rows of the table as they are read; None where a line has too few or too many fields."""
+    """The rows of the table. A line with too few or too many fields gives None."""
     form = file.suffix.lower()
     if form not in FORMS:
         raise DataError(f"{file}: expected a file that ends in {', '.join(FORMS)}")
@@ -121,7 +125,7 @@ def _parquet(file: Path) -> Iterator[Row]:
             yield from batch.to_pylist()
     except DataError:
         raise
-    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # some damage Arrow reports as these
+    except (pa.ArrowException, OSError, ValueError, OverflowError) as error:  # all for damaged files
         raise DataError(f"{file}: not a parquet file: {str(error)[:200]}") from None
 
 

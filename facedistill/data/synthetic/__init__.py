@@ -1,4 +1,4 @@
-"""Faces drawn by numpy and OpenCV: people who stay themselves while pose, light, expression and camera change."""
+"""Faces drawn by NumPy and OpenCV. A person stays the same while pose, light, expression and camera change."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The head of a person as one surface over (azimuth, row), with expressions as linear displacements of it.
+"""The head of a person: one surface over (azimuth, row), and expressions as linear displacements of it.
 
-The surface is star-shaped about a vertical axis through the head: seen from anywhere near the horizon, a point can
-only be hidden by points whose azimuth is nearer to the viewer's. `render` relies on that: it needs no depth buffer.
+The surface is star-shaped about a vertical axis through the head. So, for a viewer near the horizon, a point can only
+be hidden by points whose azimuth is nearer to the viewer's. `render` relies on that and needs no depth buffer.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ from facedistill.data.synthetic.person import Person
 from facedistill.data.synthetic.view import View
 
 Array = NDArray[Any]
-"""float32, unless a docstring says otherwise; the type checker would lose track of that."""
+"""float32 unless a docstring says otherwise. The type checker could not follow the exact type."""
 
 ROWS, CAP_ROWS, ROWS_PER_UNIT = 194, 62, 62.0
 CAP_Y = -0.55
-"""The dome above CAP_Y has CAP_ROWS rows; below it a row is a height."""
+"""The dome above CAP_Y has CAP_ROWS rows. Below it, a row is a height."""
 
 AZIMUTHS: Array = np.radians(np.r_[-150:-60:48j, np.linspace(-60, 60, 122)[1:-1], 60:150:48j]).astype(np.float32)
-"""Of the columns, in radians from the front: dense on the face."""
+"""The azimuth of each column, in radians from the front. Columns are dense on the face."""
 
 SHAPES = 4
-"""Neutral head, dropped jaw, smile, raised brows."""
+"""The number of shapes: neutral head, dropped jaw, smile, raised brows."""
 
 COLLAR = 1.36
-"""Height at which clothes hide the neck."""
+"""The height at which clothes hide the neck."""
 
 LIP = 0.16
-"""Height under the mouth line over which a dropped jaw stretches the surface."""
+"""The height of the surface under the mouth line that a dropped jaw stretches."""
 
 
 def smoothstep(x: Array, low: float | Array, high: float | Array) -> Array:
-    """0 below `low`, 1 above `high`, a cubic between."""
+    """0 below `low`, 1 above `high`, and a cubic between them."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def bump(x: Array, y: Array, at: tuple[float, float], size: tuple[float, float]) -> Array:
-    """A Gaussian bump with its top at `at` and the standard deviations `size` / sqrt 2."""
+    """A Gaussian bump with its top at `at` and standard deviations of `size` / sqrt 2."""
     return np.exp(-(((x - at[0]) / size[0]) ** 2) - ((y - at[1]) / size[1]) ** 2)
 
 
 def row_of(y: Any) -> Any:
-    """The row of a height below the dome; a number or an array."""
+    """The row of a height below the dome, for a number or an array."""
     return CAP_ROWS + (y - CAP_Y) * ROWS_PER_UNIT
 
 
 def height(person: Person, row: Array) -> tuple[Array, Array, Array]:
-    """y of the bald skull at these rows, and cosine and sine of the dome's angle there (1 and 0 below the dome)."""
+    """y of the bald skull at these rows, and the cosine and sine of the dome's angle there (1 and 0 below the dome)."""
     angle = np.clip(1 - row / CAP_ROWS, 0, 1) * np.float32(np.radians(88))
     lift = np.sin(angle)
     return CAP_Y - person.skull.crown * lift + np.maximum(row - CAP_ROWS, 0) / ROWS_PER_UNIT, np.cos(angle), lift
 
 
 def section(person: Person, azimuth: Array, y: Array) -> tuple[Array, Array]:
-    """(x, z) of the plain head at these azimuths and heights: a superellipse, before any feature."""
+    """(x, z) of the plain head at these azimuths and heights: a superellipse without any facial feature."""
     k = person.skull
     s, c = np.sin(azimuth), np.cos(azimuth)
     width = (
@@ -71,16 +71,16 @@ def section(person: Person, azimuth: Array, y: Array) -> tuple[Array, Array]:
 
 
 def relief(person: Person, x: Array, y: Array) -> Array:
-    """How far the face stands out of the plain head (z) at the front plane's (x, y)."""
+    """How far (in z) the face rises above the plain head at the front plane's (x, y)."""
     k, e, n, m = person.skull, person.eyes, person.nose, person.mouth
     a = np.abs(x)
     z = k.ridge * bump(a, y, (0.26, e.y - 0.19), (0.3, 0.09)) - 0.5 * k.ridge * bump(a, y, (0.25, -0.45), (0.4, 0.12))
     z += k.cheekbone * bump(a, y, (0.47, 0.16), (0.17, 0.14))
     z += k.fullness * bump(a, y, (0.45, 0.5), (0.2, 0.22))
-    # Sockets, and the balls and lids in them.
+    # Eye sockets, with eyeballs and lids in them.
     z -= e.deep * bump(a, y, (e.x - 0.04, e.y + 0.01), (0.20, 0.13))
     z += 0.065 * bump(a, y, (e.x, e.y), (0.14, 0.085)) - 0.02 * e.bag * bump(a, y, (e.x, e.y + 0.15), (0.14, 0.035))
-    # Nose: a ridge that grows from the root to the tip and ends under it.
+    # Nose: a ridge that rises from the root to the tip and ends under the tip.
     root, base = e.y - 0.07, n.tip + 0.075
     t = np.clip((y - root) / (n.tip - root), -1, 1.5)
     bent = x - n.bend * smoothstep(y, root, n.tip)
@@ -105,7 +105,7 @@ def relief(person: Person, x: Array, y: Array) -> Array:
     z -= 0.018 * bump(a, y, (0, m.y - m.upper - 0.05), (0.03, 0.06))
     z += k.chin_out * bump(a, y, (0, k.chin - 0.1), (k.chin_width, 0.12))
     z -= 0.05 * k.cleft * bump(a, y, (0, k.chin - 0.1), (0.03, 0.09))
-    # Folds from nose to mouth deepen with age.
+    # Folds from nose to mouth, which get deeper with age.
     fold = 0.17 + (y - n.tip) * 0.55
     depth = (0.004 + 0.015 * person.skin.age) * smoothstep(y, n.tip - 0.08, n.tip + 0.05)
     z -= depth * (1 - smoothstep(y, m.y - 0.02, m.y + 0.08)) * np.exp(-(((a - fold) / 0.035) ** 2))
@@ -113,7 +113,7 @@ def relief(person: Person, x: Array, y: Array) -> Array:
 
 
 def hairline(person: Person, azimuth: Array) -> Array:
-    """Height that the scalp's hair grows down to at each azimuth."""
+    """The height of the hairline at each azimuth."""
     h = person.hair
     degrees = np.degrees(azimuth)
     fringe = h.sweep * np.clip(1 - np.abs(degrees / 55 - h.part) ** 1.5, 0, 1)
@@ -140,12 +140,12 @@ def hairline(person: Person, azimuth: Array) -> Array:
 
 
 def hair_cover(person: Person, azimuth: Array, y: Array, soft: float) -> Array:
-    """Share of hair at these azimuths and heights: 1 above the hairline, 0 below, over `soft` head units."""
+    """The share of hair at these azimuths and heights: 1 above the hairline, 0 below, and a ramp of `soft` units."""
     return smoothstep(hairline(person, azimuth) - y, -0.5 * soft, soft)
 
 
 def hair_hang(person: Person, azimuth: Array, y: Array) -> Array:
-    """How far long hair keeps the surface out from the neck, 0..1: gently, lest the columns be too few for it."""
+    """How far long hair holds the surface away from the neck, 0..1. It changes slowly, because the columns are few."""
     length = person.hair.length
     if length <= 0.5:
         return np.zeros(np.broadcast(azimuth, y).shape, np.float32)
@@ -164,7 +164,7 @@ def under_jaw(person: Person, azimuth: Array, y: Array) -> Array:
 def surface(person: Person, azimuth: Array, row: Array, lumps: Array | float = 0.0) -> tuple[Array, Array]:
     """Points (3, ...) of the neutral head at these azimuths (radians) and rows, and the front plane's (2, ...) x and y.
 
-    lumps: relative change of the hair's thickness at each point.
+    lumps: the relative change of the hair's thickness at each point.
     """
     k, h = person.skull, person.hair
     y, cap, lift = height(person, row)
@@ -173,7 +173,7 @@ def surface(person: Person, azimuth: Array, row: Array, lumps: Array | float = 0
     front = np.stack(np.broadcast_arrays(x, y))
     s, c = np.sin(azimuth), np.cos(azimuth)
     z = z + relief(person, x, y) * smoothstep(c, 0.05, 0.45)
-    # Under the jaw line the head gives way to the neck, except where hair hangs.
+    # Under the jaw line the head becomes the neck, except behind hanging hair.
     hanging = hair_hang(person, azimuth, y)
     under = under_jaw(person, azimuth, y) * (1 - hanging)
     x = x + under * (k.neck * (1 + 0.25 * smoothstep(y, 1.4, 2.0)) * s - x)
@@ -191,7 +191,7 @@ def surface(person: Person, azimuth: Array, row: Array, lumps: Array | float = 0
 
 
 def displacements(person: Person, azimuth: Array, x: Array, y: Array) -> Array:
-    """(SHAPES - 1, 3, ...) movement of the front plane's (x, y) for each unit of jaw, smile and brow."""
+    """(SHAPES - 1, 3, ...): how far a point at the front plane's (x, y) moves for one unit of jaw, smile and brow."""
     k, e, m = person.skull, person.eyes, person.mouth
     a, side = np.abs(x), np.sign(x)
     front = smoothstep(np.cos(azimuth), 0.0, 0.5)
@@ -212,25 +212,25 @@ def displacements(person: Person, azimuth: Array, x: Array, y: Array) -> Array:
 
 
 def coefficients(view: View) -> Array:
-    """(SHAPES,) weights of the neutral head and of each displacement."""
+    """(SHAPES,) weights: of the neutral head, and of each displacement."""
     return np.array((1.0, view.jaw, view.smile, view.brow), np.float32)
 
 
 def projection(view: View) -> tuple[Array, Array]:
-    """(2, 3) and (2,): pixel = matrix @ point + offset; orthographic."""
+    """(2, 3) matrix and (2,) offset of an orthographic camera: pixel = matrix @ point + offset."""
     return view.rotation()[:2] * np.float32(view.scale), np.array((view.x, view.y), np.float32)
 
 
 @lru_cache(maxsize=4096)
 def _landmark_shapes(person: Person) -> Array:
-    """(SHAPES, 3 * 5): the five points and how expressions move them."""
+    """(SHAPES, 3 * 5): the five points of the neutral head, and how each expression moves them."""
     e, n, m = person.eyes, person.nose, person.mouth
     corner = m.y + m.corners
     x = np.array((-e.x, e.x, n.bend, -m.width, m.width))
     y = np.array((e.y, e.y, n.tip, corner, corner))
     azimuth = np.arcsin(x)
     for _ in range(30):
-        # The azimuth whose plain section has this x, by Newton's method with the slope of a circle.
+        # Newton's method, with the slope of a circle, finds the azimuth at which the plain section has this x.
         azimuth = azimuth + (x - section(person, azimuth, y)[0]) / (0.9 * np.cos(azimuth))
     points, front = surface(person, azimuth, row_of(y))
     return np.concatenate([points[None], displacements(person, azimuth, front[0], front[1])]).reshape(SHAPES, -1)

@@ -1,7 +1,7 @@
-"""Who a person is: what stays the same in every photograph, drawn from (seed, identity) alone.
+"""What stays the same in every photograph of a person. It is drawn at random from (seed, identity) alone.
 
-Lengths are in head units, x to the right of the image and y down from the middle of the head; the eyes are usually
-0.67 apart. Colours are linear RGB in 0..1.
+Lengths are in head units: the eyes are usually 0.67 apart. x points to the right of the image, and y down from the
+middle of the head. Colours are linear RGB in 0..1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Skull:
-    """Half-widths at temples, cheekbones and jaw; heights of jaw corner and chin; how far things stand out."""
+    """Half-widths of temples, cheeks and jaw, heights of jaw corner and chin, and how far parts protrude."""
 
     temples: float
     cheeks: float
@@ -41,7 +41,7 @@ class Skull:
 
 @dataclass(frozen=True, slots=True)
 class Eyes:
-    """Of the right eye of the image; the other is its mirror. `tilt` lifts the outer corner."""
+    """The eye on the right of the image. The other eye is its mirror image. `tilt` lifts the outer corner."""
 
     x: float
     y: float
@@ -107,7 +107,12 @@ class Skin:
 
 @dataclass(frozen=True, slots=True)
 class Hair:
-    """`length` is the height that it hangs down to; `line` the height of the hairline; `density` 0 for a bald head."""
+    """The hair of a head, with its beard.
+
+    length: the height down to which it hangs.
+    line: the height of the hairline.
+    density: 0 for a bald head, 1 for full hair.
+    """
 
     colour: Colour
     density: float
@@ -149,7 +154,7 @@ _IRIS = np.array([(0.03, 0.015, 0.008), (0.10, 0.05, 0.02), (0.14, 0.13, 0.05), 
 
 
 def _along(stops: np.ndarray, at: float) -> np.ndarray:
-    """The colour at `at` in 0..1 on the line through `stops`."""
+    """The colour at `at`, 0..1, on the line through the colours `stops`."""
     knots = np.linspace(0, 1, len(stops))
     return np.array([np.interp(at, knots, stops[:, c]) for c in range(3)])
 
@@ -161,7 +166,7 @@ def _colour(values: np.ndarray) -> Colour:
 
 @lru_cache(maxsize=4096)
 def person(seed: int, identity: int) -> Person:
-    """The person `identity` (>= 0) of the population `seed`: the same for the same arguments, whoever else is drawn."""
+    """Person number `identity` (>= 0) of the population `seed`. The same arguments always give the same person."""
     rng = np.random.default_rng((seed, identity, 0xFACE))
 
     def near(mean: float, spread: float) -> float:
@@ -173,7 +178,7 @@ def person(seed: int, identity: int) -> Person:
     def chance(p: float) -> bool:
         return bool(rng.random() < p)
 
-    # One latent that beard, brow ridge and jaw share, and one for age: features go together, as they do in people.
+    # Features of real people are correlated: beard, brow ridge and jaw share one latent, and age is another.
     heavy = between(-1, 1)
     age = between(0, 1) ** 1.3
     tone = between(0, 1) ** 1.15

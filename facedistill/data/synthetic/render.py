@@ -1,4 +1,4 @@
-"""Photographs of a head: visibility, texture lookup, eyes and mouth, light, then the scene and the camera around it."""
+"""Draws photographs of a head: visibility, texture lookup, eyes and mouth, light, then the scene and the camera."""
 
 from __future__ import annotations
 
@@ -37,9 +37,11 @@ LIGHT_ELEVATIONS = (-30.0, 15.0, 55.0)
 class Head:
     """A person's surface, ready to be drawn. Arrays run over columns, then rows.
 
-    shapes: (SHAPES * 3, columns * rows) points and displacements. front: (columns, rows, 2) front plane x and y.
-    albedo: (columns, rows, 4) linear RGB and gloss. normal: (columns, rows, 4) and share of the sky seen.
-    lit: (azimuths, elevations, columns / 2, rows / 2) share of each of the LIGHT_* directions that arrives, 0..1.
+    shapes: (SHAPES * 3, columns * rows), the points of the neutral head and the displacements.
+    front: (columns, rows, 2), x and y in the front plane.
+    albedo: (columns, rows, 4), linear RGB and gloss.
+    normal: (columns, rows, 4), the unit normal and the share of the sky that the point sees.
+    lit: (azimuths, elevations, columns / 2, rows / 2), the share of light from each LIGHT_* that arrives, 0..1.
     """
 
     shapes: Array
@@ -51,11 +53,11 @@ class Head:
 
 @lru_cache(maxsize=12)
 def head(person: Person) -> Head:
-    """The surface of a person; costs as much as ten photographs, so it is kept for the next ones."""
+    """The surface of a person. It costs as much as ten photographs, so it is cached for the next ones."""
     rng = np.random.default_rng((person.seed, person.identity, 0x5C1))
     azimuth, row = AZIMUTHS[:, None], np.arange(ROWS, dtype=np.float32)[None]
     lumps = 0.28 * cv2.GaussianBlur(strands(rng, person.hair.curl), (0, 0), 2.5)
-    # What clothes hide is folded up into their edge.
+    # The rows that clothes hide are all moved to the edge of the clothes.
     row = np.minimum(row, _hem(person)[:, None])
     points, front = surface(person, azimuth, row, lumps * np.minimum(row / 25, 1))
     x, y = front.astype(np.float32)
@@ -74,14 +76,14 @@ def head(person: Person) -> Head:
 
 
 def _hem(person: Person) -> Array:
-    """(columns,) row at which clothes hide the neck, or at which the hair that hangs over them ends."""
+    """(columns,) the row at which clothes hide the neck, or at which hair that hangs over the clothes ends."""
     collar = row_of(COLLAR) + 12 * np.cos(AZIMUTHS)
     hem: Array = np.maximum(collar, row_of(hairline(person, AZIMUTHS)))
     return hem.astype(np.float32)
 
 
 def _normals(points: Array, bumps: Array) -> Array:
-    """(columns, rows, 3) outward unit normals of the points (3, columns, rows) raised by `bumps`."""
+    """(columns, rows, 3) outward unit normals of the points (3, columns, rows), after `bumps` has raised them."""
     down = np.gradient(points, axis=2).transpose(1, 2, 0)
     along = np.gradient(points, axis=1).transpose(1, 2, 0)
     normal: Array = np.cross(along, down)
@@ -93,7 +95,7 @@ def _normals(points: Array, bumps: Array) -> Array:
 
 
 def _lit(points: Array) -> Array:
-    """Share of light from each of the LIGHT_* directions that reaches the points (3, columns, rows), softened."""
+    """The share of light from each LIGHT_* direction that reaches the points (3, columns, rows), with soft shadows."""
     lit = np.empty((len(LIGHT_AZIMUTHS), len(LIGHT_ELEVATIONS), *points.shape[1:]), np.float32)
     flat = points.reshape(3, -1)
     for i, a in enumerate(np.radians(LIGHT_AZIMUTHS)):
@@ -116,11 +118,14 @@ def _lit(points: Array) -> Array:
 def splat(
     x: Array, y: Array, towards: Array, azimuths: Array, size: tuple[int, int]
 ) -> tuple[NDArray[np.uint16], NDArray[np.intp]]:
-    """The foremost point of a star-shaped surface at each pixel of `size` (height, width).
+    """The point of a star-shaped surface that is nearest to the viewer, at each pixel of `size` (height, width).
 
-    x, y: (columns * rows,) pixels of the points. towards: from the head to the viewer, in head axes.
-    Points are written from the far ones to the near ones, so that the last one written is the one seen. Gives its turn
-    in the order of writing, from 1 (0 where there is none), and the order, as indices of points.
+    x, y: (columns * rows,) pixels of the points.
+    towards: the direction from the head to the viewer, in head axes.
+    azimuths: of the columns.
+
+    The points are written from far to near, so the last one written at a pixel is the one that is seen. Returns the
+    number of this point in the order of writing, from 1 (0 if there is none), and the order, as indices of points.
     """
     h, w = size
     column, row = np.rint(x).astype(np.int32), np.rint(y).astype(np.int32)
@@ -132,16 +137,21 @@ def splat(
     middle = int(np.searchsorted(azimuths, np.arctan2(towards[0], towards[2])))
     far_to_near = [np.concatenate([a[:middle].ravel(), a[middle:][::-1].ravel()]) for a in (pixel, index)]
     seen = np.zeros(h * w + 1, np.uint16)
-    # Of a repeated index the last value stays: numpy writes flat arrays in their order.
+    # NumPy writes flat arrays in order, so the last value of a repeated index stays.
     seen[far_to_near[0]] = np.arange(1, x.size + 1, dtype=np.uint16)
-    # A pixel that is farther than all around it is a gap between points, not a thing seen.
+    # A pixel that is farther away than all pixels around it is a gap between points.
     whole = cv2.morphologyEx(seen[:-1].reshape(size), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     return np.asarray(whole, np.uint16), far_to_near[1]
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """The part of the photograph with the head: its corner, the surface's column and row at each pixel, its opacity."""
+    """The part of the photograph that has the head in it.
+
+    x, y: its upper left corner.
+    column, row: the place on the surface that each pixel shows.
+    opacity: of the head at each pixel, 0..1.
+    """
 
     x: int
     y: int
@@ -150,7 +160,7 @@ class Patch:
     opacity: Array
 
     def around(self, x: float, y: float, half: float) -> tuple[slice, slice]:
-        """Rows and columns of a square, `half` pixels about a pixel of the photograph, moved to lie in the patch."""
+        """Rows and columns of a square with half side `half` around a pixel, shifted so that the patch contains it."""
         size = 2 * int(half) + 1
         top, left = (
             min(max(int(v - half), 0), max(n - size, 0))
@@ -160,14 +170,14 @@ class Patch:
 
 
 def project(head: Head, view: View) -> Patch:
-    """Which point of the surface each pixel shows, to a fraction of a column and a row."""
+    """The point of the surface that each pixel shows, to a fraction of a column and a row."""
     towards = view.rotation()[2]
     middle = np.arctan2(towards[0], towards[2])
     reach = np.radians(97 + 2.5 * max(-view.pitch, 0))
     first, last = np.searchsorted(AZIMUTHS, (middle - reach, middle + reach))
     matrix, offset = projection(view)
     weights = (coefficients(view)[None, :, None] * matrix[:, None, :]).reshape(2, -1)
-    # einsum, not @: BLAS would start threads for it, which costs ten times the sum itself where a worker runs per core.
+    # einsum, not @: BLAS would start threads. If each core runs a worker, they cost ten times as much as the sum.
     x, y = np.einsum("ij,jk->ik", weights, head.shapes[:, first * ROWS : last * ROWS]) + offset[:, None]
 
     left, top = max(int(x.min()) - 1, 0), max(int(y.min()) - 1, 0)
@@ -175,10 +185,10 @@ def project(head: Head, view: View) -> Patch:
     size = (bottom - top, right - left)
     x, y = x - left, y - top
     seen, order = splat(x, y, towards, AZIMUTHS[first:last], size)
-    # One pixel more than is seen, so that the edge can be soft.
+    # One pixel more than the visible area, so that the edge can be soft.
     index = order[np.maximum(cv2.dilate(seen, np.ones((3, 3), np.uint8)), 1) - 1]
 
-    # One Newton step from the nearest point of the grid to the pixel's own place on the surface, in complex numbers.
+    # One Newton step, in complex numbers, from the nearest point of the grid to the pixel's exact place.
     at = (x + 1j * y).astype(np.complex64)
     index = np.clip(index, ROWS, x.size - ROWS - 1)
     along, down = at[index + ROWS] - at[index - ROWS], at[index + 1] - at[index - 1]
@@ -196,7 +206,7 @@ def _look(texture: Array, column: Array, row: Array) -> Array:
 
 
 def draw(person: Person, view: View) -> NDArray[np.uint8]:
-    """The photograph: (218, 178, 3) uint8 RGB."""
+    """The photograph, (218, 178, 3) uint8 RGB."""
     it = head(person)
     patch = project(it, view)
     points = landmarks(person, view)
@@ -217,11 +227,11 @@ def draw(person: Person, view: View) -> NDArray[np.uint8]:
 def _part_lips(
     person: Person, view: View, it: Head, patch: Patch, corners: Array
 ) -> tuple[tuple[slice, slice], Array, Array] | None:
-    """Open the mouth: moves the lower lip's rows in place; gives where the inside shows, its colour and opacity."""
+    """Open the mouth: move the lower lip's rows in place, and return area, colour and opacity of the inside."""
     if view.jaw < 0.01:
         return None
     m = person.mouth
-    # The skin under the mouth line is stretched by (LIP + jaw) / LIP: give that length to the gap, not to the lip.
+    # The jaw stretches the skin under the mouth line by (LIP + jaw) / LIP. The gap gets that length, not the lip.
     x, y = corners.mean(0)
     where = patch.around(x, y, 1.5 * view.scale * (m.width + 0.1))
     x, y = np.moveaxis(_look(it.front, patch.column[where], patch.row[where]), -1, 0)
@@ -245,13 +255,13 @@ def _part_lips(
 
 
 def _eyes(person: Person, view: View, it: Head, patch: Patch, pupils: Array, albedo: Array) -> Array:
-    """Paint both eyes into the albedo of the patch; gives the highlights to add after shading."""
+    """Paint both eyes into the albedo of the patch, and return the highlights, which are added after shading."""
     e = person.eyes
     gleam = np.zeros(patch.row.shape, np.float32)
     pixel = 0.9 / view.scale
     light = view.rotation().T @ view.light()
     places = [patch.around(x, y, 1.3 * e.width * view.scale) for x, y in pupils]
-    # Both at once, as (2, height, width), for speed.
+    # Both eyes at once, as (2, height, width), for speed.
     front = np.stack([_look(it.front, patch.column[at], patch.row[at]) for at in places])
     side = np.array((-1, 1), np.float32)[:, None, None]
     x, y = side * front[..., 0] - e.x, front[..., 1] - e.y
@@ -304,7 +314,7 @@ def _shade(view: View, it: Head, patch: Patch, albedo: Array, gleam: Array) -> N
     shine = 0.11 * gloss * mirror * mirror * mirror * arrives + gleam
     arrives = 0.12 + 0.88 * arrives
     warm = view.warmth
-    # Light bleeds round the edge of a shadow under the skin, red the furthest.
+    # Under the skin, light spreads beyond the edge of a shadow; red light spreads furthest.
     for c, key, fill, wrap in ((0, 0.14, -0.04, 0.30), (1, 0.0, 0.0, 0.18), (2, -0.18, 0.06, 0.14)):
         key, fill = view.key * (1 + key * warm), view.ambient * (1 + fill * warm)
         diffuse = np.maximum(facing + wrap, 0) * arrives
@@ -317,7 +327,7 @@ def _shade(view: View, it: Head, patch: Patch, albedo: Array, gleam: Array) -> N
 
 
 def _shadow(it: Head, light: Array) -> Array:
-    """(columns / 2, rows / 2): share of light from this direction (head axes) that arrives, between the stored ones."""
+    """(columns / 2, rows / 2): the share of light from this direction (head axes) that arrives, by interpolation."""
     a = np.interp(np.degrees(np.arctan2(light[0], light[2])), LIGHT_AZIMUTHS, np.arange(len(LIGHT_AZIMUTHS)))
     e = np.interp(np.degrees(np.arcsin(-light[1])), LIGHT_ELEVATIONS, np.arange(len(LIGHT_ELEVATIONS)))
     i, j = min(int(a), len(LIGHT_AZIMUTHS) - 2), min(int(e), len(LIGHT_ELEVATIONS) - 2)

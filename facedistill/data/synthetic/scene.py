@@ -1,4 +1,4 @@
-"""What is around a head: background, shoulders, glasses, things in the way, and the camera."""
+"""What is around a head: background, shoulders, glasses, occluders, and the camera."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _points(xy: ArrayLike) -> NDArray[np.int32]:
 
 
 def _rgb(rng: np.random.Generator, grey: float = 0.5) -> tuple[int, int, int]:
-    """A colour; `grey` 1 takes all its saturation away."""
+    """A random colour. With `grey` 1 it has no saturation."""
     values = rng.uniform(15, 240, 3).tolist()
     mean = sum(values) / 3
     r, g, b = (int(v + (mean - v) * grey) for v in values)
@@ -30,7 +30,7 @@ def _rgb(rng: np.random.Generator, grey: float = 0.5) -> tuple[int, int, int]:
 
 
 def background(person: Person, view: View) -> Image:
-    """(HEIGHT, WIDTH, 3): something out of focus, and shoulders; drawn at half size, which is soft and fast."""
+    """(HEIGHT, WIDTH, 3): blurred shapes, and shoulders. They are drawn at half size, which is soft and fast."""
     rng = view.rng(1)
     h, w = HEIGHT // 2, WIDTH // 2
     cells = rng.uniform(-1, 1, (int(rng.integers(3, 9)), int(rng.integers(3, 8)), 3)).astype(np.float32)
@@ -58,7 +58,7 @@ def background(person: Person, view: View) -> Image:
 
 
 def _shoulders(half: Image, person: Person, view: View, rng: np.random.Generator) -> None:
-    """Clothes, at half size: shoulders that follow the head's place but not its turn."""
+    """Clothes, at half size. The shoulders follow the place of the head but do not turn with it."""
     s = view.scale / 2
     matrix, offset = projection(view)
     x, y = (matrix @ np.array((0, COLLAR, -0.2), np.float32) + offset) / 2
@@ -77,7 +77,7 @@ def _shoulders(half: Image, person: Person, view: View, rng: np.random.Generator
 
 
 def occlude(image: Image, person: Person, view: View) -> None:
-    """Draw glasses and whatever is in the way over the photograph, in place."""
+    """Draw glasses and the occluder over the photograph, in place."""
     if view.glasses:
         _glasses(image, person, view)
     if view.occluder:
@@ -120,7 +120,7 @@ def _glasses(image: Image, person: Person, view: View) -> None:
 
 
 def _frame(person: Person, view: View) -> tuple[Array, Array]:
-    """(2, 2) and (2,): from head units in a plane before the face to pixels; it leans with the head but never turns."""
+    """(2, 2) and (2,): from head units in a plane before the face to pixels. The plane rolls but never turns."""
     c, s = np.cos(np.radians(view.roll)), np.sin(np.radians(view.roll))
     matrix, offset = projection(view)
     middle = matrix @ np.array((0, 0.2, 0.9), np.float32) + offset
@@ -206,7 +206,7 @@ _OCCLUDERS = {Occluder.HAND: _hand, Occluder.SCARF: _scarf, Occluder.OBJECT: _th
 
 @lru_cache(maxsize=1)
 def _grain() -> Array:
-    """A sheet of sensor noise, standard deviation 1, softened as a demosaiced picture is."""
+    """A large image of sensor noise with standard deviation 1, as soft as after demosaicing."""
     noise = np.random.default_rng(0x9EED).standard_normal((HEIGHT + 128, WIDTH + 128, 3), dtype=np.float32)
     soft: Array = cv2.GaussianBlur(noise, (0, 0), 0.5)
     soft /= soft.std()
@@ -214,7 +214,7 @@ def _grain() -> Array:
 
 
 def camera(image: Image, view: View) -> Image:
-    """The photograph as a camera gives it: focus, exposure, noise."""
+    """The photograph as a camera records it: with its focus, exposure and noise."""
     rng = view.rng(4)
     if view.blur > 0.3:
         cv2.GaussianBlur(image, (0, 0), view.blur, image)

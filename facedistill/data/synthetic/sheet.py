@@ -1,4 +1,4 @@
-"""Contact sheets: a row a person, a column a photograph."""
+"""Contact sheets with a row for each person and a column for each photograph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is painted on a head: skin, lips, brows, beard, hair, as linear RGB over (azimuth, row)."""
+"""Paints a head: skin, lips, brows, beard and hair, as linear RGB over (azimuth, row)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHAPE = (len(AZIMUTHS), ROWS)
 
 
 def cloud(rng: np.random.Generator, cells: tuple[int, int], octaves: int = 1) -> Array:
-    """Smooth noise over the head, mean 0 and standard deviation about 1, `cells` across azimuth and rows."""
+    """Smooth noise over the head, with mean 0 and standard deviation about 1. cells: along azimuth and along rows."""
     total = np.zeros(SHAPE, np.float32)
     for i in range(octaves):
         grid = rng.standard_normal((cells[0] << i, cells[1] << i), dtype=np.float32)
@@ -34,7 +34,7 @@ def cloud(rng: np.random.Generator, cells: tuple[int, int], octaves: int = 1) ->
 
 
 def strands(rng: np.random.Generator, curl: float) -> Array:
-    """Noise drawn out along the hair: straight down the head, or waved where it curls."""
+    """Noise that is stretched along the hair: straight down the head, or in waves if the hair curls."""
     fine = cv2.resize(rng.standard_normal((SHAPE[0], 14), dtype=np.float32), SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
     locks = cv2.resize(rng.standard_normal((60, 7), dtype=np.float32), SHAPE[::-1], interpolation=cv2.INTER_CUBIC)
     curls = cloud(rng, (44, 44))
@@ -42,13 +42,13 @@ def strands(rng: np.random.Generator, curl: float) -> Array:
 
 
 def lay(planes: list[Array], over: Iterable[Array | float], share: Array) -> None:
-    """Lay a colour, or a picture of three planes, over `planes` in place, with the opacity `share`."""
+    """Blend a colour, or an image of three planes, over `planes` in place, with the opacity `share`."""
     for plane, value in zip(planes, over, strict=True):
         plane += (value - plane) * share
 
 
 def darken(planes: list[Array], share: Array) -> None:
-    """Take `share` of the light away, in place."""
+    """Remove `share` of the light, in place."""
     for plane in planes:
         plane *= 1 - share
 
@@ -100,7 +100,7 @@ def beard(person: Person, x: Array, y: Array, front: Array) -> Array:
 
 
 def paint(person: Person, x: Array, y: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """At the front plane's (x, y): albedo and gloss (columns, rows, 4), and how far (columns, rows) it is raised."""
+    """Albedo and gloss (columns, rows, 4) and height of bumps (columns, rows) at the front plane's (x, y)."""
     e, n, m, s, h = person.eyes, person.nose, person.mouth, person.skin, person.hair
     azimuth = AZIMUTHS[:, None]
     a, front = np.abs(x), np.cos(azimuth)
@@ -131,7 +131,7 @@ def paint(person: Person, x: Array, y: Array, rng: np.random.Generator) -> tuple
     wrinkle = max(s.age - 0.35, 0) * (lines + crow) * face
     darken(colour, 0.35 * wrinkle)
 
-    # Eyelids: the crease over the eye and the shade along it; nostrils; the corners of the nose.
+    # Eyelids (the crease over the eye and the shade along it), nostrils, and the corners of the nose.
     lid = e.y - 1.2 * e.height * (1 - np.clip((a - e.x) / (1.15 * e.width), -1, 1) ** 2) - e.tilt * (a - e.x) - e.crease
     crease = (
         np.exp(-(((y - lid) / 0.014) ** 2)) * (1 - smoothstep(np.abs(a - e.x), 0.9 * e.width, 1.25 * e.width)) * e.fold

@@ -1,4 +1,4 @@
-"""Drawn faces as a set of photographs: `000012/0003.jpg` is photograph 3 of person 12."""
+"""A set of photographs of drawn faces. `000012/0003.jpg` is photograph 3 of person 12."""
 
 from __future__ import annotations
 
@@ -22,10 +22,15 @@ _KEY = re.compile(r"(\d{6})/(\d{4})\.jpg")
 
 @params
 class SyntheticParams:
-    """people: how many; photographs: of each; first_person: number of the first, so that sets can share nobody.
+    """What is drawn.
 
-    difficulty: 0 a studio, 1 in the wild, 2 the hardest. folds, pairs_per_fold: of the verification protocol: so many
-    pairs of one person and as many of two in each fold; 0 for none.
+    people: how many people there are.
+    photographs: how many photographs each person has.
+    difficulty: 0 is a studio, 1 is in the wild, 2 is the hardest.
+    seed: another seed draws other people.
+    first_person: the number of the first person. With it, two sets can have no person in common.
+    pairs_per_fold: in each fold, this many pairs of one person and as many of two people; 0 for no pairs.
+    folds: the number of folds of the verification protocol.
     """
 
     kind: Literal["synthetic"]
@@ -39,7 +44,7 @@ class SyntheticParams:
 
 
 class SyntheticSource:
-    """Photographs of drawn people. Nothing is kept: each is drawn when it is read, the same every time."""
+    """Photographs of drawn people. Each is drawn when it is read, the same every time, and nothing is stored."""
 
     def __init__(self, params: SyntheticParams) -> None:
         if params.first_person + params.people > 1_000_000:
@@ -49,7 +54,7 @@ class SyntheticSource:
         self.params = params
 
     def scan(self) -> Iterator[Photograph]:
-        """Every photograph with landmarks and attributes, in the order of its key; nothing is drawn."""
+        """Every photograph with landmarks and attributes, in the order of the keys. Nothing is drawn."""
         p = self.params
         for identity in range(p.first_person, p.first_person + p.people):
             who = person(p.seed, identity)
@@ -63,7 +68,7 @@ class SyntheticSource:
                 )
 
     def read(self, key: str) -> bytes:
-        """JPEG of one photograph. Raises FileNotFoundError where the set has no such key."""
+        """JPEG of one photograph. Raises FileNotFoundError if the set has no such key."""
         p = self.params
         match = _KEY.fullmatch(key)
         identity, index = map(int, match.groups()) if match else (-1, -1)
@@ -76,9 +81,9 @@ class SyntheticSource:
         return encode(draw(person(p.seed, identity), how), how)
 
     def pairs(self) -> list[Pair]:
-        """As LFW's View 2: in each fold pairs_per_fold pairs of one person, then as many of two; nobody in two folds.
+        """Pairs as in LFW's View 2: each fold has pairs_per_fold pairs of one person, then as many of two people.
 
-        Raises DataError where there are too few people or photographs for so many different pairs.
+        Nobody is in two folds. Raises DataError if there are too few people or photographs for so many pairs.
         """
         p = self.params
         if not p.pairs_per_fold:

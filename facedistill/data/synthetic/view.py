@@ -1,4 +1,4 @@
-"""How one photograph was taken: pose, expression, light, occlusion and camera, drawn from (seed, identity, index)."""
+"""How a photograph was taken: pose, expression, light, occlusion and camera, drawn from (seed, identity, index)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 178, 218
-"""Size of every photograph in pixels, as CelebA's aligned ones."""
+"""The size of every photograph in pixels, as in aligned CelebA."""
 
 
 class Glasses(IntEnum):
@@ -31,14 +31,24 @@ class View:
     """One photograph of one person.
 
     yaw, pitch, roll: degrees; yaw > 0 turns to the right of the image, pitch > 0 looks up, roll > 0 leans clockwise.
-    x, y: pixel of the head's middle; scale: pixels in a head unit.
-    jaw, smile, brow, blink: jaw drop (head units), smile (< 0 a frown), raised brows, lids closed (0..1).
-    gaze: where the irises look, in head units off the middle of the eye.
-    azimuth, elevation: where the key light stands, degrees from the camera, to the right of the image and up.
-    key, ambient: strength of the two lights; warmth: -1 blue to 1 orange.
-    occluder_at, occluder_size, occluder_angle: its middle and half extent in head units, degrees; covered: share of the
-    face that it hides.
-    blur, noise: standard deviations in pixels and grey levels; exposure: gain; quality: of the JPEG.
+    x, y: the pixel of the head's middle.
+    scale: pixels in a head unit.
+    jaw: how far the jaw drops, in head units.
+    smile: its strength; below 0 a frown.
+    brow: how far the brows are raised.
+    blink: how far the lids are closed, 0..1.
+    gaze: the irises' offset from the middle of the eye, in head units.
+    azimuth, elevation: the direction of the key light, in degrees from the camera, to the right of the image and up.
+    key, ambient: the strength of the two lights.
+    warmth: the colour of the light, from -1 (blue) to 1 (orange).
+    clutter: how busy the background is.
+    occluder_at, occluder_size: the middle and half extent of the occluder, in head units.
+    occluder_angle: in degrees.
+    covered: the share of the face that the occluder hides.
+    blur: standard deviation in pixels.
+    noise: standard deviation in grey levels.
+    exposure: gain.
+    quality: of the JPEG.
     """
 
     seed: int
@@ -73,21 +83,21 @@ class View:
     quality: int
 
     def rng(self, purpose: int) -> np.random.Generator:
-        """Randomness of this photograph for one purpose, apart from that which drew the view."""
+        """A random generator of this photograph for one purpose. It is independent of the one that drew the view."""
         return np.random.default_rng((self.seed, self.identity, self.index, purpose))
 
     def rotation(self) -> NDArray[np.float32]:
-        """(3, 3) from head to camera axes: x right, y down, z towards the camera."""
+        """The (3, 3) matrix from head to camera axes: x right, y down, z towards the camera."""
         return rotation(self.yaw, self.pitch, self.roll)
 
     def light(self) -> NDArray[np.float32]:
-        """(3,) unit vector towards the key light, camera axes."""
+        """(3,) unit vector towards the key light, in camera axes."""
         a, e = radians(self.azimuth), radians(self.elevation)
         return np.array((sin(a) * cos(e), -sin(e), cos(a) * cos(e)), np.float32)
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> NDArray[np.float32]:
-    """(3, 3) that turns, then nods, then leans by these degrees; multiplied out, for it is asked for often."""
+    """The (3, 3) matrix of yaw, then pitch, then roll, in degrees. It is multiplied out because it is needed often."""
     (sy, cy), (sp, cp), (sr, cr) = ((sin(a), cos(a)) for a in map(radians, (yaw, pitch, roll)))
     across = np.array((cy, 0.0, sy))
     down = np.array((sp * sy, cp, -sp * cy))
@@ -99,7 +109,7 @@ def clip(value: float, low: float, high: float) -> float:
 
 
 def view(seed: int, identity: int, index: int, difficulty: float = 1.0) -> View:
-    """Photograph `index` of a person: 0 difficulty is a studio portrait, 1 in the wild, 2 the hardest.
+    """Photograph `index` of a person. Difficulty 0 is a studio portrait, 1 is in the wild, 2 is the hardest.
 
     Difficulty scales the spread of pose, light, expression, blur and noise, and the chance of occlusion.
     """
@@ -117,7 +127,7 @@ def view(seed: int, identity: int, index: int, difficulty: float = 1.0) -> View:
 
     yaw, pitch, roll = near(24, 45), near(9, 25), near(8, 30)
     scale = clip(47 * exp(near(0.12, 0.3)), 35, 57)
-    # The middle of the face may stand anywhere that keeps the landmarks in the picture.
+    # The middle of the face may be anywhere that keeps the landmarks inside the image.
     face = rotation(yaw, pitch, roll) @ (0.0, 0.3, 0.9) * scale
     margin = 0.85 * scale
     x = clip(WIDTH / 2 + near(14, 40), margin, WIDTH - margin) - float(face[0])
@@ -170,7 +180,7 @@ def view(seed: int, identity: int, index: int, difficulty: float = 1.0) -> View:
 
 
 def _place(occluder: Occluder, rng: np.random.Generator) -> tuple[tuple[float, float], float, float]:
-    """Middle (head units), half extent and angle (degrees) of an occluder."""
+    """Middle and half extent (in head units) and angle (in degrees) of an occluder."""
     side = float(rng.choice((-1, 1)))
     x, y, size, angle = (float(v) for v in rng.uniform((0.3, 0.2, 0.22, -40), (0.75, 0.95, 0.5, 40)))
     match occluder:
@@ -189,7 +199,7 @@ _FACE = _FACE[:, np.hypot(_FACE[0] / 0.7, (_FACE[1] - 0.3) / 0.8) <= 1]
 
 
 def covered(occluder: Occluder, at: tuple[float, float], size: float) -> float:
-    """Share of a frontal face (an ellipse from brow to chin) that the occluder hides, to a few percent."""
+    """The share of a frontal face (an ellipse from brow to chin) that the occluder hides, to a few percent."""
     if occluder is Occluder.NONE:
         return 0.0
     x, y = _FACE
@@ -198,7 +208,7 @@ def covered(occluder: Occluder, at: tuple[float, float], size: float) -> float:
 
 
 def attributes(view: View) -> dict[str, float]:
-    """What is known of a photograph, as numbers: degrees, strengths, kinds (Glasses, Occluder), shares, pixels."""
+    """The attributes of a photograph as numbers: degrees, strengths, kinds (Glasses, Occluder), shares, pixels."""
     return {
         "yaw": view.yaw,
         "pitch": view.pitch,

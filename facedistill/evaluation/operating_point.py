@@ -65,8 +65,8 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
         once = torch.ones_like(cosines, dtype=torch.bool).triu_(1)
         same = person[block, None] == person[block.start :]
         genuine.append(cosines[once & same])
-        # The threshold is the cosine of the first impostor that must stay out. `most` impostors are above it, so we keep
-        # `most` + 1 of them.
+        # The threshold is the cosine of the first impostor that must stay out. `most` impostors are above it, so we
+        # keep `most` + 1 of them.
         impostor = torch.cat([impostor, cosines[once & ~same & (cosines > floor)]])
         if len(impostor) > most:
             impostor = impostor.topk(most + 1, sorted=False).values
@@ -82,8 +82,8 @@ def tpr_of_pairs(cosines: ArrayLike, same: ArrayLike, far: float) -> OperatingPo
     same: (n,) bool, whether a pair is genuine.
     far: the false accept rate, a share in 0..1.
 
-    Raises TooFewNegatives, UndefinedMetricError if no pair is genuine, and ValueError for shapes that disagree and a FAR
-    outside 0..1.
+    Raises TooFewNegatives, UndefinedMetricError if no pair is genuine, and ValueError for shapes that disagree and a
+    FAR outside 0..1.
     """
     values, genuine = np.asarray(cosines, np.float32), np.asarray(same)
     if values.ndim != 1 or genuine.shape != values.shape or genuine.dtype != np.bool_:

@@ -14,8 +14,8 @@ It is about the median at difficulty 1, so that frontal and pose each have half 
 """
 
 LIGHT_DEGREES, LIGHT_RATIO = 30.0, 2.0
-"""The limits of `lighting`: the key light is further from the camera's axis than LIGHT_DEGREES, and more than LIGHT_RATIO
-times as strong as the fill light. A light from the front, or with much fill, casts no strong shadow."""
+"""The limits of `lighting`: the key light is more than LIGHT_DEGREES away from the camera's axis, and more than
+LIGHT_RATIO times as strong as the fill light. A light from the front, or with much fill, casts no strong shadow."""
 
 
 def subsets(attributes: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.bool_]]:

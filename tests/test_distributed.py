@@ -1,4 +1,4 @@
-"""Several processes train what one does, and go on from where another number of them was stopped."""
+"""Several processes train the same as one, and go on from a snapshot of another number of processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of the tables, against naive loops, scikit-learn and cases worked by hand."""
+"""The metrics of the tables, against naive loops, scikit-learn and cases worked out by hand."""
 
 from __future__ import annotations
 

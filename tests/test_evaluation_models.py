@@ -1,4 +1,4 @@
-"""Which metrics a model gets, by its task and heads; the metrics themselves are tested where they are computed."""
+"""Which metrics a model gets by its task and heads. Other files test the metrics themselves."""
 
 from __future__ import annotations
 

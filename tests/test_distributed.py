@@ -212,7 +212,7 @@ def test_synchronised_batch_norm_without_a_gpu_is_refused(start: Path, tmp_path:
     folder = Path(shutil.copytree(start, tmp_path / "refused"))
     parameters(folder, 2, batch_norm="sync")
     said = failure(folder, "arcface")
-    assert said.startswith("ParamsError: params.yaml: processes.batch_norm: sync, of PyTorch, is for GPUs only")
+    assert said.startswith("ParamsError: params.yaml: processes.batch_norm: sync works on GPUs only")
 
 
 class OfHidden(nn.Module):

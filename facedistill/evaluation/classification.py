@@ -37,7 +37,7 @@ def top1(answered: ArrayLike, labels: ArrayLike) -> float:
     if not len(a):
         raise UndefinedMetricError("no test photograph shows a person whom the network was trained on")
     if y.min() < 0:
-        raise ValueError(f"labels run from {y.min()}")
+        raise ValueError(f"labels start from 0, found {y.min()}")
     if len(bad := np.flatnonzero(a == NONE)):
         raise ValueError(f"the logits of sample {bad[0]} are not finite ({len(bad)} of {len(a)} samples)")
     return 100 * float(np.mean(a == y))

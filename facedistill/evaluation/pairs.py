@@ -61,7 +61,7 @@ def view2(distances: ArrayLike, same: ArrayLike, folds: ArrayLike) -> View2:
         held_out = f == number
         if len(np.unique(s[~held_out])) < 2:
             raise UndefinedMetricError(
-                f"the pairs outside fold {number} are all of one person or all of two: no threshold can be chosen"
+                f"the pairs outside fold {number} all show one person, or all show two: no threshold can be chosen"
             )
         threshold = _best_threshold(d[~held_out], s[~held_out])
         thresholds.append(threshold)

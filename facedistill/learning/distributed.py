@@ -53,8 +53,7 @@ def launch(params: ProcessParams, workspace: Path) -> None:
         raise ParamsError(f"{PARAMS_FILE}: processes.devices: {params.devices}, but this machine has {gpus} GPUs")
     if not gpus and params.batch_norm == "sync":
         raise ParamsError(
-            f"{PARAMS_FILE}: processes.batch_norm: sync, of PyTorch, is for GPUs only, and this machine has none; "
-            "take local"
+            f"{PARAMS_FILE}: processes.batch_norm: sync works on GPUs only, and this machine has none; take local"
         )
     # The elastic agent would log at length the error that we show below.
     logging.disable()

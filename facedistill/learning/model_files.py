@@ -102,6 +102,6 @@ def warm_start(network: FaceNetwork, folder: Path) -> None:
     new = [name for name in own if name.startswith("trunk.embedding.") and name not in state]
     if different := [name for name in trunk if name not in fitting and name not in new]:
         raise ModelError(
-            f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, as {different[0]}"
+            f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, such as {different[0]}"
         )
     network.load_state_dict(fitting, strict=False)

@@ -93,7 +93,7 @@ class Snapshots:
             try:
                 data = file.read_bytes()
                 if hashlib.sha256(data).hexdigest() != file.stem.split("-")[1]:
-                    raise SafetensorError("its sha256 is not that of its name")
+                    raise SafetensorError("its sha256 differs from its name")
             except (OSError, SafetensorError) as error:
                 print(f"warning: {file}: damaged ({error}); going on from the one before", file=sys.stderr)
             else:

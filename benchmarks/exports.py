@@ -1,9 +1,9 @@
-"""Size, parity and latency of the exported models, as they lie in exports/ and models/: PyTorch and every ONNX file.
+"""Size, parity and latency of the models in exports/ and models/: PyTorch and every ONNX file.
 
-    python -m benchmarks.exports        # writes benchmarks/exports.json and exports.md; some three minutes
+    python -m benchmarks.exports        # writes benchmarks/exports.json and exports.md; takes about three minutes
 
-Run it alone: whatever else computes meanwhile is in its milliseconds. What a file says of the test crops is asked as a
-program asks it, through `facedistill.load`, and PyTorch's answers are those of the evaluation.
+Run it alone: if the machine does other work, the milliseconds include it. The ONNX files are run as a program runs
+them, through `facedistill.load`. PyTorch's answers come from the code of the evaluation.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ from facedistill.results.names import VERSIONS
 
 FOLDER = Path("benchmarks")
 ROUNDS = 5
-"""All versions of all models are timed once in each, so that what disturbs a while disturbs a round."""
+"""Each round times all versions of all models once, so that a disturbance affects all of them in the same round."""
 
 IDLE = 0.5
-"""Of a machine that does nothing else, the load is below this."""
+"""The load average of a machine that does nothing else is below this."""
 
 Times = dict[str, dict[str, list[float]]]
-"""By version, and by batch and threads, the milliseconds of each round."""
+"""The milliseconds of each round, by version, then by batch and threads."""
 
 
 def main() -> None:
@@ -68,9 +68,10 @@ def main() -> None:
 
 
 def parity(model: Chosen, task: TaskParams, pairs: str) -> dict[str, Any]:
-    """By version: size in 10⁶ bytes; View 2 accuracy on the set `pairs`, or NRMSE, in percent; least cosine to PyTorch.
+    """Compare the versions of one model.
 
-    The cosine is that of one test crop's two embeddings.
+    Returns by version: the size in 10⁶ bytes; in percent the View 2 accuracy on the set `pairs`, or the NRMSE; and the
+    smallest cosine over the test crops between the embedding of a crop by this version and by PyTorch.
     """
     recognises = task.phi != "landmarks"
     dataset = pairs if recognises else task.dataset
@@ -102,7 +103,10 @@ def parity(model: Chosen, task: TaskParams, pairs: str) -> dict[str, Any]:
 
 
 def timed(models: Iterable[Chosen], sides: Mapping[str, int]) -> dict[str, Times]:
-    """By model, what `ROUNDS` rounds took. sides: of the models' inputs."""
+    """Time `ROUNDS` rounds, and return the times by model.
+
+    sides: the side of each model's input, in pixels.
+    """
     networks = {model: Exported(model_files.load(MODELS / model.name)) for model in models}
     found: dict[str, Times] = {model.name: {version: {} for version in VERSIONS} for model in networks}
     for _ in tqdm(range(ROUNDS), "rounds", disable=None):
@@ -117,7 +121,7 @@ def timed(models: Iterable[Chosen], sides: Mapping[str, int]) -> dict[str, Times
 
 
 def page(found: Mapping[str, Any], layout: Layout) -> str:
-    """What `main` found, as Markdown."""
+    """Write as Markdown what `main` found."""
     every = [times for model in found["rounds"].values() for version in model.values() for times in version.values()]
     apart = [100 * (max(times) / min(times) - 1) for times in every]
     busy = "" if found["load_before"] < IDLE else ", so these times are no measure: run it again, alone"
@@ -139,7 +143,7 @@ def page(found: Mapping[str, Any], layout: Layout) -> str:
 
 
 def processor() -> str:
-    """By the name that Linux has for it, else what Python knows."""
+    """Return the processor's name from Linux, or from Python if there is none."""
     listed = Path("/proc/cpuinfo")
     lines = listed.read_text(encoding="utf-8").splitlines() if listed.exists() else []
     return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.machine())

@@ -1,12 +1,12 @@
-"""The toy pipeline, killed at random moments until it is done, again and again: what is lost?
+"""Kill the toy pipeline at random moments, again and again: is anything lost?
 
-    python -m benchmarks.kills [KILLS [SEED]]        # prints JSON; some nine seconds a kill
+    python -m benchmarks.kills [KILLS [SEED]]        # prints JSON; about nine seconds per kill
 
-The first round begins with nothing, kills `dvc repro` after a random time by SIGKILL, SIGTERM or SIGINT, sent to the
-stage's process, to dvc, or to both and all their children, and starts it anew until it ends well. Each later one does
-so while one stage runs once more, and then while `dvc repro` finds that nothing is left to do; all stages take turns.
-After every round every output that DVC tracks must be, byte for byte, that of an undisturbed run, but for times that
-are measured, and what shows them.
+The first round begins with an empty workspace. It starts `dvc repro`, and kills it after a random time by SIGKILL,
+SIGTERM or SIGINT, sent to the stage's process, to dvc, or to the whole process group. It repeats this until `dvc repro`
+succeeds. Each later round does the same while one stage is forced to run again, and then while `dvc repro` finds that
+nothing is left to do. The stages take turns. After every round, each output that DVC tracks must have the same bytes as
+after an undisturbed run, except measured times and the files that show them.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ from tests.toy_repository import build, toy
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("stage", "dvc", "group")
 LONGEST, PATIENCE = 10.0, 1.2
-"""Seconds from the start of `dvc repro` to the kill, at most, and by what they grow after each: a round has an end."""
+"""The longest time from the start of `dvc repro` to the kill, in seconds, and the factor by which it grows after each
+kill, so that a round ends."""
 
 TORN = {".dvc/tmp/rwlock": "Unable to read RWLock-file", "dvc.lock": "'./dvc.lock'"}
-"""Files that DVC writes in place, and what it says of one that it was killed over."""
+"""The files that DVC writes in place, and a part of its message about one that a kill has cut off."""
 
 LOG = "repro.log"
 TIMED = (
@@ -50,13 +51,13 @@ TIMED = (
     "reports/index.html",
     "reports/plots",
 )
-"""What milliseconds stand in, by how its path begins."""
+"""The beginnings of the paths of outputs that contain measured times."""
 
 
 def main() -> None:
     kills, seed = (int(sys.argv[i]) if len(sys.argv) > i else default for i, default in ((1, 200), (2, 0)))
     rng = random.Random(seed)
-    # What a shell runs in the background ignores SIGINT, and so would all that is started here.
+    # A process that a shell runs in the background ignores SIGINT, and its children inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with TemporaryDirectory() as folder:
         repository = build(Path(folder) / "repository", toy())
@@ -85,7 +86,9 @@ def main() -> None:
                     longest *= PATIENCE
                     bar.update()
             if different := {out for out, md5 in _outputs(repository).items() if undisturbed.get(out) != md5}:
-                sys.exit(f"after {done.total()} kills, round {rounds}: other than undisturbed: {sorted(different)}")
+                sys.exit(
+                    f"after {done.total()} kills, round {rounds}: differ from the undisturbed run: {sorted(different)}"
+                )
         bar.close()
     result = {
         "kills": done.total(),
@@ -104,10 +107,11 @@ def main() -> None:
 def _kill(
     repository: Path, arguments: list[str], longest: float, rng: random.Random, mended: Counter[str]
 ) -> tuple[str, str] | None:
-    """Start `dvc repro` with these arguments and kill it: signal and target, and the stage that ran.
+    """Start `dvc repro` with these arguments and kill it.
 
-    None where it ended well before. Any other end is an error, but for what an earlier kill has left, which is counted:
-    an orphan, which is awaited, and a file that DVC was writing when it was killed, which is removed.
+    Returns the signal with its target, and the stage that ran; None if `dvc repro` succeeded before the kill. If it
+    fails, that may be the effect of an earlier kill: then this waits for an orphan to end, or removes a file that DVC
+    was writing, counts it in `mended`, and tries again. Any other failure ends the benchmark.
     """
     while True:
         process = _repro(repository, arguments)
@@ -138,8 +142,8 @@ def _kill(
         target = "dvc"
         process.send_signal(number)
     name = stage[1] if stage else "between stages"
-    # DVC leaves a SIGINT to the stage that it runs: one that only DVC gets stops nothing, and Ctrl-C reaches both. A
-    # library's `except:` may swallow one that comes while it is imported: who presses Ctrl-C presses it again.
+    # DVC leaves a SIGINT to the stage that it runs. A SIGINT to DVC alone therefore stops nothing; Ctrl-C reaches both.
+    # If a SIGINT comes during an import, an `except:` of a library may swallow it: a user would press Ctrl-C again.
     if number == signal.SIGINT:
         try:
             process.wait(timeout=5 if target == "dvc" else 30)
@@ -157,7 +161,7 @@ def _kill(
 
 
 def _repro(repository: Path, arguments: Sequence[str] = ()) -> subprocess.Popen[str]:
-    """In a group of its own, whose number is the process's. An orphan may keep the log open."""
+    """Start `dvc repro` in a process group of its own. The group has the number of the process."""
     with (repository / LOG).open("w") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *arguments],
@@ -170,7 +174,7 @@ def _repro(repository: Path, arguments: Sequence[str] = ()) -> subprocess.Popen[
 
 
 def _stage(group: int) -> tuple[int, str] | None:
-    """Process and name of the stage that runs in the group."""
+    """Return the process and the name of the stage that runs in the group; None if none runs."""
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = folder.joinpath("cmdline").read_bytes().split(b"\0")
@@ -183,7 +187,7 @@ def _stage(group: int) -> tuple[int, str] | None:
 
 
 def _outputs(repository: Path) -> dict[str, str]:
-    """A digest of every output by its path: the md5 of dvc.lock, and of an export the sha256 of its ONNX files."""
+    """Return a digest of each output by its path: the md5 from dvc.lock; for exports the sha256 of the ONNX files."""
     lock: dict[str, Any] = yaml.safe_load((repository / "dvc.lock").read_text())
     outs = (out for stage in lock["stages"].values() for out in stage.get("outs", []))
     exports = {str(file.relative_to(repository)): sha256(file) for file in (repository / "exports").rglob("*.onnx")}
@@ -191,7 +195,7 @@ def _outputs(repository: Path) -> dict[str, str]:
 
 
 def _forget(repository: Path) -> None:
-    """Leave nothing that a run could take in place of its own work."""
+    """Remove everything that a run could use instead of doing the work itself."""
     for name in ("dvc.lock", ".dvc/cache", ".dvc/tmp", "models", "data/crops", "data/manifests", "reports"):
         path = repository / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a process has held at most."""
+"""The peak memory of a process."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def peak_mb() -> int:
-    """Megabytes of this process's memory, at its highest so far: its own, where getrusage begins with its parent's."""
+    """Return the peak memory of this process so far, in MiB. (getrusage would include the peak of its parent.)"""
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
     return int(kilobytes) // 1024

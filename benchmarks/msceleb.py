@@ -1,9 +1,10 @@
-"""Speed and memory of the MS-Celeb-1M reader and of the stage prepare behind it, on generated files, on one core.
+"""Speed and memory of the MS-Celeb-1M reader, and of `prepare` on it, with a generated file and on one core.
 
-    python -m benchmarks.msceleb [FACES [BYTES]]        # prints JSON; FACES × BYTES × 4/3 of temporary files
+    python -m benchmarks.msceleb [FACES [BYTES]]        # prints JSON; needs FACES × BYTES × 4/3 bytes of disk
 
-FACES of BYTES each, 300,000 of 8,000 by default (3.2 GB), of a hundredth as many people. The published file has
-8,456,240 faces: that number, of 30 bytes each, shows what `prepare` holds at its length.
+The file has FACES faces of BYTES bytes each, a hundred of each person. The default is 300,000 faces of 8,000 bytes
+(3.2 GB). The published file has 8,456,240 faces: so many faces of 30 bytes show the memory that `prepare` needs at that
+length.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from facedistill.data.prepare import prepare
 from facedistill.data.sources.msceleb import MsCelebParams, MsCelebSource
 
 READ = 10_000
-"""Faces that are read by their keys, over the whole file."""
+"""How many faces are read by their keys, spread over the whole file."""
 
 
 def main() -> None:

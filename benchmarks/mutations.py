@@ -1,9 +1,10 @@
-"""Real files with random damage, thousands of times: whatever comes must be read, named or refused.
+"""Damage real files at random, thousands of times: each must be read, its bad records named, or the file refused.
 
-    python -m benchmarks.mutations LAYOUTS COUNT [NAME …]    # LAYOUTS: as of make_layouts.py; NAME: of SETS, or all
+    python -m benchmarks.mutations LAYOUTS COUNT [NAME …]    # LAYOUTS: from make_layouts.py; NAME: one of SETS
 
-Mutation i of a file is drawn from i alone. Prints JSON: how often everything was read, records were named, or the file
-was refused; what escaped, with its numbers; the slowest, and the memory. A crash or a hang ends the run.
+Without a NAME it takes all SETS. Mutation i of a file depends on i only. It prints JSON: how often everything was read,
+records were named, or the file was refused; which other errors escaped, and for which i; the slowest attempt, and the
+memory. A crash or a hang ends the run.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from tests.mutation import mutate
 
 HANG_SECONDS = 120
 ADDRESS_SPACE = 8 * 2**30
-"""More cannot be asked for; mapped files and the libraries take their part of it."""
+"""The limit of the address space, in bytes. Mapped files and libraries count too."""
 
 Block = dict[str, str]
 
@@ -86,7 +87,7 @@ def parquet(layouts: Path, work: Path) -> tuple[Block, list[str]]:
 
 
 def msceleb(layouts: Path, work: Path) -> tuple[Block, list[str]]:
-    """Nobody may give that file out: real photographs in its form."""
+    """Write real photographs in the form of MS-Celeb's file, because nobody may pass on the original."""
     with (work / "faces.tsv").open("wb") as tsv:
         for i, file in enumerate(sorted((layouts / "lfw").glob("*/*_0001.jpg"))):
             tsv.write(b"m.%d\t1\tu\tp\tFaceId-0\tAAAA\t%b\n" % (i, base64.b64encode(file.read_bytes())))
@@ -94,7 +95,7 @@ def msceleb(layouts: Path, work: Path) -> tuple[Block, list[str]]:
 
 
 def photograph(layouts: Path, work: Path) -> tuple[Block, list[str]]:
-    """One real photograph in each form that is decoded."""
+    """Write one real photograph in each format that the codec decodes."""
     (work / "a").mkdir()
     image = decode((layouts / "CASIA-WebFace/0000001/001.jpg").read_bytes())
     names = ["a/1.jpg", "a/1.png", "a/1.webp", "a/1.bmp"]
@@ -107,11 +108,11 @@ SETS: dict[str, Callable[[Path, Path], tuple[Block, list[str]]]] = {
     f.__name__: f for f in (recordio, bin_file, casia, celeba, lfw, table, parquet, msceleb, photograph)
 }
 PACKED = ("recordio", "bin", "msceleb", "folder")
-"""Kinds whose photographs are what is damaged: of the others it is the lists."""
+"""The kinds of sets whose photographs are damaged. Of the other kinds the lists are damaged."""
 
 
 def attempt(block: Block, known: dict[str, bytes]) -> str:
-    """Read everything, and decode what is not as it was in `known`: all read, records named, or the file refused."""
+    """Read a whole set, and decode each photograph that differs from `known`. Returns `read`, `named` or `refused`."""
     source = open_source(check(SourceParams, block, "source"))
     named = 0
     try:
@@ -134,7 +135,7 @@ def attempt(block: Block, known: dict[str, bytes]) -> str:
 
 
 def run(block: Block, file: Path, count: int) -> dict[str, Any]:
-    """`count` mutations of one file in its place; the others stay whole."""
+    """Try `count` mutations of one file in place; the other files stay whole."""
     original = file.read_bytes()
     source = open_source(check(SourceParams, block, "source"))
     packed = block["kind"] in PACKED
@@ -143,7 +144,7 @@ def run(block: Block, file: Path, count: int) -> dict[str, Any]:
     escaped: dict[str, list[int]] = {}
     slowest = 0.0
     for i in tqdm(range(count), file.name, disable=None):
-        file.unlink()  # not overwritten: the last source may have it mapped still
+        file.unlink()  # We do not overwrite it: the last source may still map it.
         file.write_bytes(mutate(original, random.Random(i)))
         faulthandler.dump_traceback_later(HANG_SECONDS, exit=True)
         start = time.perf_counter()

@@ -1,10 +1,10 @@
-"""How `strong` was chosen: recipes of Equation 5 for ResNet-50/8, judged by photographs that no table has.
+"""How we chose `strong`: recipes of Equation 5 for ResNet-50/8, judged on photographs that no table uses.
 
     python -m facedistill profile use synthetic-claims && dvc repro train_teacher
-    python -m benchmarks.own_recipe 1 [NAME …]     # prints a line a candidate, of the seed 1; some six minutes
+    python -m benchmarks.own_recipe 1 [NAME …]     # prints a line for each candidate with seed 1; about six minutes
 
-Every candidate trains at both rates on the training photographs of the tables. It is judged by 20 more photographs of
-each of their people, and by pairs of people who are in no other set.
+Each candidate trains at both rates on the training photographs of the tables. It is judged on 20 more photographs of
+each of the same people, and on pairs of people who are in no other set.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from stages.common import training_params
 
 TEACHER = MODELS / "teacher" / "classification"
 MORE = 20
-"""Photographs of each person, after those of the tables."""
+"""How many photographs of each person are drawn in addition to those of the tables."""
 STRANGERS = 200_000
-"""Number of the first person of the pairs."""
+"""The number of the first person in the pairs."""
 
 SOFT = Recipe("softmax", alpha=30)
 CANDIDATES = {
@@ -67,7 +67,7 @@ CANDIDATES = {
     "attention 300": replace(SOFT, beta=300, psi="attention"),
     "attention 1000": replace(SOFT, beta=1000, psi="attention"),
 }
-"""By name, the recipe of both rates; α is 30 where the name has none."""
+"""The recipes by name, for both rates. α is 30 if the name does not say it."""
 
 
 def main() -> None:
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int) -> None:
-    """Each recipe from random weights at the first rate, and from there at the second, all side by side."""
+    """Train each recipe from random weights at the first rate, and from there at the second, on the same batches."""
     plans = [Plan(folder / f"{name} at first", recipe) for name, recipe in recipes.items()]
     plans += [
         Plan(folder / name, replace(recipe, start=first.model.name), first.model)
@@ -96,7 +96,7 @@ def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int)
 
 
 def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:
-    """Top-1 on the further photographs of `known`, and View 2 accuracy on the pairs of strangers; percent."""
+    """Return the top-1 on the additional photographs of `known`, and the View 2 accuracy on strangers, in percent."""
     network = model_files.load(model)
     answers = predict(network, known, side).answers
     assert answers is not None
@@ -109,7 +109,7 @@ def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float
 
 
 def _photographs(folder: Path) -> Iterator[Crops]:
-    """The people of classification with MORE photographs of each, and pairs of strangers, all for testing."""
+    """Draw the people of classification with MORE photographs of each, then pairs of strangers, all for testing."""
     for name in ("classification", "lfw"):
         dataset = load(DatasetParams, f"datasets.{name}")
         source: SourceParams = dataset.source

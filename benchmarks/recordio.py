@@ -1,6 +1,6 @@
-"""Speed and memory of the RecordIO reader on one core, with an index as long as the largest public sets have.
+"""Speed and memory of the RecordIO reader on one core, with an index as long as in the largest public sets.
 
-python -m benchmarks.recordio [RECORDS]        # prints JSON; about 250 MB of temporary files by default
+python -m benchmarks.recordio [RECORDS]        # prints JSON; needs about 250 MB of disk by default
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def source(root: Path) -> RecordIOSource:
 
 
 def _speed(reader: RecordIOSource, records: int) -> dict[str, float]:
-    """Records a second of a file in the page cache: listed by `scan`, then read one by one."""
+    """Return the records per second of a file in the page cache: listed by `scan`, then read one by one."""
     start = time.perf_counter()
     keys = [record.key for record in reader.scan() if isinstance(record, Photograph)]
     scanned = _since(start)

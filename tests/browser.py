@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by its DevTools protocol over two pipes: no driver to install, no port to open."""
+"""A headless Chromium, controlled by its DevTools protocol over two pipes, so it needs no driver and no port."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from threading import Timer
 from typing import Any
 
 SECONDS = 120
-"""Longest that a browser may live."""
+"""The longest time that a browser may run."""
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 OPTIONS = [
     "--headless=new",
     "--remote-debugging-pipe",
-    "--no-sandbox",  # which a root user's Chromium demands
+    "--no-sandbox",  # Chromium demands it from the root user
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
@@ -31,7 +31,10 @@ OPTIONS = [
 
 
 class Browser:
-    """One page. events: every message of the browser that is no answer, in order: (method, params)."""
+    """A browser with one page.
+
+    events: every message of the browser that is not an answer, in order, as (method, params).
+    """
 
     def __init__(self, to: int, back: int) -> None:
         self._to, self._back, self._sent, self._session = to, os.fdopen(back, "rb"), 0, ""
@@ -42,7 +45,7 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **params: Any) -> Any:
-        """The browser's answer to a command. Raises RuntimeError where it is an error."""
+        """Send a command, and return the browser's answer. Raises RuntimeError if the answer is an error."""
         self._sent += 1
         message = {"id": self._sent, "method": method, "params": params}
         if self._session:
@@ -55,43 +58,46 @@ class Browser:
         return answer["result"]
 
     def open(self, file: Path) -> None:
-        """Load a page, and wait until it and its pictures are there."""
+        """Load a page, and wait until it and its pictures are loaded."""
         self.send("Page.navigate", url=file.as_uri())
         while "Page.loadEventFired" not in (name for name, _ in self.events):
             message = self._read()
             self.events.append((message["method"], message["params"]))
 
     def run(self, script: str) -> Any:
-        """The JSON value of an expression in the page. Raises RuntimeError where it throws."""
+        """Return the JSON value of an expression in the page. Raises RuntimeError if it throws."""
         answer = self.send("Runtime.evaluate", expression=script, returnByValue=True)
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
 
     def size(self, width: int, height: int, phone: bool = False) -> None:
-        """Of the window, in CSS pixels."""
+        """Set the size of the window, in CSS pixels."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
 
     def prefer(self, scheme: str) -> None:
-        """The colour scheme that the user asks pages for: light or dark."""
+        """Set the colour scheme that the user prefers: light or dark."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         self.send("Emulation.setEmulatedMedia", features=features)
 
     def screenshot(self, file: Path, whole: bool = False) -> None:
-        """As PNG. whole: of all of the page, not of the window."""
+        """Write a screenshot as PNG.
+
+        whole: whether it shows the whole page, and not only the window.
+        """
         file.write_bytes(b64decode(self.send("Page.captureScreenshot", captureBeyondViewport=whole)["data"]))
 
     def pdf(self) -> bytes:
-        """The page as it prints."""
+        """Return the page as it prints."""
         return b64decode(self.send("Page.printToPDF", preferCSSPageSize=True)["data"])
 
     def problems(self) -> list[str]:
-        """What the page wrote to its console, threw or was denied."""
+        """Return console messages, exceptions and denied requests of the page."""
         names = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
         return [json.dumps(params)[:500] for name, params in self.events if name in names]
 
     def requests(self) -> list[str]:
-        """Addresses that the page asked for, but for data within it."""
+        """Return the addresses that the page requested, except data URLs."""
         urls = [params["request"]["url"] for name, params in self.events if name == "Network.requestWillBeSent"]
         return [url for url in urls if not url.startswith("data:")]
 
@@ -106,10 +112,10 @@ class Browser:
 
 @contextmanager
 def browser(profile: Path) -> Iterator[Browser]:
-    """A Chromium with a fresh profile in that folder; there must be one on the machine."""
+    """Start a Chromium with a new profile in that folder. The machine must have Chromium."""
     assert CHROMIUM
     (read, to), (back, write) = os.pipe(), os.pipe()
-    # It reads commands from descriptor 3 and answers on 4.
+    # Chromium reads commands from descriptor 3 and answers on 4.
     command = [
         "bash",
         "-c",
@@ -124,7 +130,7 @@ def browser(profile: Path) -> Iterator[Browser]:
     )
     os.close(read)
     os.close(write)
-    # One that hangs would let its test wait for ever.
+    # Without a limit, a browser that hangs would make its test wait forever.
     limit = Timer(SECONDS, process.kill)
     limit.start()
     try:

@@ -1,4 +1,4 @@
-"""What several tests share."""
+"""Fixtures that several tests share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REAL_PHOTOS = REAL_FACES.parent / "real-photos"
 
 @pytest.fixture
 def interruptible() -> Iterator[None]:
-    """What a test starts can be stopped by SIGINT, which a shell has all ignore that it runs in the background."""
+    """Let SIGINT stop what a test starts. A shell makes all processes ignore it that it runs in the background."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -28,7 +28,7 @@ def interruptible() -> Iterator[None]:
 
 @pytest.fixture(scope="session", params=["default", *sorted(file.stem for file in (ROOT / "params").glob("*.yaml"))])
 def parameter_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Each parameter file that the repository offers: the default, and the default with each profile; read only."""
+    """Each parameter file of the repository: the default, and the default merged with each profile; read only."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     if request.param != "default":
         text = profile.merged(ROOT / f"params/{request.param}.yaml", text)
@@ -39,7 +39,7 @@ def parameter_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.Temp
 
 @pytest.fixture(scope="session")
 def real_layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """3,736 real photographs laid out as CASIA-WebFace, CelebA, LFW and a table; read only, shared by all tests."""
+    """3,736 real photographs in the layouts of CASIA-WebFace, CelebA, LFW and a table; shared, read only."""
     script = REAL_FACES / "make_layouts.py"
     if not script.is_file():
         pytest.skip(f"no real photographs: {script} is not there")
@@ -50,7 +50,7 @@ def real_layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository after the evaluation of the whole grid, not rendered; not to be changed."""
+    """A repository after the evaluation of the whole grid, before the report; read only."""
     from report_mock import mock
 
     return mock(tmp_path_factory.mktemp("report") / "whole")
@@ -58,13 +58,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copy(trained: Path, tmp_path: Path) -> Path:
-    """The same, to be changed."""
+    """A copy of `trained` that a test may change."""
     return Path(shutil.copytree(trained, tmp_path / "copy"))
 
 
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The top of a repository in which toys were trained and exported; not to be changed."""
+    """The root of a repository in which toys were trained and exported; read only."""
     from exported_toys import build
 
     return build(tmp_path_factory.mktemp("exported"))
@@ -72,7 +72,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The top of a repository in which coloured squares, the set `faces`, are ready to train on."""
+    """The root of a repository with coloured squares to train on, the set `faces`."""
     from squares import draw
 
     (tmp_path / "data/crops/faces").mkdir(parents=True)

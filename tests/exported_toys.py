@@ -1,4 +1,4 @@
-"""Toys of every kind that is exported, trained on coloured squares: classification, alignment, and two of one space."""
+"""Toys of every exported kind, trained on coloured squares: classification, alignment, and two with one space."""
 
 from __future__ import annotations
 
@@ -41,7 +41,11 @@ def crop(model: Chosen) -> CropParams:
 
 
 def build(root: Path) -> Path:
-    """Two photographs of each person are for testing; pairs of both, and of neighbours, in two folds."""
+    """Train and export the toys in `root`.
+
+    Each person has two test photographs. They make a genuine pair, and one of them makes an impostor pair with a
+    neighbour's. The pairs have two folds.
+    """
     folder = root / "data/crops/faces"
     folder.mkdir(parents=True)
     draw(folder)
@@ -59,7 +63,7 @@ def build(root: Path) -> Path:
         run(TEACHER.name, Recipe("arcface"))
         teacher = {"soft_teacher": Path("models") / TEACHER.name, "task": task(TEACHER), "equation": EQUATION}
         run(PROXYLESS.name, Recipe("arcface", classifier="teacher"), **teacher)
-        # What is timed is not looked at.
+        # No test reads the times, so one run is enough.
         patch.setattr(latency, "RUNS", 1)
         patch.setattr(latency, "WARM_UP", 0)
         for model in (OURS, POINTS, TEACHER, PROXYLESS):

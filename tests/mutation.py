@@ -1,4 +1,4 @@
-"""Bytes that went wrong, as disks, downloads and attackers make them; drawn from a random generator."""
+"""Random damage to bytes, as disks, downloads and attackers cause it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ ABSURD = tuple(n.to_bytes(4, "little") for n in (0, 1, 2**24, 2**29 - 1, 2**31 -
 
 
 def mutate(data: bytes, rng: random.Random, most: int = 4) -> bytes:
-    """`data` after one to `most` changes: cut, flipped bits, an absurd number, bytes put in, taken out or moved."""
+    """Return `data` after one to `most` changes: cut, flipped bits, absurd numbers, bytes added, removed or copied."""
     changed = bytearray(data)
     for _ in range(rng.randint(1, most)):
         at, n = rng.randint(0, len(changed)), rng.choice((1, 2, 4, 8, 64))

@@ -30,9 +30,11 @@ Subsystem sftp internal-sftp
 
 @dataclass(frozen=True)
 class Server:
-    """at: what stands before a path in a URL. key: of the user who may log in, who is the one that runs the test.
+    """A running server.
 
-    other_key: that of somebody else.
+    at: the part of a URL before the path.
+    key: the key file of the user who runs the test, and who may log in.
+    other_key: a key file that the server does not accept.
     """
 
     at: str
@@ -48,13 +50,13 @@ def free_port() -> int:
 
 @contextmanager
 def serve(folder: Path) -> Iterator[Server]:
-    """A server that runs as whoever runs the test, until the end of the block; its keys and log lie in `folder`."""
+    """Run a server as the user of the test until the end of the block. Its keys and its log are in `folder`."""
     for name in ("host", "user", "other"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
     port = free_port()
     (folder / "sshd_config").write_text(CONFIGURATION.format(port=port, folder=folder))
     if os.geteuid() == 0:
-        # Where root's server puts its unprivileged half; the system makes it when it starts a server of its own.
+        # Root's server needs this folder for privilege separation. The system makes it only for its own server.
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen([str(SSHD), "-D", "-e", "-f", str(folder / "sshd_config")], stderr=log)

@@ -1,4 +1,4 @@
-"""Writers of RecordIO and of pickles, from their specifications, for tests of the readers."""
+"""Writers of RecordIO and of pickles, made from the specifications, for tests of the readers."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ MAGIC = b"\x0a\x23\xd7\xce"
 
 
 def recordio_data(labels: Sequence[float], image: bytes, key: int = 0) -> bytes:
-    """Flag, label, id, id2, labels and image; one label stands in the header itself."""
+    """Pack flag, label, id, id2, labels and image. A single label is in the header itself."""
     if len(labels) == 1:
         return struct.pack("<IfQQ", 0, labels[0], key, 0) + image
     return struct.pack(f"<IfQQ{len(labels)}f", len(labels), 0, key, 0, *labels) + image
 
 
 def recordio_record(data: bytes) -> bytes:
-    """The record of this data: whole, or cut where the magic number stands at a multiple of four."""
+    """Make the record of this data. If it has the magic number at a multiple of four, the record is cut there."""
     cuts = [i for i in range(0, len(data) - 3, 4) if data[i : i + 4] == MAGIC]
     starts, ends = [0, *(i + 4 for i in cuts)], [*cuts, len(data)]
     record = b""
@@ -29,7 +29,10 @@ def recordio_record(data: bytes) -> bytes:
 
 
 def write_recordio(root: Path, people: Sequence[Sequence[bytes]], ranges: bool = True) -> Path:
-    """train.rec, train.idx and property of the images of each person. ranges: with records 0 and of identities."""
+    """Write train.rec, train.idx and property with the images of each person.
+
+    ranges: whether to write record 0 and the records of identities.
+    """
     images = [(label, image) for label, of_one in enumerate(people) for image in of_one]
     records = [recordio_data([label], image, i) for i, (label, image) in enumerate(images, int(ranges))]
     if ranges:
@@ -46,7 +49,7 @@ def write_recordio(root: Path, people: Sequence[Sequence[bytes]], ranges: bool =
 
 
 def write_records(root: Path, records: Sequence[bytes]) -> None:
-    """train.rec and train.idx of these records, their keys counted from 0."""
+    """Write train.rec and train.idx with these records. Their keys count from 0."""
     offset, lines = 0, []
     for key, record in enumerate(records):
         lines.append(f"{key}\t{offset}\n")
@@ -56,9 +59,12 @@ def write_records(root: Path, records: Sequence[bytes]) -> None:
 
 
 def python2_pickle(images: Sequence[bytes], same: Sequence[bool], protocol: int) -> bytes:
-    """A pickle of (images, same) as Python 2 writes it, where bytes are str; protocol 0 or 2."""
+    """Return a pickle of (images, same) as Python 2 writes it, with bytes as str.
+
+    protocol: 0 or 2.
+    """
     if protocol == 0:
-        # What Python 3 prints of bytes, after its b, is what Python 2 prints of a str.
+        # Python 2 prints a str as Python 3 prints bytes, but without the b.
         body = b"".join(b"S" + repr(image)[1:].encode() + b"\np%d\na" % n for n, image in enumerate(images, 2))
         return b"((lp1\n" + body + b"(lp0\n" + b"".join(b"I0%d\na" % answer for answer in same) + b"tp9999\n."
     strings = b"".join(

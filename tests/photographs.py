@@ -1,4 +1,4 @@
-"""Red photographs in every form that people have them in, and broken ones, for the tests of readers and codec."""
+"""Red photographs in all common formats, and broken ones, for the tests of readers and codec."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SIDEWAYS = 6
 
 
 def red(form: str, size: tuple[int, int] = SIZE, mode: str = "RGB", **settings: Any) -> bytes:
-    """A red image of (width, height), written by Pillow."""
+    """Write a red image of (width, height) with Pillow."""
     data = io.BytesIO()
     Image.new("RGB", size, (254, 0, 0)).convert(mode).save(data, form, **settings)
     return data.getvalue()
@@ -32,7 +32,7 @@ def exif(orientation: int) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG with nothing between its header and its end."""
+    """Return a PNG with nothing between its header and its end."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + chunk + struct.pack(">I", zlib.crc32(chunk)) + PNG_END
 
@@ -52,7 +52,7 @@ GOOD = {
     "sideways": red("JPEG", quality=100, exif=exif(SIDEWAYS)),
     "progressive": red("JPEG", quality=100, progressive=True),
 }
-"""Every one is red once it is decoded, 60×40 as stored, whatever its file is called."""
+"""Each is red when it is decoded, and 60×40 as stored, whatever the name of its file."""
 
 GREY = red("JPEG", mode="L")
 
@@ -64,4 +64,4 @@ BROKEN = {
     "zeros": (bytes(5000), "not a JPEG, PNG, WebP or BMP image"),
     "bomb": (png_header(60_000, 60_000), "60000×60000 pixels by its header"),
 }
-"""What each is, and the reason that its line gives."""
+"""The bytes of each, and the reason that its message gives."""

@@ -1,6 +1,6 @@
-"""A training stage of toys, in float64, in as many processes as params.yaml says; run it where the squares are.
+"""A training stage of toys, in float64, in as many processes as params.yaml says. Run it in the folder of the squares.
 
-Where that is one, batch norm takes the statistics of each half of a batch by itself, as two processes do.
+If there is one process, batch norm uses separate statistics for each half of a batch, as two processes do.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _halves(whole: Any) -> Any:
 
 
 def _fail(forward: Any) -> Any:
-    """Equation 5's `forward`, which fails at call FAIL in the process of rank FAIL_IN, as FAIL_BY says."""
+    """Return a `forward` of Equation5 that fails at call FAIL in the process of rank FAIL_IN, in the way of FAIL_BY."""
     left = int(os.environ["FAIL"])
 
     def failing(*arguments: Any) -> Any:
@@ -88,7 +88,7 @@ def _fail(forward: Any) -> Any:
 
 
 def _slow(save: Any) -> Any:
-    """`model_files.save` on a slow disk: the other processes are long where the file is read, if nothing holds them."""
+    """Return a slow `model_files.save`, so that other processes would read the file too early if they did not wait."""
 
     def slow(model: Path, *arguments: Any) -> None:
         time.sleep(2 if model.name == "soft_hidden" else 0)
@@ -105,7 +105,7 @@ if __name__ == "__main__":
         F.batch_norm = _halves(F.batch_norm)
     if "FAIL" in os.environ:
         Equation5.forward = _fail(Equation5.forward)  # type: ignore[method-assign]
-    guard()  # as `python -m` of a stage has it
-    # Of all parameters the toy has `processes` alone.
+    guard()  # as a stage does under `python -m`
+    # The toy's params.yaml has `processes` only.
     with patch("stages.common.check_file"):
         run_training(main)

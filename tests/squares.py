@@ -51,7 +51,7 @@ def optimisation(**changes: object) -> OptimisationParams:
 
 
 def draw(folder: Path, landmarks: bool = True) -> None:
-    """Each person has a colour; a white dot marks each landmark."""
+    """Draw the squares. Each person has a colour, and a white dot marks each landmark."""
     rng = np.random.default_rng(0)
     colours = rng.integers(40, 160, (PEOPLE, 3))
     shards = {}

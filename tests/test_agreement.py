@@ -1,4 +1,4 @@
-"""What has to agree in a parameter file is compared before anything runs, and a message names both keys."""
+"""Parameters that must agree are compared before anything runs, and the message names both keys."""
 
 from __future__ import annotations
 

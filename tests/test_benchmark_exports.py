@@ -1,4 +1,4 @@
-"""benchmarks/exports finds by another way what the export measured, and its page is that of its figures."""
+"""benchmarks/exports finds the same figures as the export by another way, and its page shows these figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""benchmarks/speed: ratios by hand, and a table that says what was measured."""
+"""benchmarks/speed: the ratios, worked out by hand, and a table that shows what was measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verification sets in a pickle are read as published, by old and new protocols; one that asks for more is refused."""
+"""Verification sets in a pickle are read in old and new protocols; a pickle that wants to run anything is refused."""
 
 from __future__ import annotations
 

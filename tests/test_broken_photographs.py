@@ -1,4 +1,4 @@
-"""Whatever the form of a set, its good photographs become red crops and its broken ones a line each with the reason."""
+"""In a set of any kind, good photographs become red crops, and each broken photograph is listed with the reason."""
 
 from __future__ import annotations
 

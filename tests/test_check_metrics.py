@@ -1,4 +1,4 @@
-"""The check of a committed report: every way in which it can be wrong, shown to be found and told."""
+"""The check of a committed report finds and reports every way in which the report can be wrong."""
 
 from __future__ import annotations
 

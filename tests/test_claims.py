@@ -1,4 +1,4 @@
-"""The papers' claims: that they are the papers', that the right cells meet in pairs, and that none is dropped."""
+"""The papers' claims: their text is the papers', each compares the right pair of cells, and none is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colour: RGB inside. A red photograph is red where the network takes it in, whatever form it came in."""
+"""Colour is RGB inside: a red photograph is red in the network's input, whatever its file format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Costs against sums by hand and published figures."""
+"""The costs of networks, against sums by hand and published figures."""
 
 from __future__ import annotations
 

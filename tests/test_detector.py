@@ -1,6 +1,6 @@
-"""Photographs without landmarks get those of their largest face, in the pixels as stored, or a line that says why not.
+"""Photographs without landmarks get those of their largest face, in the pixels as stored, or a line with the reason.
 
-A stand-in for the network finds coloured dots; the model file itself is the user's and is not in the repository.
+A stand-in for the network finds coloured dots. The model file itself is the user's, and not in the repository.
 """
 
 from __future__ import annotations

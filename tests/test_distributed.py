@@ -1,4 +1,4 @@
-"""Several processes train what one does, and go on from where another number of them was stopped."""
+"""Several processes train the same as one, and go on from a snapshot of another number of processes."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def test_synchronised_batch_norm_without_a_gpu_is_refused(start: Path, tmp_path:
     folder = Path(shutil.copytree(start, tmp_path / "refused"))
     parameters(folder, 2, batch_norm="sync")
     said = failure(folder, "arcface")
-    assert said.startswith("ParamsError: params.yaml: processes.batch_norm: sync, of PyTorch, is for GPUs only")
+    assert said.startswith("ParamsError: params.yaml: processes.batch_norm: sync works on GPUs only")
 
 
 class OfHidden(nn.Module):

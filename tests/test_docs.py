@@ -1,4 +1,4 @@
-"""Every page: every link leads somewhere, every command is one that there is, and every page is linked."""
+"""On every page, every link has a target and every command exists; and every page is linked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walks of docs/adding.md, taken: its files are written, its changes applied and its commands run, in a copy."""
+"""The walks of docs/adding.md, in a copy: its files are written, its changes applied and its commands run."""
 
 from __future__ import annotations
 

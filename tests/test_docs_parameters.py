@@ -1,4 +1,4 @@
-"""docs/parameters.md has every parameter: what it may be, and its default, are those of the code and of params.yaml."""
+"""docs/parameters.md has every parameter, with the values that the code allows and the defaults of params.yaml."""
 
 from __future__ import annotations
 

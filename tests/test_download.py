@@ -1,4 +1,4 @@
-"""Downloads go through libraries that do them already, here replaced; where one fails, the error says what to do."""
+"""Downloads use existing libraries, which are replaced here; if one fails, the error says what to do."""
 
 from __future__ import annotations
 

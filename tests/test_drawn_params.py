@@ -1,6 +1,6 @@
-"""A parameter file drawn from the schema is refused by the name of a key, or runs through the whole pipeline.
+"""A parameter file drawn from the schema either is refused, with the name of a key, or runs through the whole pipeline.
 
-DRAWN_PARAMETER_FILES is how many are drawn; 15 by default.
+DRAWN_PARAMETER_FILES says how many files are drawn; the default is 15.
 """
 
 from __future__ import annotations

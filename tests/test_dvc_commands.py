@@ -1,4 +1,4 @@
-"""What DVC hands to a shell: the commands of dvc.yaml, and in them no name of the user's but in quotes."""
+"""The commands that DVC passes to a shell: every name that a user can choose is quoted in them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every `python -m` of ours ends an expected error in one line, on any terminal; a defect has a traceback."""
+"""Every `python -m` of ours ends an expected error with one line, on any terminal; a defect shows a traceback."""
 
 from __future__ import annotations
 

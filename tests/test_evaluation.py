@@ -1,4 +1,4 @@
-"""The numbers of the tables, against naive loops, scikit-learn and cases worked by hand."""
+"""The metrics of the tables, against naive loops, scikit-learn and cases worked out by hand."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class TestView2:
             (lambda d, s, f: (np.where(np.arange(240) == 7, np.nan, d), s, f), "distance of pair 7 is nan"),
             (lambda d, s, f: (d, s, np.where(f == 4, 5, f)), "fold 4 has no pairs"),
             (lambda d, s, f: (d, s, np.zeros_like(f)), "one fold only"),
-            (lambda d, s, f: (d, np.ones_like(s), f), "all of one person or all of two"),
+            (lambda d, s, f: (d, np.ones_like(s), f), "all show one person, or all show two"),
             (lambda d, s, f: (d, s.astype(int), f), "bool"),
             (lambda d, s, f: (d, s, f[:-1]), "folds: expected"),
         ],
@@ -261,7 +261,7 @@ class TestTop1:
         [
             ([[1.0, math.nan]], [1], "sample 0 are not finite"),
             ([[1.0, 2.0], [math.inf, 2.0]], [1, 0], "sample 1 are not finite"),
-            ([[1.0, 2.0]], [-1], "labels run from -1"),
+            ([[1.0, 2.0]], [-1], "labels start from 0, found -1"),
             ([[1.0, 2.0]], [0, 1], "expected"),
             ([1.0, 2.0], [0, 1], "expected"),
         ],

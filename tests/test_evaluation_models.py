@@ -1,4 +1,4 @@
-"""Which metrics a model gets, by its task and heads; the metrics themselves are tested where they are computed."""
+"""Which metrics a model gets by its task and heads. Other files test the metrics themselves."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ def test_a_subset_without_an_operating_point_is_left_out_for_every_model_alike(m
     [
         (lambda n: np.zeros(n), None, "one fold only"),
         (lambda n: np.arange(n) % 2 * 2, None, "fold 1 has no pairs"),
-        (lambda n: np.arange(n) % 2, True, "all of one person"),
+        (lambda n: np.arange(n) % 2, True, "all show one person"),
     ],
 )
 def test_pairs_that_define_no_accuracy_are_named_with_their_set(

@@ -1,4 +1,4 @@
-"""The user's own photographs, which git does not have, in `dvc exp run --temp` and `--queue`, which run elsewhere."""
+"""Experiments that DVC runs in a copy (`--temp`, `--queue`) find the user's photographs, which are not in git."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exported files do what the trained network does, say what they are, and an export that differs is refused."""
+"""Exported files compute what the trained network computes and describe themselves; a different export is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full or read-only disk, a worker that dies, crops that vanish, a clock that jumps: what is said, and no damage."""
+"""A full or read-only disk, a dead worker, lost crops, a clock that jumps: each gives a message, and no damage."""
 
 from __future__ import annotations
 

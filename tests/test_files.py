@@ -1,4 +1,4 @@
-"""A file is there whole or not at all, also where the disk takes no more."""
+"""A file is written whole or not at all, even if the disk is full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training, inspect, embed and search read a folder by one set of rules, and pass nothing over without a word."""
+"""Training, inspect, embed and search read a folder by the same rules, and skip nothing without a message."""
 
 from __future__ import annotations
 

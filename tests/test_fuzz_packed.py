@@ -1,4 +1,4 @@
-"""RecordIO and .bin files that went wrong in any way end in named records or a DataError: no crash, no code is run."""
+"""Damaged RecordIO and .bin files end in named records or a DataError: nothing crashes, and no code runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists, tables and TSV files that went wrong in any way end in named records or a DataError, and nothing else."""
+"""Damaged lists, tables and TSV files end in named records or a DataError, and in no other error."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The commit that a model was trained at: known in another user's clone too, and where it is unknown that is said.
+"""The commit at which a model was trained: it exists in every user's clone too, and if it is unknown, the code says so.
 
-And what is committed is the same bytes in every checkout: DVC takes another byte for another stage.
+Committed files have the same bytes in every checkout: if a byte differs, DVC runs the stage again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The size is known before anything is decoded, so an image that would fill the memory is refused."""
+"""The size of an image is known before it is decoded, so an image that would fill the memory is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exported models on photographs as they are: by the command line as by the API, and without torch."""
+"""Exported models on plain photographs, by the command line and by the API, without torch."""
 
 from __future__ import annotations
 

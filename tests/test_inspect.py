@@ -1,4 +1,4 @@
-"""The first thing a new user runs names what lies there, and the block that it prints can be used as it is."""
+"""`inspect`, which a new user runs first, names what it finds, and prints a block that can be used unchanged."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The package as a user installs it: the core alone, in an empty environment, with an exported model and without torch.
+"""The package as a user installs it: in an empty environment, the core alone runs an exported model without torch.
 
-And what can be said of it without the package index: both lists of requirements are one, and every one has its bounds.
+These need no package index: both lists of requirements are the same, and every requirement has bounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A list with the right count of numbers and another meaning is refused with the likely reason; lists of faces pass."""
+"""A list with the right number of columns but another meaning is refused with the likely reason; good lists pass."""
 
 from __future__ import annotations
 

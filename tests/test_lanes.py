@@ -1,4 +1,4 @@
-"""Stages in lanes: none before what it needs, as many at once as there are lanes, and DVC has nothing left to do."""
+"""Stages in lanes: each waits for its inputs, as many run at once as there are lanes, and DVC has no work left."""
 
 from __future__ import annotations
 

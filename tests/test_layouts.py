@@ -1,4 +1,4 @@
-"""Published sets as Kaggle and others pass them on, and parts of them, are read, or it is said what to do."""
+"""Published sets, and parts of them, are read in the layouts of Kaggle and others, or the message says what to do."""
 
 from __future__ import annotations
 

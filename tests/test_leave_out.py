@@ -1,4 +1,4 @@
-"""People on a list are left out and counted; the committed list says of whom it speaks."""
+"""People on a list are left out and counted; the committed list says which people it names."""
 
 from __future__ import annotations
 

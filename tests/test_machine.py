@@ -1,6 +1,6 @@
-"""One answer to "how many cores": those that this process is allotted, by whomever, and not those of the machine.
+"""There is one number of cores: the cores that this process may use, whoever limits them, not those of the machine.
 
-And what a machine lacks is said by name.
+If the machine lacks something, the message names it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Splits are disjoint, stratified and stable, and a manifest gives back every photograph."""
+"""Splits are disjoint, stratified and stable, and a manifest returns every photograph."""
 
 from __future__ import annotations
 

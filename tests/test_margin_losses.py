@@ -1,4 +1,4 @@
-"""ArcFace and CosFace against loops over angles, and class centres that are inherited and do not move."""
+"""ArcFace and CosFace against loops over angles, and inherited class centres, which do not move."""
 
 from __future__ import annotations
 

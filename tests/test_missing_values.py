@@ -1,4 +1,4 @@
-"""What a program wrote for a missing value is no name, a whole number is one name however it is written, and so on."""
+"""What programs write for a missing value is no name, and a whole number is one name in every notation."""
 
 from __future__ import annotations
 

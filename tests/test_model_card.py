@@ -1,4 +1,4 @@
-"""A card says what was measured of a model, with the spread of its seeds, and what it learned from."""
+"""A card says what was measured of a model, with the spread over seeds, and on which data it was trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MS-Celeb-1M's aligned faces, line by line: what is good is found again by its key, what is broken is named."""
+"""MS-Celeb-1M's aligned faces, line by line: a good line is found by its key, and a broken line is named."""
 
 from __future__ import annotations
 

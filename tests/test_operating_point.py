@@ -1,4 +1,4 @@
-"""TPR at a FAR, against scikit-learn's ROC curve, brute force and cases worked by hand."""
+"""TPR at a FAR, against scikit-learn's ROC curve, brute force and cases worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report as one page: what becomes of its Markdown, and how it behaves in a real browser."""
+"""The report as one page: how its Markdown is converted, and how it behaves in a real browser."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Processes that share work end with the one that asked for it, however that ends: none waits for it for ever.
+"""Processes that share work end when the process that started them ends, in any way, and never wait forever.
 
-Nor does the one that asked wait for ever for them: whatever they are given, and however one of them ends.
+The process that started them never waits forever either, whatever work they get and however one of them ends.
 """
 
 from __future__ import annotations

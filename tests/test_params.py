@@ -1,4 +1,4 @@
-"""Parameters: what is let in, and what the messages name."""
+"""Parameters: which values are allowed, and what the messages name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pictures of the report say, where it is computed for them: fronts, errors, who is mixed up, which places."""
+"""What the pictures of the report show, tested where it is computed: fronts, errors, confusions, places."""
 
 from __future__ import annotations
 

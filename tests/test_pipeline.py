@@ -1,4 +1,4 @@
-"""The whole pipeline at toy size: `dvc repro`, a second one, and the experiments that the README shows."""
+"""The whole pipeline at toy size: `dvc repro`, a second `dvc repro`, and the experiments of the README."""
 
 from __future__ import annotations
 

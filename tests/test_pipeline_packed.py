@@ -1,4 +1,4 @@
-"""The pipeline from RecordIO and .bin files alone: no landmarks, nobody known beyond a pair, tables 1 and 2."""
+"""The pipeline on RecordIO and .bin files only: no landmarks, identities known only within pairs, tables 1 and 2."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profiles: what differs from the default, how it is merged, and that no edit and no kept report is lost by it."""
+"""Profiles: how they differ from the default, how they are merged, and that no edit and no kept report is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where `dvc repro` is: a stage says on a terminal its place, and the time left by earlier runs; elsewhere nothing."""
+"""On a terminal a stage shows its place in `dvc repro` and the time left by earlier runs; elsewhere nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ψ, sample by sample: every comparison of layers against naive loops in float64, and its identities."""
+"""Ψ per sample: every comparison of layers against naive loops in float64, and its identities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RecordIO is read as published, without MXNet; a record that is not as published is named, and never crashes."""
+"""RecordIO is read as published, without MXNet; a record in another form is named, and never causes a crash."""
 
 from __future__ import annotations
 

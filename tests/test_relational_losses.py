@@ -1,4 +1,4 @@
-"""Ψ, over a batch: RKD and CCKD against naive loops in float64, and what they do not see."""
+"""Ψ over a batch: RKD and CCKD against naive loops in float64, and the changes that they ignore."""
 
 from __future__ import annotations
 

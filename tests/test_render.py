@@ -1,4 +1,4 @@
-"""No picture costs a document, or another picture; and none that is missing is passed over in silence."""
+"""If a picture fails, the documents and the other pictures are still written, and a message names the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report: numbers in the right cells, only cells of the grid, words that follow from numbers, same bytes twice."""
+"""The report: numbers in the right cells, only cells of the grid, words that fit the numbers, same bytes twice."""
 
 from __future__ import annotations
 

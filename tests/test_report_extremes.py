@@ -1,4 +1,4 @@
-"""The ends of every range: a report on numbers that are legal and extreme is whole, finite and legible."""
+"""A report on extreme but legal numbers is complete, finite and legible."""
 
 from __future__ import annotations
 

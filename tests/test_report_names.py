@@ -1,4 +1,4 @@
-"""The names of data sets, of pairs and of students are the user's: the report finds each by what it is used for."""
+"""Users choose the names of data sets, pairs and students; the report finds each by what it is used for."""
 
 from __future__ import annotations
 

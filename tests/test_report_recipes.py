@@ -1,4 +1,4 @@
-"""The tables of improved KD and ProxylessKD, the ranking and its budgets: the right numbers and the right words."""
+"""The tables of improved KD and ProxylessKD, the ranking and its budgets have the right numbers and words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report on a user's own choice of data: several sets of pairs, people unknown, tables left out, records lost."""
+"""The report on a user's choice of data: several sets of pairs, unknown people, tables left out, lost records."""
 
 from __future__ import annotations
 

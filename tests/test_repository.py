@@ -1,4 +1,4 @@
-"""What has to agree across files: dvc.yaml with recipes, grid and imports; what the code may not do or import."""
+"""Agreement between files: dvc.yaml with recipes, grid and imports; and what the code may not do or import."""
 
 from __future__ import annotations
 

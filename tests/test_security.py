@@ -1,6 +1,6 @@
-"""Nothing that data can reach runs code: what docs/promises.md promises, tried by names and files that would.
+"""No data can run code: what docs/promises.md promises, tried with names and files that would run it.
 
-No pickle, eval or shell is in the sources, no program is named by data, and every dependency has a bound.
+The sources have no pickle, eval or shell, data never name a program, and every dependency has a bound.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A network that is trained with several seeds: what each trains with, and what the tables make of them."""
+"""A network that is trained with several seeds: what each seed trains, and how the tables combine them."""
 
 from __future__ import annotations
 

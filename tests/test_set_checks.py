@@ -1,4 +1,4 @@
-"""A stage that leaves nothing to train on, or to measure with, says so itself, and not whoever comes after it."""
+"""If a stage leaves nothing to train on or to measure, that stage says so itself, and not a later one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shards give back what was put in, by any order of access, and the same bytes at every run."""
+"""Shards return what was written, in any order of access, and every run writes the same bytes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Models on their way from one machine to another: by a folder that both see, and by a real SSH server.
+"""Models go from one machine to another by a shared folder and by a real SSH server.
 
-DVC does the work. What is tested is that this repository can be shared by it, and that what docs/sharing.md says of its
-messages, and of how to go on after each, is so.
+DVC does the work. These tests show that it can share this repository, and that docs/sharing.md is right about its
+messages and about how to go on after each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A training run that is stopped at any step, and goes on, becomes what an undisturbed one becomes, bit for bit."""
+"""A training run that is stopped at any step and goes on gives the same bits as an undisturbed run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every source is read as published; what is not as published is named: a line for a record, an error for a file."""
+"""Every source is read as published; a different record is named in a line, and a different file in an error."""
 
 from __future__ import annotations
 

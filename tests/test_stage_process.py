@@ -1,4 +1,4 @@
-"""A stage's process: nobody beside it, and what it leaves when it ends, fails, or is killed."""
+"""A stage's process: no second one beside it, and what it leaves if it ends, fails, or is killed."""
 
 from __future__ import annotations
 

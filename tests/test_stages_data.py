@@ -1,4 +1,4 @@
-"""prepare and align_crop, end to end: what is good arrives in the shards, what is bad is named, runs are repeatable."""
+"""prepare and align_crop, end to end: good photographs reach the shards, bad ones are named, runs are repeatable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a gap is: intervals against scipy and cases worked by hand, and what a verdict makes of them."""
+"""How certain a difference is: intervals against scipy and cases worked out by hand, and the verdicts from them."""
 
 from __future__ import annotations
 

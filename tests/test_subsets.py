@@ -1,4 +1,4 @@
-"""Which photographs are frontal, turned and unevenly lit, and that enough of them are."""
+"""Which photographs are frontal, turned or unevenly lit, and that there are enough of each."""
 
 from __future__ import annotations
 

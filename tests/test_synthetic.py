@@ -1,4 +1,4 @@
-"""The drawn faces: the same for everybody, exact in what they claim, a different problem at each difficulty."""
+"""The drawn faces: the same on every machine, exact in what they state, a different problem at each difficulty."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the time of training goes: waiting for data is told from computing, on the clock of the device."""
+"""Where the time of training goes: waiting for data is told apart from computing, by the clock of the device."""
 
 from __future__ import annotations
 

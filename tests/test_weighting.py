@@ -1,4 +1,4 @@
-"""μ: its definition sample by sample, its limits, and its place in Equation 5."""
+"""μ: its definition per sample, its limits, and its place in Equation 5."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How fast the project is, as ratios in one run: against the limit, and against what people use."""
+"""How fast the project is, as ratios within one run: to what the machine can do at most, and to what people use."""

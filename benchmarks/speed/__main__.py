@@ -1,9 +1,10 @@
-"""Everything that is promised of speed, as a table.
+"""Measure all that the project promises about speed, and write a table.
 
     python -m benchmarks.speed [--device cuda] [--repro SECONDS] [--rows NAME ...]
 
-Run it alone, at the top of the repository: under ten minutes on two cores. SECONDS: of the whole `dvc repro` that left
-reports/speed. Writes benchmarks/speed-DEVICE.csv and .md; with some rows alone it prints them and writes nothing.
+Run it alone, at the top of the repository. It takes under ten minutes on two cores. SECONDS is the time of the whole
+`dvc repro` that left reports/speed. It writes benchmarks/speed-DEVICE.csv and .md. With --rows it prints only those
+rows, and writes nothing.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ def _shown(rows: Iterator[Row]) -> Iterator[Row]:
 
 
 def write(rows: Iterable[Row], machine: str, file: Path) -> None:
-    """The table as FILE.csv, with the machine in every line, and as FILE.md, with the machine below."""
+    """Write the table as FILE.csv, with the machine in every line, and as FILE.md, with the machine below the table."""
     records = [asdict(row) | {"reached": row.reached, "machine": machine} for row in rows]
     with file.with_suffix(".csv").open("w", newline="", encoding="utf-8") as out:
         writer = csv.DictWriter(out, list(records[0]), lineterminator="\n")

@@ -1,4 +1,4 @@
-"""ResNet-50 on a GPU, against what copies and matrix products measured on the same GPU leave possible."""
+"""ResNet-50 on a GPU, against the speed that its copies and matrix products allow at most."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from facedistill.learning.networks import FaceNetwork
 SQUARE = 8_192
 COPY_BYTES = 2**32
 PASSES = 3
-"""Forward, and the gradients of inputs and of weights, each with the multiply-adds and the bytes of the first."""
+"""Forward, the gradients of inputs, and the gradients of weights. Each has as many multiply-adds and bytes as the
+forward pass."""
 
 
 def ceilings(faces: Faces) -> Iterator[Row]:
-    """A training step without a teacher, in bf16, on a resident batch and from shards."""
+    """Measure a training step without a teacher, in bf16: on a batch that stays on the device, and from shards."""
     flops, bandwidth = _measured(faces.device)
     possible = 1 / _seconds(faces.network(1), faces.setting.side, flops, bandwidth)
     resident, shards = rates(faces.epoch(1, HARD, resident=True), faces.epoch(1, HARD), rounds=3)
@@ -29,7 +30,7 @@ def ceilings(faces: Faces) -> Iterator[Row]:
 
 
 def _measured(device: torch.device) -> tuple[float, float]:
-    """Operations a second of a bf16 matrix product, and bytes a second, read and written, of a copy."""
+    """Return the operations per second of a bf16 matrix product, and the bytes per second of a copy, both ways."""
     a, b = (torch.randn(SQUARE, SQUARE, device=device, dtype=torch.bfloat16) for _ in range(2))
     source, target = (torch.empty(COPY_BYTES, device=device, dtype=torch.uint8) for _ in range(2))
 
@@ -48,7 +49,10 @@ def _measured(device: torch.device) -> tuple[float, float]:
 
 
 def _seconds(network: FaceNetwork, side: int, flops: float, bandwidth: float) -> float:
-    """A crop's least time in training, no layer fused with another: of each, its arithmetic or its bf16 traffic."""
+    """Return the least time of one crop in training, without fused layers.
+
+    Each layer takes the time of its arithmetic or of its bf16 memory traffic, whichever is longer.
+    """
     total = 0.0
 
     def add(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Classifier and loss of 100,000 people in one step of distillation: time and memory, against the products alone."""
+"""Classifier and loss for 100,000 people in one distillation step: time and memory, against the products alone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ CLASSES, WIDTH, BATCH = 100_000, 2_048, 256
 
 
 class Head(nn.Module):
-    """The classifier of a network whose K is given. scale: as that of FaceNetwork without a margin."""
+    """A classifier that takes K as its input.
+
+    scale: 0, as in a FaceNetwork without a margin softmax.
+    """
 
     scale = 0.0
 
@@ -33,17 +36,17 @@ class Head(nn.Module):
 
 
 def many_classes(device: torch.device) -> Iterator[Row]:
-    """Φ and H, a teacher's classifier as wide beside the student's."""
+    """Measure Φ and H, with a teacher's classifier that is as wide as the student's."""
     step, products, megabytes = alone(_measure, device.type)
     what = f"classifier and loss, {CLASSES:,} classes x {WIDTH:,}, batch {BATCH}"
     yield Row(what, "its four matrix products", "s", 1 / step, 1 / products, step / products, None)
-    # The student's weights, their gradient and momentum, the teacher's weights, and one set of logits of each.
+    # At least: the student's weights, gradient and momentum, the teacher's weights, and the logits of both.
     least = 4 * (4 * CLASSES * WIDTH + 2 * BATCH * CLASSES) / 2**20
     yield Row(what, "4 sets of weights and 2 of logits", "MB", megabytes, least, least / megabytes, None)
 
 
 def _measure(kind: str) -> tuple[float, float, float]:
-    """Steps a second, the products alone a second, and MB at the highest."""
+    """Return steps per second, the same for the matrix products alone, and the peak memory in MB."""
     device, before = torch.device(kind), peak_mb()
     torch.manual_seed(0)
     student, teacher = Head().to(device), Head().to(device).requires_grad_(False)

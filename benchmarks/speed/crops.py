@@ -1,4 +1,4 @@
-"""Aligning and packing, against OpenCV's decode, warp and encode alone."""
+"""Aligning and packing crops, against OpenCV's decode, warp and encode alone."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from facedistill.data.sources.table import TableParams
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 
 DRAWN, NAMES = 1_200, 6
-"""Photographs, and names that each has on the disk: of as many as it takes for the processes' start to be little."""
+"""How many photographs are drawn, and how many names each has on the disk. Together they are so many that the start of
+the processes hardly counts."""
 
 CROP = CropParams("landmarks", 112)
 PROCESSES = 2
 
 
 def pack(folder: Path) -> Iterator[Row]:
-    """Photographs of 178 x 218 pixels, as CelebA's, in files, to crops of 112."""
+    """Cut files of 178 x 218 pixels, as in CelebA, into crops of 112 pixels."""
     drawn = SyntheticSource(SyntheticParams("synthetic", people=DRAWN // 30, photographs=30))
     lines = ["path,identity,x1,y1,x2,y2,x3,y3,x4,y4,x5,y5"]
     (folder / "photographs").mkdir()

@@ -1,4 +1,4 @@
-"""Drawn faces in shards, a teacher of them with random weights, and what distils it."""
+"""Drawn faces in shards, a teacher with random weights, and the functions that distil it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,15 @@ HARD = Recipe(phi="softmax")
 
 @dataclass(frozen=True)
 class Setting:
-    """people, photographs of each. size: of a stored crop. side: of the input. batch. workers: that may decode."""
+    """The sizes of one benchmark.
+
+    people: how many people are drawn.
+    photographs: how many of each person.
+    size: the side of a stored crop, in pixels.
+    side: the side of the input, in pixels.
+    batch: crops in a step.
+    workers: processes that may decode.
+    """
 
     people: int
     photographs: int
@@ -55,7 +63,7 @@ SETTINGS = {
 
 
 class Faces:
-    """Below `folder`."""
+    """The crops and the teacher, in files under `folder`."""
 
     def __init__(self, folder: Path, device: torch.device) -> None:
         self.folder, self.device, self.setting = folder, device, SETTINGS[device.type]
@@ -76,9 +84,10 @@ class Faces:
     def epoch(
         self, divisor: int, recipe: Recipe = SOFT, decode: bool = False, resident: bool = False
     ) -> Callable[[], int]:
-        """A function that trains for an epoch and says on how many crops.
+        """Return a function that trains for one epoch and returns the number of its crops.
 
-        decode: every crop is decoded anew, by workers. resident: one batch again and again, already on the device.
+        decode: whether workers decode each crop again, instead of keeping it in memory.
+        resident: whether to train on one batch again and again, which stays on the device.
         """
         workers = self.setting.workers if decode else 0
         augmentation = AugmentationParams(flip=True, photometric=())

@@ -1,4 +1,4 @@
-"""Times of two ways of doing one thing, taken in turns, since a machine may slow down in between."""
+"""Time two ways of doing one thing, in turns, because a machine may slow down in between."""
 
 from __future__ import annotations
 
@@ -17,9 +17,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table. ours, other: in `unit`. ratio: ours to the other's, above 1 where ours is the better.
+    """A line of the table.
 
-    goal: that the ratio is to reach; None where the number stands for itself.
+    what: what was measured.
+    against: what it is compared with.
+    unit: the unit of `ours` and `other`.
+    ours, other: the two numbers.
+    ratio: above 1 if ours is better.
+    goal: the ratio to reach; None if there is no goal.
     """
 
     what: str
@@ -32,12 +37,15 @@ class Row:
 
     @property
     def reached(self) -> str:
-        """Whether the ratio is at its goal, in a word; empty without a goal."""
+        """Whether the ratio reaches its goal, as `yes` or `no`; empty without a goal."""
         return "" if self.goal is None else "yes" if self.ratio >= self.goal else "no"
 
 
 def rates(*functions: Callable[[], int], rounds: int) -> tuple[float, ...]:
-    """Things a second of functions that say how many they did: the medians of `rounds` turns after a warm one."""
+    """Return the rate of each function: the median of `rounds` turns, after one turn to warm up.
+
+    functions: each does some things, and returns how many. The rate is things per second.
+    """
     found: list[list[float]] = [[] for _ in functions]
     for turn in range(rounds + 1):
         for function, rate in zip(functions, found, strict=True):
@@ -59,12 +67,12 @@ def compare(
     goal: float | None,
     rounds: int = 3,
 ) -> Row:
-    """A row of the rates of two functions."""
+    """Measure the rates of two functions, and return them as a row."""
     mine, theirs = rates(ours, other, rounds=rounds)
     return Row(what, against, unit, mine, theirs, mine / theirs, goal)
 
 
 def alone(function: Callable[..., T], *arguments: object) -> T:
-    """What a function gives in a process of its own, whose memory nothing else has been in."""
+    """Run a function in a new process, so that its peak memory includes nothing else, and return its result."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()

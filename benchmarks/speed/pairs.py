@@ -1,4 +1,4 @@
-"""How often a photograph of LFW's pairs goes through the network."""
+"""How often the photographs of LFW's pairs pass through the network."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIDE = 16
 
 
 def once(folder: Path) -> Iterator[Row]:
-    """6,000 pairs of 2,400 photographs, and 4 test photographs of the task, by the evaluation of one model."""
+    """Evaluate one model on 6,000 pairs of 2,400 photographs, and on 4 test photographs of the task."""
     rng = np.random.default_rng(0)
     _write(folder / CROPS / "lfw", PEOPLE, rng)
     _write(folder / CROPS / "faces", 1, rng)

@@ -13,13 +13,13 @@ from facedistill.evaluation.retrieval import nearest_neighbour_hits
 
 ROWS, WIDTH = 20_000, 2_048
 BLOCK = 1_000
-"""Queries of one product: the scores of all at once would take 1.6 GB."""
+"""Queries in one matrix product. The scores of all queries at once would take 1.6 GB."""
 
 MEMORY_MB = 512
 
 
 def neighbours(device: torch.device) -> Iterator[Row]:
-    """Every one of ROWS embeddings among the others."""
+    """Search each of ROWS embeddings among all others."""
     what = f"nearest neighbour, {ROWS:,} x {ROWS:,} x {WIDTH:,}"
     if device.type == "cpu":
         held = alone(_held_mb)
@@ -44,7 +44,7 @@ def neighbours(device: torch.device) -> Iterator[Row]:
 
 
 def _faiss(embeddings: Tensor) -> list[Callable[[], int]]:
-    """The search by faiss, on as many threads as torch has; none where it is not installed."""
+    """Return the search by faiss, on as many threads as torch has; an empty list if faiss is not installed."""
     try:
         import faiss
     except ModuleNotFoundError:

@@ -1,4 +1,4 @@
-"""From the start of a training stage to the end of its first step, against torch's import alone."""
+"""The time from the start of a training stage to the end of its first step, against the import of torch alone."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ Nesterov.step = first
 sys.argv = ["stages/init_student.py", "--student", "resnet50-8", "--tasks", "classification"]
 runpy.run_module("stages.init_student", run_name="__main__")
 """
-"""W_S0 of the default, until its weights have moved once."""
+"""Trains W_S0 of the default parameters, and ends after its first step."""
 
 
 def start(folder: Path) -> Iterator[Row]:
-    """On the crops of the default."""
+    """Measure on the crops of the default parameters."""
     dataset = load(DatasetParams, "datasets.classification")
     prepare(dataset, 0, folder / MANIFESTS / "classification")
     align_crop(dataset, folder / MANIFESTS / "classification", folder / CROPS / "classification")

@@ -1,4 +1,4 @@
-"""Distillation from shards, against the same step on a resident batch, and against a loop as public code has it."""
+"""Distillation from shards, against the same step on a batch on the device, and against a loop as in public code."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from facedistill.learning.device import multiplies_bf16
 RESIDENT = "the same step on a batch that is on the device"
 UNIT = "crops/s"
 PLAIN_GOAL = 1.5
-"""Where the hardware multiplies in bf16."""
+"""The goal against the plain loop, if the hardware multiplies in bf16."""
 
 
 def distillation(faces: Faces) -> Iterator[Row]:
-    """Each width with decoded crops in memory; and the narrowest, which waits most for data, without."""
+    """Measure each width with decoded crops in memory, and the narrowest, which waits most for data, with workers."""
     plain = PlainLoop(faces)
     goal = PLAIN_GOAL if multiplies_bf16(faces.device) else None
     for divisor in (1, 2, 4, 8):
@@ -33,7 +33,7 @@ def distillation(faces: Faces) -> Iterator[Row]:
 
 
 class Files(Dataset[tuple[Any, int]]):
-    """Crops as JPEG files, read by PIL and torchvision."""
+    """The crops as JPEG files, read by PIL and torchvision."""
 
     def __init__(self, faces: Faces) -> None:
         from PIL import Image
@@ -65,7 +65,7 @@ class Files(Dataset[tuple[Any, int]]):
 
 
 class PlainLoop:
-    """The same networks and batch in float32 and the default memory format, by torch.optim."""
+    """The same networks and batches, in float32 and the default memory format, trained by torch.optim."""
 
     def __init__(self, faces: Faces) -> None:
         self.faces = faces
@@ -77,11 +77,11 @@ class PlainLoop:
             num_workers=faces.setting.workers,
             persistent_workers=True,
             pin_memory=faces.device.type == "cuda",
-            multiprocessing_context="spawn",  # a forked worker would hang on OpenCV's threads
+            multiprocessing_context="spawn",  # a forked worker would hang on the threads of OpenCV
         )
 
     def epoch(self, divisor: int) -> Callable[[], int]:
-        """A function that trains for an epoch and says on how many crops."""
+        """Return a function that trains for one epoch and returns the number of its crops."""
         device = self.faces.device
         student, teacher = self.faces.network(divisor).to(device).train(), self.faces.network(1).to(device).eval()
         optimiser = torch.optim.SGD(student.parameters(), lr=1e-4, momentum=0.9, nesterov=True, weight_decay=1e-4)

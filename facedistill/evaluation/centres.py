@@ -1,4 +1,4 @@
-"""Where embeddings lie among the teacher's class centres: Figure 1 of ProxylessKD."""
+"""Distances of embeddings to the teacher's class centres (ProxylessKD, Figure 1, https://arxiv.org/abs/2011.00265)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from facedistill.evaluation.cosine import blocks, unit_rows
 def centre_distances(
     embeddings: Tensor, labels: Tensor, centres: Tensor
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(own, other), each (n,) in 0..2: 1 − cos to the centre of the sample's own class, and to the nearest other one.
+    """Return (own, other), each (n,) in 0..2: 1 − cos to the centre of the own class, and to the nearest other centre.
 
-    embeddings: (n, d). labels: (n,) int in 0..classes-1. centres: (classes, d), a row of the classifier each.
-    Raises ValueError for widths or shapes that disagree, a label out of range, fewer than two classes, and a row that
-    is zero or not finite.
+    embeddings: (n, d).
+    labels: (n,) int in 0..classes−1.
+    centres: (classes, d), the rows of the classifier.
+
+    Raises ValueError if widths or shapes disagree, if a label is out of range, if there are fewer than two classes, and
+    if a row is zero or not finite.
     """
     points, middles = unit_rows(embeddings), unit_rows(centres).to(embeddings.device)
     classes = len(middles)
@@ -29,7 +32,7 @@ def centre_distances(
         raise ValueError(f"labels run from {int(labels.min())} to {int(labels.max())}, and there are {classes} centres")
     own, other = np.empty(len(points)), np.empty(len(points))
     for block in blocks(len(points), classes):
-        # Rounding takes a cosine beyond 1.
+        # Rounding may take a cosine beyond 1.
         distances = (1 - points[block] @ middles.T).clamp_(0, 2)
         of = labels[block, None].to(distances.device)
         own[block] = distances.gather(1, of)[:, 0].cpu().numpy()

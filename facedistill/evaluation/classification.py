@@ -8,11 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from facedistill.evaluation.pairs import UndefinedMetricError
 
 NONE = -1
-"""The answer of logits that are not finite: argmax would take a network that diverged for one of a single answer."""
+"""The answer for logits that are not finite. With argmax alone, a diverged network would give one answer to all."""
 
 
 def answers(logits: ArrayLike) -> NDArray[np.int64]:
-    """(n,) the class of the largest of (n, classes) logits, the lowest of equal ones; NONE where one is not finite."""
+    """Return (n,), the class of the largest logit of each row of (n, classes); of equal logits the first class.
+
+    The answer is NONE if a logit of the row is not finite. Raises ValueError for another shape.
+    """
     a = np.asarray(logits)
     if a.ndim != 2:
         raise ValueError(f"expected (n, classes) logits, found {a.shape}")
@@ -20,11 +23,13 @@ def answers(logits: ArrayLike) -> NDArray[np.int64]:
 
 
 def top1(answered: ArrayLike, labels: ArrayLike) -> float:
-    """Percent of samples whose answer is their own identity.
+    """Return the percentage of samples whose answer is their own identity.
 
-    answered: (n,) as `answers` gives them. labels: (n,) int from 0.
-    Raises UndefinedMetricError where there is no sample, and ValueError for shapes that disagree, a label below 0, and
-    an answer NONE.
+    answered: (n,), as `answers` returns them.
+    labels: (n,) int from 0.
+
+    Raises UndefinedMetricError if there is no sample, and ValueError for shapes that disagree, a label below 0, and an
+    answer NONE.
     """
     a, y = np.asarray(answered), np.asarray(labels)
     if a.ndim != 1 or y.shape != a.shape:
@@ -32,7 +37,7 @@ def top1(answered: ArrayLike, labels: ArrayLike) -> float:
     if not len(a):
         raise UndefinedMetricError("no test photograph shows a person whom the network was trained on")
     if y.min() < 0:
-        raise ValueError(f"labels run from {y.min()}")
+        raise ValueError(f"labels start from 0, found {y.min()}")
     if len(bad := np.flatnonzero(a == NONE)):
         raise ValueError(f"the logits of sample {bad[0]} are not finite ({len(bad)} of {len(a)} samples)")
     return 100 * float(np.mean(a == y))

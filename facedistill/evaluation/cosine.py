@@ -1,4 +1,4 @@
-"""What every comparison of embeddings by cosine needs: unit rows, and blocks that bound its memory."""
+"""All comparisons by cosine share this: rows of length 1, and blocks that limit the memory."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 BLOCK_BYTES = 64 * 2**20
-"""Most memory that one block of float64 cosines may take."""
+"""The most memory that one block of float64 cosines may take."""
 
 
 def unit_rows(embeddings: Tensor) -> Tensor:
-    """(n, d) on its device, as float64 rows of length 1.
+    """Scale the rows of (n, d) to length 1, as float64 on the same device.
 
-    Raises ValueError for another shape, and naming a row that is zero or not finite.
+    Raises ValueError for another shape, and for a row that is zero or not finite, which it names.
     """
     if embeddings.ndim != 2:
         raise ValueError(f"expected (n, d) embeddings, found {tuple(embeddings.shape)}")
@@ -27,6 +27,6 @@ def unit_rows(embeddings: Tensor) -> Tensor:
 
 
 def blocks(rows: int, columns: int) -> Iterator[slice]:
-    """Slices of 0 … rows − 1, in order, so that a slice by `columns` float64 takes no more than BLOCK_BYTES."""
+    """Cut 0 … rows − 1 into slices, in order, so that (slice, columns) in float64 takes BLOCK_BYTES or less."""
     step = max(1, BLOCK_BYTES // (8 * max(columns, 1)))
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))

@@ -1,4 +1,4 @@
-"""What a network costs to keep and to run."""
+"""What a network costs: memory, arithmetic and time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ WARM_UP, RUNS = 3, 15
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: number of weights. megabytes: 10⁶ bytes of all that is stored, buffers too.
+    """The cost of one network.
 
-    multiply_adds: millions, of one photograph. milliseconds: of one photograph on one thread of this machine's CPU.
+    parameters: the number of weights.
+    megabytes: the size of all weights and buffers, in 10⁶ bytes.
+    multiply_adds: for one photograph, in millions.
+    milliseconds: for one photograph, on one thread of this machine's CPU.
     """
 
     parameters: int
@@ -28,7 +31,7 @@ class Cost:
 
 
 def cost(network: nn.Module, side: int) -> Cost:
-    """The cost of `network`, which is left as it is, on one (1, 3, side, side) photograph in evaluation mode."""
+    """Measure a copy of `network` in evaluation mode, on one (1, 3, side, side) photograph."""
     copy = deepcopy(network).cpu().eval()
     return Cost(
         parameters=sum(weight.numel() for weight in copy.parameters()),
@@ -40,21 +43,25 @@ def cost(network: nn.Module, side: int) -> Cost:
 
 @torch.no_grad()
 def multiply_adds(network: nn.Module, side: int) -> float:
-    """Millions of multiply-adds of one photograph in convolutions and matrix products; norms and activations are free.
+    """Return the multiply-adds of convolutions and matrix products for one photograph, in millions.
+
+    Norms and activations are not counted.
 
     network: in evaluation mode, on the CPU.
     """
     with FlopCounterMode(display=False) as counter:
         network(_photograph(side))
-    # The counter's unit is the floating-point operation: two to a multiply-add.
+    # The counter counts floating-point operations; a multiply-add is two of them.
     return float(counter.get_total_flops()) / 2e6
 
 
 @torch.inference_mode()
 def latency(network: nn.Module, side: int, runs: int = RUNS) -> float:
-    """Milliseconds that one photograph takes on one thread, the median of `runs` after WARM_UP untimed ones.
+    """Return the milliseconds for one photograph on one thread: the median of `runs` runs, after WARM_UP untimed runs.
 
-    network: in evaluation mode, on the CPU. The number of threads is put back after.
+    Afterwards it restores the number of threads.
+
+    network: in evaluation mode, on the CPU.
     """
     image = _photograph(side)
     threads = torch.get_num_threads()
@@ -71,5 +78,5 @@ def latency(network: nn.Module, side: int, runs: int = RUNS) -> float:
 
 
 def _photograph(side: int) -> torch.Tensor:
-    """Noise from 0 to 255: zeros would leave whole layers at zero."""
+    """Return noise from 0 to 255, because zeros would leave whole layers at zero."""
     return 255 * torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(0))

@@ -1,6 +1,6 @@
-"""One embedding space, two models: a gallery embedded by one of them, searched with probes embedded by the other.
+"""Two models with one embedding space: one model embeds the gallery, the other one embeds the probes.
 
-With one model on both sides these are its own numbers: `retrieval.nearest_neighbour_top1` and `pairs.view2`.
+If both are the same model, the results equal `retrieval.nearest_neighbour_top1` and `pairs.view2`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 
 
 def rank1(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> float:
-    """Percent of photographs that are hits; arguments and errors as in `rank1_hits`."""
+    """Return the percentage of hits; arguments and errors as in `rank1_hits`."""
     return share(rank1_hits(probes, gallery, identities))
 
 
 def rank1_hits(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> NDArray[np.bool_]:
-    """(n,) for each photograph, whether its nearest other one in the gallery, by cosine, shows the same person.
+    """Return (n,): whether the nearest other photograph in the gallery, by cosine, shows the same person.
 
-    probes, gallery: (n, d) of the same photographs in the same order, each by its own model. identities: (n,).
-    Each photograph is a probe against all others: nothing is left to the choice of one photograph a person for the
-    gallery. A probe never meets itself; someone with a single photograph is a probe too, and always a miss.
+    Each photograph is a probe against all others, so nobody has to choose one photograph of each person for the
+    gallery. A probe is never compared with itself. A person with a single photograph is a probe too, and always a miss.
+
+    probes, gallery: (n, d), the same photographs in the same order, each embedded by its own model.
+    identities: (n,).
+
     Raises ValueError for shapes that disagree, fewer than two photographs, and a row that is zero or not finite.
     """
     _check(probes, gallery)
@@ -34,15 +37,18 @@ def rank1_hits(probes: Tensor, gallery: Tensor, identities: ArrayLike) -> NDArra
     if names.shape != (len(probes),) or len(probes) < 2:
         raise ValueError(f"expected (n,) identities with n = {len(probes)} >= 2, found {names.shape}")
     person = torch.from_numpy(np.unique(names, return_inverse=True)[1]).to(probes.device)
-    # Of unit vectors the nearest by distance is the nearest by cosine.
+    # Among unit vectors the nearest by distance is also the nearest by cosine.
     return nearest_neighbour_hits(unit_rows(probes), person, unit_rows(gallery))
 
 
 def cross_view2(first: Tensor, second: Tensor, pairs: PairRows) -> View2:
-    """LFW's View 2 across models: of each pair, one photograph by the first model and the other by the second.
+    """Compute LFW's View 2 across models: one photograph of each pair by the first model, the other by the second.
 
-    first, second: (n, d) of the same photographs. Each pair counts twice in its fold, with a by the first model and
-    with b by it, and both under one threshold: which photograph a protocol lists first means nothing.
+    Each pair counts twice in its fold, under one threshold: once the first model embeds photograph a, and once
+    photograph b. The order in which a protocol lists the two photographs therefore has no effect.
+
+    first, second: (n, d), the same photographs in the same order, each embedded by its own model.
+
     Raises ValueError for shapes that disagree, and what `view2` and `embedding_distances` raise.
     """
     _check(first, second)
@@ -55,6 +61,6 @@ def cross_view2(first: Tensor, second: Tensor, pairs: PairRows) -> View2:
 def _check(first: Tensor, second: Tensor) -> None:
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(
-            f"two models share a space where both embed the same photographs in the same width; "
+            f"two models need embeddings of the same photographs in the same width; "
             f"found (n, d) = {tuple(first.shape)} and {tuple(second.shape)}"
         )

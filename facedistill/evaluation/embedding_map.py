@@ -1,4 +1,4 @@
-"""A few unseen people's embeddings, small enough to keep: what the map of the report is drawn from."""
+"""The embeddings of a few unseen people, small enough to keep. The report draws its map from them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import pyarrow as pa
 from numpy.typing import ArrayLike, NDArray
 
 PEOPLE, EACH, WIDTH = 8, 20, 32
-"""Most people in a map, photographs of each, and principal components that are kept."""
+"""The most people in a map, the most photographs of each, and the most principal components."""
 
 
 def mapped(identities: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """(rows, person), each (n,): the first EACH photographs of the PEOPLE who have most, the first named of equals.
+    """Choose the PEOPLE with the most photographs, and the first EACH photographs of each of them.
 
-    person: from 0, the one with most photographs first.
+    Of people with equally many photographs, it takes those who come first in `identities`.
+
+    Returns (rows, person), each (n,): the row of each chosen photograph, and its person. The person with the most
+    photographs has number 0.
     """
     people = {name: i for i, (name, _) in enumerate(Counter(identities).most_common(PEOPLE))}
     seen: Counter[str] = Counter()
@@ -30,7 +33,7 @@ def mapped(identities: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int
 
 
 def principal_components(embeddings: ArrayLike) -> NDArray[np.float32]:
-    """(n, min(WIDTH, n, d)): (n, d) embeddings about their mean along the axes of most variance, the largest first."""
+    """Return (n, min(WIDTH, n, d)): (n, d) embeddings, centred, along their axes of largest variance, largest first."""
     points = np.asarray(embeddings, np.float64)
     left, lengths, _ = np.linalg.svd(points - points.mean(axis=0), full_matrices=False)
     components: NDArray[np.float32] = (left * lengths)[:, :WIDTH].astype(np.float32)
@@ -38,7 +41,10 @@ def principal_components(embeddings: ArrayLike) -> NDArray[np.float32]:
 
 
 def map_table(name: str, embeddings: ArrayLike, identities: Sequence[str]) -> pa.Table:
-    """A row for each photograph of `mapped`: the model, the person and its `components`. embeddings: of all of them."""
+    """Return a table with a row for each photograph of `mapped`: the model, the person and the `components`.
+
+    embeddings: (n, d), of all photographs, also those that `mapped` leaves out.
+    """
     rows, person = mapped(identities)
     components = principal_components(np.asarray(embeddings)[rows])
     columns = {"person": person, "components": list(components)}

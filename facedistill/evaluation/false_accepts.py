@@ -1,4 +1,4 @@
-"""Whether the pairs of two people are many enough for a false accept rate. Known before anything is trained."""
+"""Whether there are enough impostor pairs for a false accept rate (FAR), which is known before any training."""
 
 from __future__ import annotations
 
@@ -14,32 +14,39 @@ from facedistill.evaluation.pairs import UndefinedMetricError
 from facedistill.params import PARAMS_FILE
 
 MIN_FALSE_ACCEPTS = 5
-"""Fewest false accepts that may set a threshold. A count of k deviates by √k: with 5 the FAR is known to 45 % of
-itself, with 30 (Doddington's rule of 30) to 18 %, and pairs that share photographs count for less."""
+"""The fewest false accepts that may set a threshold.
+
+A count of k has a standard deviation of √k. With 5 false accepts the FAR is therefore known to 45 % of its value, and
+with 30 to 18 % (the rule of 30; Doddington et al. 2000, https://doi.org/10.1016/S0167-6393(99)00080-1). If pairs share
+photographs, the FAR is less certain than that.
+"""
 
 
 class TooFewNegatives(UndefinedMetricError):
-    """A false accept rate that the pairs of two people are too few to resolve."""
+    """There are too few impostor pairs to resolve a false accept rate."""
 
 
 def pairs_of_all(photographs: Iterable[int]) -> tuple[int, int]:
-    """Of all pairs of photographs: how many show one person, and how many two. photographs: of each person."""
+    """Count the pairs of photographs that show one person, and those that show two.
+
+    photographs: how many photographs each person has.
+    """
     counts = list(photographs)
     n, positives = sum(counts), sum(count * (count - 1) // 2 for count in counts)
     return positives, n * (n - 1) // 2 - positives
 
 
 def accepted(far: float, negatives: int) -> int:
-    """The most false accepts whose share is no more than `far`, whatever the product rounds to.
+    """Return the largest number of false accepts among `negatives` pairs whose share is not above `far`.
 
-    Raises TooFewNegatives, and ValueError for a FAR outside 0..1.
+    The result is exact even if the product is rounded. Raises TooFewNegatives, and ValueError for a FAR outside 0..1.
     """
     if not 0 < far < 1:
-        raise ValueError(f"a FAR lies between 0 and 1, found {far}")
+        raise ValueError(f"a FAR is between 0 and 1, found {far}")
     most = int(far * negatives)
     most += (most + 1) / max(negatives, 1) <= far
     if most < MIN_FALSE_ACCEPTS:
-        # A hundredth more, or three digits could round it down.
+        # We add a hundredth, because rounding to three digits could make it too low.
         lowest = 1.01 * MIN_FALSE_ACCEPTS / max(negatives, 1)
         higher = f", or a higher FAR: set evaluation.far to {lowest:.3g} or more" if lowest < 1 else ""
         raise TooFewNegatives(
@@ -50,9 +57,9 @@ def accepted(far: float, negatives: int) -> int:
 
 
 def check_far(folder: Path, far: float) -> None:
-    """Raises TooFewNegatives where the set that `prepare` wrote into `folder` cannot resolve a FAR.
+    """Raises TooFewNegatives if the set that `prepare` wrote into `folder` cannot resolve a FAR.
 
-    That is over all pairs of its photographs, or over its own pairs where nobody knows whom its photographs show.
+    This counts all pairs of its photographs. If identities are unknown, it counts the pairs that the set lists.
     """
     identities = pq.read_table(folder / manifest.FILE, columns=["identity"])["identity"]
     if identities.null_count:

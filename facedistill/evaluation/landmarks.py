@@ -1,4 +1,4 @@
-"""Errors of five landmarks, in percent of the distance between the eyes. Pixels are the original photograph's."""
+"""Errors of five landmarks in the pixels of the original photograph, in percent of the distance between the eyes."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from facedistill.evaluation.pairs import UndefinedMetricError
 
 
 def nrmse(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean of `nrmse_per_image`: the number of the paper's Table 3, in percent."""
+    """Return the mean of `nrmse_per_image`, in percent, as in Table 3 of Wang et al. 2017."""
     return float(nrmse_per_image(predicted, true).mean())
 
 
 def nrmse_per_image(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64]:
-    """(n,) percent: 100 · sqrt(mean over points of the squared distance) / distance between the true eyes.
+    """Return (n,) percent: 100 · sqrt(mean over points of the squared distance) / distance between the true eyes.
 
-    predicted, true: (n, 5, 2) x, y in pixels of the original photograph, in the order of data.photograph.LANDMARKS.
-    Raises ValueError naming the row for a value that is not finite, and UndefinedMetricError for two eyes on one point.
+    predicted, true: (n, 5, 2), x and y in pixels of the original photograph, in the order of data.photograph.LANDMARKS.
+
+    Raises ValueError, which names the row, for a value that is not finite, and UndefinedMetricError if both true eyes
+    are at one point.
     """
     squared, eyes = _squared_distances(predicted, true)
     errors: NDArray[np.float64] = 100 * np.sqrt(squared.mean(axis=1)) / eyes
@@ -27,24 +29,26 @@ def nrmse_per_image(predicted: ArrayLike, true: ArrayLike) -> NDArray[np.float64
 
 
 def nme(predicted: ArrayLike, true: ArrayLike) -> float:
-    """Mean point error over the distance between the true eyes, averaged over images, in percent.
+    """Return the mean point error divided by the distance between the true eyes, averaged over images, in percent.
 
-    Shapes, units and errors as in `nrmse_per_image`; never above NRMSE.
+    Shapes, units and errors are as in `nrmse_per_image`. The NME is never above the NRMSE.
     """
     squared, eyes = _squared_distances(predicted, true)
     return float((100 * np.sqrt(squared).mean(axis=1) / eyes).mean())
 
 
 def to_original(landmarks: NDArray[Any], matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 5, 2) points of crops in the pixels of their photographs, by (n, 2, 3) matrices."""
+    """Map (n, 5, 2) points of crops to pixels of their photographs, by (n, 2, 3) matrices."""
     return landmarks @ matrices[:, :, :2].transpose(0, 2, 1) + matrices[:, None, :, 2]
 
 
 def mean_shape(train: ArrayLike, count: int) -> NDArray[np.float64]:
-    """The baseline that never looks: the mean of the training landmarks as the prediction for each of `count` images.
+    """Return the baseline that ignores the image: it predicts the mean of the training landmarks for `count` images.
 
-    train: (n, 5, 2) in crop coordinates / crop size (0..1). Returns (count, 5, 2) in the same coordinates, to be mapped
-    back to the photographs as a network's output is. Raises ValueError where train is empty or not finite.
+    train: (n, 5, 2), in units of the crop's side (0..1).
+
+    Returns (count, 5, 2) in the same units, to be mapped to photographs in the same way as the output of a network.
+    Raises ValueError if `train` is empty or not finite.
     """
     points = np.asarray(train, dtype=np.float64)
     if points.shape[1:] != (5, 2) or not len(points) or not np.isfinite(points).all():
@@ -53,7 +57,7 @@ def mean_shape(train: ArrayLike, count: int) -> NDArray[np.float64]:
 
 
 def _squared_distances(predicted: ArrayLike, true: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(n, 5) squared distances of points in pixels², (n,) distances between the true eyes in pixels."""
+    """Return (n, 5) squared distances of points in pixels², and (n,) distances between the true eyes in pixels."""
     p, t = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     if p.shape != t.shape or t.shape[1:] != (5, 2) or not len(t):
         raise ValueError(f"expected (n, 5, 2) predicted and true landmarks, found {p.shape} and {t.shape}")

@@ -1,4 +1,4 @@
-"""Metrics of a trained model on the test crops of its task."""
+"""The metrics of a trained model on the test crops of its task."""
 
 from __future__ import annotations
 
@@ -33,25 +33,33 @@ from facedistill.paths import CROPS
 
 
 class Evaluation:
-    """Metrics by task, of one model or of many; keeps the rows that plots are drawn from."""
+    """Computes the metrics of one or many models, by their tasks.
+
+    far: the false accept rate of the operating points.
+    rows: by name, the tables from which the report draws its plots.
+    """
 
     def __init__(self, evaluation: EvaluationParams) -> None:
         self.far, self._sets = evaluation.far, evaluation.pairs
         names = ("pairs", "landmarks", "centres", "hits", "confusion", "embeddings")
         self.rows: dict[str, list[pa.Table]] = {name: [] for name in names}
-        # Once for all models: what a set has read of labels and pairs stays.
+        # Each set is opened once for all models, so its labels and pairs are read once.
         self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
-        # Two, the model at hand and its teacher, whom many models share.
+        # Two places: one for the current model, and one for its teacher, which many models share.
         self._network = lru_cache(2)(model_files.load)
         self._unseen = lru_cache(2)(lambda model, side: self._predict(model, self._first, side).embeddings)
 
     def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
-        """The metrics of the model in a folder; percent.
+        """Return the metrics of the model in a folder, in percent. They depend on Φ of its task:
 
-        softmax and its margins: top-1 on the test photographs where there is a classifier; LFW's View 2 on every set of
-        pairs; on the first of them TPR at the FAR on each subset, and rank-1 where it is known who is who; View 2 and
-        rank-1 across the model and a `teacher` of its space too, and how far the test photographs are from its centres.
-        landmarks: NRMSE and NME. triplet: nearest-neighbour top-1. `name` is the model's in the tables of `save`.
+        landmarks: NRMSE and NME.
+        triplet, triplet_softmax: nearest-neighbour top-1.
+        softmax, arcface, cosface: top-1 on the test photographs if there is a classifier, and LFW's View 2 on every set
+            of pairs. On the first set of pairs also TPR at the FAR for each subset, and rank-1 if identities are known.
+            With a `teacher` of the same embedding space also View 2 and rank-1 across the two models, and the distances
+            of the test photographs to the teacher's class centres.
+
+        name: the model's name in the tables that `save` writes.
         """
         test = self._open(task.dataset, "test")
         predicted = self._predict(model, test, task.input)
@@ -77,14 +85,18 @@ class Evaluation:
 
     @property
     def identified(self) -> bool:
-        """Whether it is known whom the photographs of the first set of pairs show."""
+        """Whether the identities of all photographs of the first set of pairs are known."""
         return all(self._first.identities)
 
     def operating_points(self, embeddings: torch.Tensor) -> dict[str, OperatingPoint]:
-        """Over all photographs of the first set of pairs, and on each subset that its attributes tell.
+        """Return the operating point over all photographs of the first set of pairs, and the one of each subset.
 
-        Without the subsets whose pairs are too few. Where nobody knows who is who: over the pairs of the set alone.
-        Raises UndefinedMetricError naming the set.
+        A subset with too few pairs is left out. If identities are unknown, there is one operating point, over the pairs
+        that the set lists.
+
+        embeddings: (n, d), of all photographs of that set.
+
+        Raises UndefinedMetricError, which names the set.
         """
         with _naming(self._first):
             if not self.identified:
@@ -99,24 +111,25 @@ class Evaluation:
         return found
 
     def negatives(self, task: TaskParams, model: Path) -> dict[str, int]:
-        """How many pairs of two people set the operating point, by subset; the same for every model.
+        """Return how many impostor pairs set the operating point of each subset. They are the same for every model.
 
-        0 of a subset whose pairs are too few for one.
+        The number is 0 for a subset with too few pairs for an operating point.
         """
         found = self.operating_points(self._unseen(model, task.input))
         none = dict.fromkeys(subsets(self._first.attributes), 0) if self.identified else {}
         return none | {name: point.negatives for name, point in found.items()}
 
     def mean_shape(self, task: TaskParams) -> dict[str, float]:
-        """The errors of the baseline that never looks: the mean of the training landmarks for every photograph."""
+        """Return the errors of the baseline that predicts the mean training landmarks for every photograph."""
         train, test = (self._open(task.dataset, side) for side in SIDES)
         errors = _landmark_errors(points.mean_shape(train.landmarks, len(test)), test)
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
     def save(self, folder: Path) -> None:
-        """Each of `rows` as parquet; none where it is empty.
+        """Write each table of `rows` that is not empty into `folder`, as parquet.
 
-        A row for each model and pair or photograph; of confusion for each label and answer that occur together.
+        A table has one row for each model and each pair or photograph. The table `confusion` has one for each model and
+        each pair of a label and an answer that occurs.
         """
         folder.mkdir(parents=True, exist_ok=True)
         for name, tables in self.rows.items():
@@ -125,11 +138,11 @@ class Evaluation:
 
     @property
     def _first(self) -> Crops:
-        """The set of pairs that stands for unseen people."""
+        """The first set of pairs. Its people stand for unseen people in general."""
         return self._open(self._sets[0], "test")
 
     def _predict(self, model: Path, crops: Crops, side: int) -> Predictions:
-        """Raises ModelError for a network whose rectifiers died in training: its K are 0, which have no direction."""
+        """Raises ModelError if all ReLUs of the last layer died in training: then K is 0, which has no direction."""
         predicted = predict(self._network(model), crops, side)
         if dead := int((predicted.embeddings == 0).all(1).sum()):
             raise model_files.ModelError(
@@ -159,7 +172,7 @@ class Evaluation:
         return metrics
 
     def _across(self, model: Path, teacher: Path, side: int, name: str) -> dict[str, float]:
-        """Gallery by the teacher, probes by the model."""
+        """Compare probes that the model embeds with a gallery that the teacher embeds."""
         probes, gallery = (self._unseen(folder, side) for folder in (model, teacher))
         metrics = {"accuracy": cross_view2(probes, gallery, self._first.pairs).accuracy}
         if self.identified:
@@ -167,7 +180,7 @@ class Evaluation:
         return metrics
 
     def _share(self, name: str, metric: str, hits: NDArray[np.bool_]) -> float:
-        """Percent of the test photographs that a model is right about; keeps which these are."""
+        """Return the percentage of hits, and add the hit of each photograph to `rows`."""
         columns = {"model": [name] * len(hits), "metric": [metric] * len(hits), "hit": hits}
         self.rows["hits"].append(pa.table(columns))
         return share(hits)
@@ -175,7 +188,7 @@ class Evaluation:
     def _centres(
         self, embeddings: torch.Tensor, labels: NDArray[np.int32], teacher: Path, name: str
     ) -> dict[str, float]:
-        """Means of 100 · (1 − cos) to the teacher's centre of the own class, and of the nearest other one."""
+        """Return the means of 100 · (1 − cos) to the teacher's centre of the own class and to the nearest other one."""
         classifier = self._network(teacher).identity
         assert classifier is not None
         centres = classifier.weight.detach().cpu()
@@ -186,7 +199,7 @@ class Evaluation:
 
 @contextmanager
 def _naming(crops: Crops) -> Iterator[None]:
-    """Put the data set into the message of a metric that it does not define."""
+    """If the data set does not define a metric, put its folder into the message of the error."""
     try:
         yield
     except UndefinedMetricError as error:
@@ -199,7 +212,7 @@ def _landmark_table(name: str, test: Crops, landmarks: NDArray[np.float64]) -> p
 
 
 def _confusion_table(name: str, labels: NDArray[np.int32], answers: NDArray[np.int64]) -> pa.Table:
-    """How many photographs of whom were taken for whom."""
+    """Count the photographs of each label that got each answer."""
     pairs, photographs = np.unique(np.stack([labels, answers], axis=1), axis=0, return_counts=True)
     columns = {"label": pairs[:, 0], "answer": pairs[:, 1], "photographs": photographs}
     return pa.table({"model": [name] * len(pairs), **columns})

@@ -1,4 +1,4 @@
-"""True positive rate at a false accept rate, over all pairs of a set of photographs or over the pairs of a protocol."""
+"""True positive rate (TPR) at a false accept rate (FAR), over all pairs of photographs or the pairs of a protocol."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from facedistill.evaluation.pairs import UndefinedMetricError
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """tpr: percent of the pairs of one person that are accepted.
+    """A threshold, and what it accepts.
 
-    threshold: a pair is accepted where its cosine is above. positives, negatives: pairs of one person and of two.
+    tpr: the percentage of genuine pairs that are accepted.
+    threshold: a pair is accepted if its cosine is above it.
+    positives: the number of genuine pairs (both photographs show one person).
+    negatives: the number of impostor pairs (the photographs show two people).
     """
 
     tpr: float
@@ -28,14 +31,19 @@ class OperatingPoint:
 
 
 def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> OperatingPoint:
-    """The highest TPR at which no more than `far` of the pairs of two people are accepted, over all n(n − 1)/2 pairs.
+    """Return the highest TPR at which no more than a share `far` of the impostor pairs is accepted.
 
-    embeddings: (n, d) on any device, compared by cosine. identities: (n,) of any kind that can be sorted. For a subset
-    pass its rows alone: the threshold is then set on the subset's own negatives.
-    Exact: every cosine is computed in float64 and compared as float32, so that duplicates tie, and of a tie all or none
-    are accepted. Memory: some blocks of cosines, the positives, and a share `far` of the negatives.
-    Raises TooFewNegatives, UndefinedMetricError where nobody has two photographs, and ValueError for shapes that
-    disagree, a FAR outside 0..1, and an embedding that is zero or not finite.
+    It compares all n(n − 1)/2 pairs. For a subset, pass its rows only: the threshold then depends on its own impostors.
+
+    The result is exact. Each cosine is computed in float64 and compared as float32, so duplicates tie, and all or none
+    of a tie are accepted. Memory: some blocks of cosines, the genuine pairs, and a share `far` of the impostor pairs.
+
+    embeddings: (n, d) on any device, compared by cosine.
+    identities: (n,) of any type that can be sorted.
+    far: the false accept rate, a share in 0..1.
+
+    Raises TooFewNegatives, UndefinedMetricError if nobody has two photographs, and ValueError for shapes that disagree,
+    a FAR outside 0..1, and an embedding that is zero or not finite.
     """
     names = np.asarray(identities)
     if names.shape != embeddings.shape[:1]:
@@ -57,7 +65,8 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
         once = torch.ones_like(cosines, dtype=torch.bool).triu_(1)
         same = person[block, None] == person[block.start :]
         genuine.append(cosines[once & same])
-        # The first impostor that must stay out has `most` above it: what lies below so many is never needed.
+        # The threshold is the cosine of the first impostor that must stay out. `most` impostors are above it, so we
+        # keep `most` + 1 of them.
         impostor = torch.cat([impostor, cosines[once & ~same & (cosines > floor)]])
         if len(impostor) > most:
             impostor = impostor.topk(most + 1, sorted=False).values
@@ -67,10 +76,14 @@ def tpr_at_far(embeddings: Tensor, identities: ArrayLike, far: float = 1e-3) -> 
 
 
 def tpr_of_pairs(cosines: ArrayLike, same: ArrayLike, far: float) -> OperatingPoint:
-    """The same over given pairs alone, where nobody knows whom photographs of two pairs show.
+    """Return the same as `tpr_at_far` over given pairs only, for sets whose identities are unknown.
 
-    cosines: (n,) in −1..1. same: (n,) bool. Raises TooFewNegatives, UndefinedMetricError where no pair is of one
-    person, and ValueError for shapes that disagree and a FAR outside 0..1.
+    cosines: (n,) in −1..1.
+    same: (n,) bool, whether a pair is genuine.
+    far: the false accept rate, a share in 0..1.
+
+    Raises TooFewNegatives, UndefinedMetricError if no pair is genuine, and ValueError for shapes that disagree and a
+    FAR outside 0..1.
     """
     values, genuine = np.asarray(cosines, np.float32), np.asarray(same)
     if values.ndim != 1 or genuine.shape != values.shape or genuine.dtype != np.bool_:

@@ -1,4 +1,7 @@
-"""Verification of pairs: LFW's View 2, and the ROC curve."""
+"""Verification of pairs: LFW's View 2, and the ROC curve.
+
+View 2 is the protocol of LFW (Huang et al. 2007, https://vis-www.cs.umass.edu/lfw/).
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,18 @@ from numpy.typing import ArrayLike, NDArray
 
 
 class UndefinedMetricError(ValueError):
-    """A metric that these photographs or pairs do not define, whatever the model is."""
+    """The photographs or pairs do not define a metric, for any model."""
 
 
 @dataclass(frozen=True)
 class View2:
-    """The result of LFW's View 2; everything but the thresholds in percent.
+    """The result of LFW's View 2. All numbers except the thresholds are in percent.
 
-    accuracy: mean over the folds. fold_std: deviation between the folds (ddof=1).
-    standard_error: fold_std / sqrt(number of folds), what LFW's own result pages print.
-    fold_accuracies, thresholds: one a fold, in the order of the fold numbers.
+    accuracy: the mean over the folds.
+    standard_error: fold_std / sqrt(number of folds), as LFW's own result pages print it.
+    fold_std: the standard deviation between the folds (ddof=1).
+    fold_accuracies: one for each fold, in the order of the fold numbers.
+    thresholds: in the same way.
     """
 
     accuracy: float
@@ -29,13 +34,18 @@ class View2:
 
 
 def view2(distances: ArrayLike, same: ArrayLike, folds: ArrayLike) -> View2:
-    """Accuracy where each fold is judged by the threshold that is best on all the others (ten folds in LFW).
+    """Return the accuracy if each fold is judged by the threshold that is best on all other folds (LFW has ten).
 
-    distances: (n,) any dissimilarity. same: (n,) bool. folds: (n,) int, consecutive numbers.
-    A pair is called the same person where distance <= threshold. Candidates are the midpoints between neighbouring
-    distances and one threshold beyond each end; of equally accurate ones the lowest is taken (fewest false accepts).
-    Raises UndefinedMetricError for a fold without pairs, fewer than two folds, and where the remaining folds hold one
-    class alone; ValueError for a distance that is not finite.
+    A pair is accepted as one person if distance <= threshold. Candidates are the midpoints between neighbouring
+    distances and one threshold beyond each end. Of equally accurate candidates the lowest is taken, because it has the
+    fewest false accepts.
+
+    distances: (n,), any dissimilarity.
+    same: (n,) bool, whether a pair is genuine.
+    folds: (n,) int, consecutive numbers.
+
+    Raises UndefinedMetricError for a fold without pairs, for fewer than two folds, and if all pairs outside a fold are
+    genuine or all are impostors. Raises ValueError for a distance that is not finite.
     """
     d, s = _checked(distances, same)
     f = np.asarray(folds)
@@ -51,7 +61,7 @@ def view2(distances: ArrayLike, same: ArrayLike, folds: ArrayLike) -> View2:
         held_out = f == number
         if len(np.unique(s[~held_out])) < 2:
             raise UndefinedMetricError(
-                f"the pairs outside fold {number} are all of one person or all of two: no threshold can be chosen"
+                f"the pairs outside fold {number} all show one person, or all show two: no threshold can be chosen"
             )
         threshold = _best_threshold(d[~held_out], s[~held_out])
         thresholds.append(threshold)
@@ -61,10 +71,10 @@ def view2(distances: ArrayLike, same: ArrayLike, folds: ArrayLike) -> View2:
 
 
 def roc(distances: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(far, tpr, thresholds): shares in 0..1 of impostor and of genuine pairs with distance <= threshold.
+    """Return (far, tpr, thresholds): the shares in 0..1 of impostor and genuine pairs with distance <= threshold.
 
     All three rise from (0, 0, below every distance) to (1, 1, above every distance), one point per distinct distance.
-    Raises ValueError for a distance that is not finite and where there is one class alone.
+    Raises ValueError for a distance that is not finite, and if all pairs are genuine or all are impostors.
     """
     d, s = _checked(distances, same)
     thresholds, genuine, impostor = _accepted(d, s)
@@ -74,10 +84,12 @@ def roc(distances: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.float64], NDA
 
 
 def embedding_distances(embeddings: ArrayLike, a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    """Squared Euclidean distances, (n,) in 0..4, of L2-normalised embeddings: 2 - 2 cos.
+    """Return the squared Euclidean distances of L2-normalised embeddings, (n,) in 0..4; they equal 2 − 2 cos.
 
-    embeddings: (m, d). a, b: (n,) rows of the two photographs of each pair.
-    Raises ValueError naming a row that is zero or not finite.
+    embeddings: (m, d).
+    a, b: (n,), the rows of the two photographs of each pair.
+
+    Raises ValueError, which names the row, if a row is zero or not finite.
     """
     e = np.asarray(embeddings, dtype=np.float64)
     norms = np.linalg.norm(e, axis=1, keepdims=True)
@@ -100,7 +112,7 @@ def _checked(distances: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.float64]
 def _accepted(
     d: NDArray[np.float64], s: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rising thresholds that tell all distinct distances apart, and the genuine and impostor pairs below each."""
+    """Return rising thresholds that separate all distinct distances, and the genuine and impostor pairs below each."""
     distinct, index = np.unique(d, return_inverse=True)
     genuine = np.bincount(index, weights=s, minlength=len(distinct)).cumsum().astype(np.int64)
     total = np.bincount(index, minlength=len(distinct)).cumsum()
@@ -110,4 +122,4 @@ def _accepted(
 
 def _best_threshold(d: NDArray[np.float64], s: NDArray[np.bool_]) -> float:
     thresholds, genuine, impostor = _accepted(d, s)
-    return float(thresholds[np.argmax(genuine - impostor)])  # = right answers, less the number of impostor pairs
+    return float(thresholds[np.argmax(genuine - impostor)])  # right answers minus a constant, the number of impostors

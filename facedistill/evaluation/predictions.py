@@ -1,4 +1,4 @@
-"""What a trained network says of a set of crops. Always float32, and the central part of each crop."""
+"""The predictions of a trained network for a set of crops, always in float32 and on the central part of each crop."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network says of every crop of a set, in its order; None where it has no such head.
+    """The predictions of a network for every crop of a set, in the order of the set.
 
-    parameters: number of them in the trunk. embeddings: (n, width) L2-normalised K. answers: (n,) classes.
-    landmarks: (n, 5, 2) in pixels of the stored crop.
+    parameters: the number of parameters of the trunk.
+    embeddings: (n, width), L2-normalised K.
+    answers: (n,), classes; None without an identity head.
+    landmarks: (n, 5, 2) in pixels of the stored crop; None without a landmark head.
     """
 
     parameters: int
@@ -34,16 +36,16 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
-    """Every crop of the set, its central `side` x `side` part, once through the network, in evaluation mode after.
+    """Pass the central `side` x `side` part of every crop through the network once.
 
-    Raises DataError where the set has no crops.
+    Afterwards the network is in evaluation mode. Raises DataError if the set has no crops.
     """
     if not len(crops):
         raise DataError(f"{crops.folder}: no crops on the {crops.side} side to measure on; is there a split?")
     device = choose_device()
     place(network, device).eval()
     hidden, answered, points = [], [], []
-    # Nothing else of an output is kept: the feature maps or the logits of a whole set would fill any memory.
+    # We drop all other outputs: the feature maps or the logits of a whole set would fill any memory.
     for batch in centre_batches(crops, side, BATCH):
         outputs = network(batch.images.to(device))
         hidden.append(outputs.hidden)

@@ -1,4 +1,4 @@
-"""Identification by nearest neighbour, the paper's verification metric."""
+"""Identification by nearest neighbour: the verification metric of Wang et al. 2017, https://arxiv.org/abs/1709.02929."""
 
 from __future__ import annotations
 
@@ -13,34 +13,39 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK_BYTES = 64 * 2**20
-"""Most memory that one block of distances may take."""
+"""The most memory that one block of distances may take."""
 
 CANDIDATES = 8
-"""How many neighbours the float32 scan hands to the comparison in float64, where it cannot tell by itself."""
+"""How many neighbours are compared in float64 if the float32 scan cannot decide between them."""
 
 ROUNDING = 2.0**-24
-"""Largest relative error of one float32 operation."""
+"""The largest relative error of one float32 operation."""
 
 
 def nearest_neighbour_top1(embeddings: Tensor, labels: Tensor, gallery: Tensor | None = None) -> float:
-    """Percent of test samples that are hits; arguments and errors as in `nearest_neighbour_hits`."""
+    """Return the percentage of hits; arguments and errors as in `nearest_neighbour_hits`."""
     return share(nearest_neighbour_hits(embeddings, labels, gallery))
 
 
 def share(hits: NDArray[np.bool_]) -> float:
-    """Percent of (n,) that are true."""
+    """Return the percentage of (n,) that is true."""
     return 100 * int(hits.sum()) / len(hits)
 
 
 def nearest_neighbour_hits(embeddings: Tensor, labels: Tensor, gallery: Tensor | None = None) -> NDArray[np.bool_]:
-    """(n,) for each test sample, whether its Euclidean nearest neighbour among all the others has its identity.
+    """Return (n,): for each sample, whether its Euclidean nearest neighbour among all others has the same identity.
 
-    embeddings: (n, d) on any device, used as they are (normalise first if that is wanted). labels: (n,) int.
-    gallery: (n, d), what is searched in, of the same samples by another model; the embeddings themselves if None.
-    Exact: a float32 scan in blocks, centred against cancellation, decides where the second is farther than the first
-    by more than its rounding errors can add up to; else distances in float64 decide between CANDIDATES neighbours, and
-    of equal distances the lowest row wins. A sample is never its own neighbour, though
-    a duplicate of it may be. Someone with a single sample is a query too, and always a miss.
+    A sample is never its own neighbour, but a duplicate of it may be. A person with a single sample is a query too, and
+    always a miss.
+
+    The result is exact. A float32 scan in blocks, on centred data against cancellation, decides if the second nearest
+    is farther than the nearest by more than all rounding errors together. If not, distances in float64 decide between
+    CANDIDATES neighbours, and of equal distances the lowest row wins.
+
+    embeddings: (n, d) on any device, compared as they are (normalise them before, if need be).
+    labels: (n,) int.
+    gallery: (n, d), the same samples embedded by another model, in which to search; None for the embeddings themselves.
+
     Raises UndefinedMetricError for a single sample, and ValueError for shapes that disagree, no samples, and embeddings
     that are not finite.
     """
@@ -63,22 +68,22 @@ def nearest_neighbour_hits(embeddings: Tensor, labels: Tensor, gallery: Tensor |
     k, d = min(CANDIDATES, n - 1), embeddings.shape[1]
     step = max(1, BLOCK_BYTES // max(4 * n, 8 * k * d))
     total = torch.zeros(d, dtype=torch.float64, device=gallery.device)
-    for start in range(0, n, step):  # a float64 copy of the whole would take twice its memory
+    for start in range(0, n, step):  # a float64 copy of the gallery would take twice its memory
         total += gallery[start : start + step].double().sum(dim=0)
     centre = (total / n).to(torch.promote_types(gallery.dtype, torch.float32))
     points = (gallery - centre).float()
     queries = points if gallery is embeddings else (embeddings - centre).float()
     norms = torch.linalg.vector_norm(points, dim=1)
-    # Of |y|² − 2·x·y in float32, with what was lost at the centring: d + 8 roundings, each of (|x| + |y|)² at most.
+    # The error of |y|² − 2·x·y in float32, centring included: d + 8 roundings, each relative to (|x| + |y|)² at most.
     reach = torch.linalg.vector_norm(queries, dim=1) + norms.max()
     doubt = 2 * (d + 8) * ROUNDING * reach.square()
     first, second, nearest = _two_nearest(queries, points, norms.square(), step)
-    unsure = torch.nonzero(~(second - first > doubt)).squeeze(1)  # NaN: it overflowed
+    unsure = torch.nonzero(~(second - first > doubt)).squeeze(1)  # NaN counts as unsure: it overflowed
     for start in range(0, len(unsure), step):
         block = unsure[start : start + step]
         distances = torch.addmm(norms.square(), queries[block], points.T, alpha=-2)
         distances[torch.arange(len(block), device=block.device), block] = torch.inf
-        # In rising order, for then argmin's first minimum is the lowest row.
+        # Rows in rising order: the first minimum, which argmin returns, is then the lowest row.
         candidates = distances.topk(k, dim=1, largest=False).indices.sort(dim=1).values
         exact = (gallery[candidates].double() - embeddings[block, None].double()).square_().sum(dim=2)
         nearest[block] = candidates.gather(1, exact.argmin(dim=1, keepdim=True)).squeeze(1)
@@ -88,9 +93,9 @@ def nearest_neighbour_hits(embeddings: Tensor, labels: Tensor, gallery: Tensor |
 
 
 def _two_nearest(queries: Tensor, points: Tensor, squares: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Of every query, the smallest and the second |y|² − 2·x·y to the other points, and the row of the smallest.
+    """Return for each query x the smallest and second smallest |y|² − 2·x·y over the other points y, and the row of y.
 
-    Where queries and points are one, each product serves both of its rows.
+    If queries and points are the same tensor, each product is used for both of its rows.
     """
     import torch
 
@@ -116,7 +121,7 @@ def _two_nearest(queries: Tensor, points: Tensor, squares: Tensor, step: int) ->
         distances[rows, rows + start - begin] = torch.inf
         take(slice(start, end), distances, 1, begin)
         if one and end < n:
-            # |y|² goes and |x|² comes: the same products, as the later rows see them.
+            # The later rows need the same products with |x|² instead of |y|².
             turned = distances[:, end - start :].sub_(squares[end:]).add_(squares[start:end, None])
             take(slice(end, n), turned, 0, start)
     return first, second, nearest

@@ -1,4 +1,4 @@
-"""Frontal, pose and lighting: the poster's subsets, from what is known of how each drawn face was taken."""
+"""The subsets frontal, pose and lighting of the Fujitsu poster, chosen by how each drawn face was rendered."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 FRONTAL_DEGREES = 20.0
-"""Most that the head may be turned and nodded away from the camera: about the median at difficulty 1, so that frontal
-and pose each keep half of the photographs."""
+"""The largest angle between the head and the camera in `frontal`.
+
+It is about the median at difficulty 1, so that frontal and pose each have half of the photographs.
+"""
 
 LIGHT_DEGREES, LIGHT_RATIO = 30.0, 2.0
-"""A face is unevenly lit where the key light stands further off the camera than this and is more than so many times as
-strong as the fill: from the front, or with much fill, it casts no shadow to speak of."""
+"""The limits of `lighting`: the key light is more than LIGHT_DEGREES away from the camera's axis, and more than
+LIGHT_RATIO times as strong as the fill light. A light from the front, or with much fill, casts no strong shadow."""
 
 
 def subsets(attributes: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.bool_]]:
-    """(n,) masks by name, from the columns of `Crops.attributes`; none for a set that does not have these.
+    """Return (n,) masks by the name of the subset, from the columns of `Crops.attributes`.
 
-    frontal and pose part the set; lighting lies across both. A photograph whose angles are NaN is in no subset. A pair
-    belongs to a subset where both of its photographs do, and all else varies in a subset as it does in the set.
+    A set without these columns has no subsets. Each photograph is in frontal or in pose, and may be in lighting too. A
+    photograph whose angles are NaN is in no subset. A pair is in a subset if both of its photographs are. Within a
+    subset, everything else varies as it does in the whole set.
     """
     known = ("yaw", "pitch", "light_azimuth", "light_elevation", "light_strength", "light_ambient")
     if not set(known) <= set(attributes):
@@ -35,6 +38,6 @@ def subsets(attributes: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[
 
 
 def _off_camera(across: NDArray[np.float64], up: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Degrees between the camera's axis and a direction so many degrees across and up."""
+    """Return the degrees between the camera's axis and a direction that is `across` and `up` degrees away from it."""
     angle: NDArray[np.float64] = np.degrees(np.arccos(np.cos(np.radians(across)) * np.cos(np.radians(up))))
     return angle

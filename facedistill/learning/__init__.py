@@ -1,1 +1,1 @@
-"""Training: the data on its way to the network, the one loop, and what is kept of it."""
+"""Training: the batches that a network sees, the one training loop, and the files that a run leaves."""

@@ -1,4 +1,4 @@
-"""Augmentation: photometric by albumentations, as params.yaml names it, and the mirror of landmarks."""
+"""Augmentation: the photometric transforms of albumentations that params.yaml names, and mirrored landmarks."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from pydantic import Field
 from facedistill.params import ParamsError, params
 
 FLIP_ORDER = [1, 0, 2, 4, 3]
-"""Which landmark each becomes in a mirrored image: left and right are the image's."""
+"""The landmarks of a mirrored image, by their index in the original. Left and right are as seen in the image."""
 
 
 @params
 class TransformParams:
-    """name: a pixel-level transform of albumentations (`RandomBrightnessContrast`). p: its probability.
+    """One photometric transform.
 
+    name: a pixel-level transform of albumentations, such as `RandomBrightnessContrast`.
+    p: its probability.
     settings: its other arguments.
     """
 
@@ -29,14 +31,18 @@ class TransformParams:
 
 @params
 class AugmentationParams:
-    """flip: half of the crops, left to right. photometric: a chain of transforms."""
+    """The augmentation of training crops.
+
+    flip: whether half of the crops are mirrored, left to right.
+    photometric: the transforms, applied one after the other.
+    """
 
     flip: bool
     photometric: tuple[TransformParams, ...]
 
 
 class Photometric:
-    """A chain of pixel-level transforms; what it draws depends on the generator that it is given alone."""
+    """A chain of pixel-level transforms. Its random draws depend on nothing but the generator that a call passes."""
 
     def __init__(self, transforms: tuple[TransformParams, ...]) -> None:
         os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
@@ -54,11 +60,11 @@ class Photometric:
         self.compose = A.Compose(chain)
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """(H, W, 3) uint8 RGB to the same."""
+        """Transform one image, (H, W, 3) uint8 RGB, into another of the same shape."""
         self.compose.set_random_seed(int(rng.integers(2**31)))
         return self.compose(image=np.ascontiguousarray(image))["image"]  # type: ignore[no-any-return]
 
 
 def flip(points: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """(…, 5, 2) landmarks of a mirrored image of this width: x reversed, eyes and mouth corners swapped."""
+    """Mirror (…, 5, 2) landmarks of an image of this width: reverse x, and swap the eyes and the mouth corners."""
     return np.stack([width - 1 - points[..., 0], points[..., 1]], axis=-1)[..., FLIP_ORDER, :]

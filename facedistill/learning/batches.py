@@ -1,6 +1,6 @@
-"""Crops on their way to the network: which ones make a batch, and how each is cut, flipped and coloured.
+"""Batches of crops: which crops make a batch, and how each is cut, flipped and coloured.
 
-Whatever is random in a sample is drawn from (seed, epoch, row), so the number of workers never changes a result.
+All that is random in a sample is drawn from (seed, epoch, row), so the number of workers never changes a result.
 """
 
 from __future__ import annotations
@@ -22,9 +22,12 @@ from facedistill.params import PARAMS_FILE, ParamsError
 
 
 class Batch(NamedTuple):
-    """images: (N, 3, H, W) uint8 RGB, channels_last. labels: (N,) int64, −1 for an identity outside the classes.
+    """A batch of N crops.
 
-    landmarks: (N, 5, 2) float32 in units of the crop's side, NaN where unknown. rows: (N,) of the crop set.
+    images: (N, 3, H, W) uint8 RGB, channels_last.
+    labels: (N,) int64; −1 for an identity that is not one of the classes.
+    landmarks: (N, 5, 2) float32 in units of the crop's side; NaN if unknown.
+    rows: (N,), the rows of the crop set.
     """
 
     images: Tensor
@@ -37,9 +40,10 @@ class Batch(NamedTuple):
 
 
 class ShuffledBatches(Sampler[list[tuple[int, int]]]):
-    """Every row once an epoch, in an order drawn from (seed, epoch); an incomplete last batch is left out.
+    """Yields every row once per epoch, in an order drawn from (seed, epoch). An incomplete last batch is left out.
 
-    skip: batches of the epoch that are passed over.
+    epoch: the epoch that the next iteration yields, from 0.
+    skip: how many batches at the start of that epoch it leaves out.
     """
 
     def __init__(self, rows: int, batch: int, seed: int) -> None:
@@ -55,12 +59,17 @@ class ShuffledBatches(Sampler[list[tuple[int, int]]]):
 
 
 class IdentityBatches(Sampler[list[tuple[int, int]]]):
-    """P identities x Q photographs: every photograph about once an epoch, in groups of Q of one identity.
+    """Yields batches of P identities x Q photographs; Q is `per_identity`.
 
-    The last group of an identity is filled up with photographs of it that are already in other groups. Every batch has
-    two identities or more. skip: batches of the epoch that are passed over.
-    Raises DataError where fewer than two identities have two photographs, or one has so many that batches would be its
-    alone: such a batch has no triplets.
+    The photographs of each identity are cut into groups of Q, and every photograph comes about once per epoch. The last
+    group of an identity is filled up with photographs that are already in its other groups. Every batch has two
+    identities or more.
+
+    epoch: the epoch that the next iteration yields, from 0.
+    skip: how many batches at the start of that epoch it leaves out.
+
+    Raises DataError if fewer than two identities have two photographs, or if one identity has so many that some batches
+    would show nobody else: such a batch has no triplets.
     """
 
     def __init__(self, labels: NDArray[np.int32], batch: int, per_identity: int, seed: int) -> None:
@@ -100,15 +109,18 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, int(row)) for row in chosen.ravel()]
 
     def _mixed(self, order: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The order of the groups, where a batch of one person has exchanged a group with one that can spare it."""
+        """Change the order of the groups until no batch shows one person alone, and return it.
+
+        Such a batch exchanges a group with a batch that can spare one.
+        """
         batch = np.arange(len(order)) // self.groups_per_batch
         whole = self.owners[order[: self.batches * self.groups_per_batch]].reshape(self.batches, -1)
         for alone in np.flatnonzero((whole == whole[:, :1]).all(1)):
             owners = self.owners[order]
             other = owners != owners[batch == alone][0]
             if other[batch == alone].any():
-                continue  # it has given a group of its own to another batch
-            # Groups of others, where two are in one batch, or which the epoch leaves out.
+                continue  # An earlier exchange has already put somebody else into it.
+            # Groups of other people that can be spared: their batch has two such groups, or the epoch leaves them out.
             spare = other & ((np.bincount(batch, other)[batch] > 1) | (batch >= self.batches))
             here, there = np.flatnonzero(batch == alone)[0], np.flatnonzero(spare)[0]
             order[[here, there]] = order[[there, here]]
@@ -119,7 +131,11 @@ BatchSampler = ShuffledBatches | IdentityBatches
 
 
 class TrainingCrops(Dataset[Batch]):
-    """Whole batches, by lists of (epoch, row): a random `side` x `side` part of each crop, flipped half of the time."""
+    """A set of crops that yields whole batches: a list of (epoch, row) gives a Batch.
+
+    Each image is a random `side` x `side` part of a crop, mirrored half of the time if `augmentation.flip` is set. The
+    decoded crops stay in memory if all of them take `cache_mb` megabytes (2²⁰ bytes) or less.
+    """
 
     def __init__(self, crops: Crops, side: int, seed: int, augmentation: AugmentationParams, cache_mb: int) -> None:
         if side > crops.pixels:
@@ -151,9 +167,9 @@ class TrainingCrops(Dataset[Batch]):
         return len(self.crops)
 
     def batches(self, sampler: Sampler[list[tuple[int, int]]], workers: int) -> DataLoader[Batch]:
-        """The loader over one epoch of `sampler`; set `sampler.epoch` and `skip` before each.
+        """Return a loader over one epoch of `sampler`. Set `sampler.epoch` and `sampler.skip` before each epoch.
 
-        Raises ParamsError where this machine cannot have workers.
+        Raises ParamsError if this machine cannot run workers.
         """
         workers = 0 if self.cache is not None else workers
         if workers and not shares_memory():
@@ -165,10 +181,10 @@ class TrainingCrops(Dataset[Batch]):
             self,
             batch_sampler=sampler,
             num_workers=workers,
-            # A forked worker would inherit OpenCV's and OpenMP's threads as locks that nobody opens.
+            # A forked worker would inherit locks of OpenCV and OpenMP without the threads that release them.
             multiprocessing_context="spawn" if workers else None,
-            collate_fn=_as_is,  # type: ignore[arg-type] # __getitems__ gives whole batches
-            # For what it draws at every epoch's begin, and at a resumed one's: the random state is the network's alone.
+            collate_fn=_as_is,  # type: ignore[arg-type] # __getitems__ returns whole batches
+            # The loader draws a number whenever an epoch begins or resumes. It must not change the global random state.
             generator=torch.Generator(),
             pin_memory=torch.cuda.is_available(),
             persistent_workers=workers > 0,
@@ -177,7 +193,7 @@ class TrainingCrops(Dataset[Batch]):
 
 
 def centre_batches(crops: Crops, side: int, batch: int) -> Iterator[Batch]:
-    """Every crop in order, its central `side` x `side` part, as evaluation takes it."""
+    """Yield every crop in order, cut to its central `side` x `side` part, as evaluation needs them."""
     for start in range(0, len(crops), batch):
         rows = np.arange(start, min(start + batch, len(crops)))
         offset = (crops.pixels - side) // 2
@@ -186,7 +202,7 @@ def centre_batches(crops: Crops, side: int, batch: int) -> Iterator[Batch]:
 
 
 def as_batch(images: NDArray[np.uint8], labels: Any, landmarks: Any, rows: Any) -> Batch:
-    """A Batch of (N, H, W, 3) images; the move to (N, 3, H, W) is a view, and so channels_last."""
+    """Make a Batch from (N, H, W, 3) images. They become (N, 3, H, W) as a view, which is channels_last."""
     return Batch(
         torch.from_numpy(images).permute(0, 3, 1, 2),
         torch.as_tensor(labels, dtype=torch.int64),

@@ -1,4 +1,4 @@
-"""Loss curves: two tables of tab-separated columns a training run, for `dvc plots` and the report."""
+"""Loss curves: each training run writes two tab-separated tables, for `dvc plots` and the report."""
 
 from __future__ import annotations
 
@@ -13,9 +13,12 @@ EPOCHS, STEPS = "epochs.tsv", "steps.tsv"
 
 
 class Curves:
-    """A column a loss term, in `folder`: EPOCHS has a row an epoch, STEPS one at the first step and every `every`.
+    """The curves of one run, with one column for each loss term, in two files of `folder`.
 
-    A row is in its file once it is logged. rows: all of them. Without a folder nothing is written.
+    EPOCHS has a row for each epoch. STEPS has a row for the first step and for every `every`-th step. A row is written
+    at once. If `folder` is None, nothing is written.
+
+    rows: all rows so far, as (unit, number, values).
     """
 
     def __init__(self, folder: Path | None, every: int) -> None:
@@ -32,7 +35,7 @@ class Curves:
         self._files.close()
 
     def wants(self, step: int) -> bool:
-        """Whether this step is one of those that are logged; the first always is."""
+        """Whether to log this step, counted from 1. The first step is always logged."""
         return step == 1 or step % self.every == 0
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -42,7 +45,7 @@ class Curves:
         self._log("epoch", epoch, values)
 
     def replay(self, rows: Iterable[tuple[str, int, Mapping[str, float]]]) -> None:
-        """Log again what a run that was stopped had logged: its `rows`."""
+        """Log again the `rows` that a run had logged before it was stopped."""
         for unit, number, values in rows:
             self._log(unit, number, values)
 
@@ -53,7 +56,7 @@ class Curves:
         row = {unit: number, **values}
         if unit not in self._tables:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # A line at a time: whoever looks while it trains sees all of it.
+            # We buffer by line, so that a reader sees every row while the network trains.
             file = (self.folder / {"epoch": EPOCHS, "step": STEPS}[unit]).open(
                 "w", buffering=1, encoding="utf-8", newline=""
             )

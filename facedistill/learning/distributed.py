@@ -1,9 +1,9 @@
-"""A training stage in several processes: what starts them, and how they train one network.
+"""A training stage in several processes: how they start, and how they train one network.
 
 Each process holds the whole network, takes its shard of every batch, and averages its gradients with the others
 (PyTorch's DistributedDataParallel). A loss that compares samples with each other compares those of the full batch.
 torchrun's elastic agent starts the processes, and ends all of them if one dies. A stage that trains in one process
-imports nothing of this module.
+does not import this module.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from facedistill.machine import cores
 from facedistill.params import PARAMS_FILE, ParamsError
 
 MEETING_SECONDS = 1800
-"""How long a machine waits for the other machines, where an earlier stage may still be running."""
+"""How long a machine waits for the other machines: they may still be busy with an earlier stage."""
 
 ENDED = (signal.SIGTERM, signal.SIGABRT)
 """Signals that end a process because another one died first: SIGTERM by the elastic agent, SIGABRT by NCCL."""
@@ -53,10 +53,9 @@ def launch(params: ProcessParams, workspace: Path) -> None:
         raise ParamsError(f"{PARAMS_FILE}: processes.devices: {params.devices}, but this machine has {gpus} GPUs")
     if not gpus and params.batch_norm == "sync":
         raise ParamsError(
-            f"{PARAMS_FILE}: processes.batch_norm: sync, of PyTorch, is for GPUs only, and this machine has none; "
-            "take local"
+            f"{PARAMS_FILE}: processes.batch_norm: sync works on GPUs only, and this machine has none; take local"
         )
-    # The elastic agent logs at length the error that is shown below.
+    # The elastic agent would log at length the error that we show below.
     logging.disable()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -120,14 +119,14 @@ def work(main: Callable[[], None]) -> None:
 
 
 def _end_with(launcher: int) -> None:
-    """End this process once its launcher was killed: nothing would hold the lock of the stage any more."""
+    """End this process as soon as its launcher has been killed, because the launcher held the lock of the stage."""
     while os.getppid() == launcher:
         time.sleep(0.5)
     os._exit(1)
 
 
 class DistributedProcess(Process):
-    """One of several processes that train together, by its rank. The one of local rank 0 is main on its machine."""
+    """One of several processes that train together. The process with local rank 0 is main on its machine."""
 
     def __init__(self, params: ProcessParams) -> None:
         local, gpu = int(os.environ["LOCAL_RANK"]), torch.cuda.is_available()
@@ -143,7 +142,7 @@ class DistributedProcess(Process):
 
     def objective(self, objective: Objective) -> Loss:
         if self.params.batch_norm == "sync":
-            # PyTorch's own conversion would lose the activations that timm's batch norms hold.
+            # PyTorch's own conversion would lose the activations that batch norms of timm contain.
             import timm.layers
 
             timm.layers.convert_sync_batchnorm(objective)  # type: ignore[attr-defined, no-untyped-call]
@@ -168,10 +167,11 @@ class DistributedProcess(Process):
 
 
 class ShardSampler(Sampler[list[tuple[int, int]]]):
-    """The rows of one rank: each batch of `batches` is cut into `world_size` equal shards, in its order.
+    """Yields the rows of one rank: each batch of `batches` is cut into `world_size` equal shards, in its order.
 
-    For example, of a batch of 12 crops and 3 processes rank 1 takes the fifth to the eighth. Raises ParamsError if a
-    batch has no equal shards of two crops or more.
+    For example, if 3 processes share a batch of 12 crops, rank 1 takes the fifth to the eighth crop.
+
+    Raises ParamsError if a batch cannot be cut into equal shards of two crops or more.
     """
 
     def __init__(self, batches: BatchSampler, rank: int, world_size: int) -> None:
@@ -192,7 +192,7 @@ class ShardSampler(Sampler[list[tuple[int, int]]]):
 
 
 class _Gather(torch.autograd.Function):
-    """The rows of all ranks, in their order. A row's gradient is the sum of the gradients of every rank's loss."""
+    """Collects the rows of all ranks, in rank order. A row's gradient is the sum of its gradients in all ranks."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor, rank: int, world_size: int) -> Tensor:
@@ -212,7 +212,7 @@ class _FullBatchLoss:
     """The loss of the full batch: each term is averaged over the ranks, as DistributedDataParallel does with gradients.
 
     The running statistics of batch norm are averaged too, after each step, so that they are the same in every rank.
-    Dropout draws other random numbers in each rank. The random state afterwards does not depend on the world size.
+    Dropout draws different random numbers in each rank. The random state afterwards is the same for any world size.
     """
 
     def __init__(self, objective: Objective, rank: int, world_size: int) -> None:
@@ -228,13 +228,13 @@ class _FullBatchLoss:
             terms: dict[str, Tensor] = self.objective(batch, targets)
         means = self._average([*terms.values()])
         for buffer, mean in zip(self.statistics, self._average(self.statistics), strict=True):
-            # By `data`: autograd would otherwise call a buffer that it keeps for the backward pass changed.
+            # We write to `data`: autograd keeps the buffer for the backward pass, and would complain of a change.
             buffer.data.copy_(mean)
         return {name: term + (mean - term).detach() for (name, term), mean in zip(terms.items(), means, strict=True)}
 
     @torch.no_grad()
     def _average(self, tensors: list[Tensor]) -> list[Tensor]:
-        """The mean of each tensor over the ranks."""
+        """Return the mean of each tensor over the ranks."""
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         dist.all_reduce(flat)
         means = torch.split(flat / self.world_size, [tensor.numel() for tensor in tensors])

@@ -1,4 +1,4 @@
-"""The end of a run whose loss is no longer a number, with what it takes to see why."""
+"""Divergence: ends a run whose loss is infinite or NaN, and keeps the data that show why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BATCH = "diverged.safetensors"
 
 
 class DivergedError(RuntimeError):
-    """A loss term that is infinite or no number."""
+    """A loss term is infinite or NaN."""
 
 
 def stop_if_diverged(
@@ -25,10 +25,10 @@ def stop_if_diverged(
     loader: DataLoader[Batch],
     snapshots: Snapshots,
 ) -> None:
-    """Raises DivergedError where a step since the last call had a term that is infinite or NaN.
+    """Raises DivergedError if a step since the last call had a term that is infinite or NaN.
 
-    It names the first such step, and the files that keep its batch and the last good weights. Terms are the same in
-    all processes: the main one stops them.
+    The error names the first such step, and the files that keep its batch and the last good weights. The terms are the
+    same in all processes, so only the main process checks them, and its end stops the others.
     """
     if not snapshots.process.is_main:
         return
@@ -38,7 +38,7 @@ def stop_if_diverged(
             continue
         step, terms = found
         sampler.epoch, sampler.skip = divmod(step - 1, len(sampler))
-        # Crops depend on epoch and row alone: this is the batch as the network saw it.
+        # A crop depends only on the epoch and the row, so this is the batch that the network saw.
         batch: Batch = loader.dataset.__getitems__(next(iter(sampler)))  # type: ignore[attr-defined]
         snapshots.folder.mkdir(parents=True, exist_ok=True)
         save_file({name: part.contiguous() for name, part in batch._asdict().items()}, snapshots.folder / BATCH)

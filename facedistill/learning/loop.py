@@ -1,4 +1,4 @@
-"""The one training loop: teacher and students, every task and every recipe."""
+"""The one training loop, for teachers and students, for every task and every recipe."""
 
 from __future__ import annotations
 
@@ -28,22 +28,27 @@ def train(
     precision: Precision,
     snapshots: Snapshots,
 ) -> Timing:
-    """Train the networks, in place, each by its own loss, and go on from the last of `snapshots` where there is one.
+    """Train the networks in place, each by its own loss. If there is a snapshot, training goes on from the last one.
 
-    sampler: of whole batches; `loader` gives this process its shard of each. Students of the same batches share what
-    their teachers say of them: a student's steps are those that it would take alone, bit for bit. The timing is of all
-    steps, those before a stop too.
+    The students see the same batches, and the teachers' outputs are computed once for all of them. Still, each student
+    takes the same steps as if it trained alone, bit for bit.
 
-    Raises DivergedError where a term is infinite or NaN.
+    sampler: yields the rows of full batches.
+    loader: yields this process's shard of each batch.
+
+    Returns the timing of all steps, including the steps before a stop. Raises DivergedError if a term is infinite or
+    NaN.
     """
-    epoch_steps, timing = len(loader), Timing(device)
-    steps, step = optimisation.epochs * epoch_steps, snapshots.restore(students, timing)
+    timing = Timing(device)
+    epoch_steps = len(loader)
+    steps = optimisation.epochs * epoch_steps
+    step = snapshots.restore(students, timing)
     bar = tqdm(
         total=steps * sampler.batch,
         initial=step * sampler.batch,
         unit=" crops",
         unit_scale=True,
-        # None: no bar where standard error is no terminal.
+        # None means: show the bar only if standard error is a terminal.
         disable=None if snapshots.process.is_main else True,
     )
 

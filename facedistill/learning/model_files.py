@@ -1,4 +1,4 @@
-"""The files of a trained model: its weights as safetensors, and its record, a small JSON that says what they are."""
+"""The files of a trained model: its weights as safetensors, and a small JSON record that describes them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ KEYS = ("network", "classes", "landmarks", "scale", "sha256")
 
 
 class ModelError(RuntimeError):
-    """A model that is missing, damaged, or not the one that is asked for."""
+    """A model is missing, damaged, or does not fit its use."""
 
 
 def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
-    """Write `network` into `folder`. training: JSON values for its record on how it was trained (recipe, data, losses).
+    """Write `network` into `folder`.
 
-    Raises OSError that names the file where the disk is full.
+    training: JSON values for the record that say how it was trained (recipe, data, losses).
+
+    Raises OSError, which names the file, if the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
-    # Never in place: whoever has loaded the file of before has it mapped, and would see the new bytes.
+    # We never write in place: a process that loaded the old file still maps it, and would see the new bytes.
     write_whole(folder / WEIGHTS, serialise(state))
     record = {
         "network": asdict(network.params),
@@ -48,9 +50,9 @@ def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
 
 
 def load(folder: Path) -> FaceNetwork:
-    """The network of `folder`, on the CPU.
+    """Load the network of `folder` to the CPU.
 
-    Raises ModelError where a file is missing, the weights do not match the recorded sha256, or do not fit the network.
+    Raises ModelError if a file is missing, or if the weights do not match the recorded sha256.
     """
     record = read_record(folder)
     params = check(NetworkParams, record["network"], f"{folder / RECORD}: network")
@@ -60,7 +62,7 @@ def load(folder: Path) -> FaceNetwork:
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the model in `folder`. Raises ModelError if there is none, or if `save` did not write it."""
+    """Read the record of the model in `folder`. Raises ModelError if there is none, or if `save` did not write it."""
     file = folder / RECORD
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -74,7 +76,10 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def load_state(folder: Path) -> dict[str, torch.Tensor]:
-    """The tensors of `folder` by name, after comparing the file with its recorded sha256."""
+    """Load the tensors of `folder` by name, after comparing the file with its recorded sha256.
+
+    Raises ModelError if the file is missing or differs.
+    """
     expected = read_record(folder)["sha256"]
     if not (folder / WEIGHTS).exists():
         raise ModelError(f"{folder / WEIGHTS}: no such file; `dvc checkout` or `dvc pull` restores it")
@@ -89,7 +94,7 @@ def load_state(folder: Path) -> dict[str, torch.Tensor]:
 def warm_start(network: FaceNetwork, folder: Path) -> None:
     """Give `network` the trunk of the model in `folder`, and each head that both have in the same size.
 
-    An embedding layer that only `network` has stays random. Raises ModelError where the trunks differ in anything else.
+    An embedding layer that only `network` has stays random. Raises ModelError if the trunks differ in anything else.
     """
     state, own = load_state(folder), network.state_dict()
     fitting = {name: tensor for name, tensor in state.items() if name in own and own[name].shape == tensor.shape}
@@ -97,6 +102,6 @@ def warm_start(network: FaceNetwork, folder: Path) -> None:
     new = [name for name in own if name.startswith("trunk.embedding.") and name not in state]
     if different := [name for name in trunk if name not in fitting and name not in new]:
         raise ModelError(
-            f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, as {different[0]}"
+            f"{folder}: not the same trunk as {network.params}: {len(different)} tensors differ, such as {different[0]}"
         )
     network.load_state_dict(fitting, strict=False)

@@ -1,4 +1,7 @@
-"""Nesterov's accelerated gradient in one pass over the weights."""
+"""Nesterov's accelerated gradient in one pass over the weights.
+
+Sutskever et al. 2013, https://proceedings.mlr.press/v28/sutskever13.html, in the form that PyTorch gives it.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from torch import Tensor
 
 
 class Nesterov:
-    """What `torch.optim.SGD(nesterov=True, fused=True)` computes, on CPU and CUDA, by the same kernel.
+    """Computes what `torch.optim.SGD(nesterov=True, fused=True)` computes, by the same kernel, on the CPU and on CUDA.
 
     We avoid that class because importing it loads torch's compiler: more than a second in each of some seventy stages.
-    A weight whose gradient is None at the first step is never changed.
+
+    weights: the weights that it trains. A weight without a gradient at the first step is left out, and never changed.
     """
 
     def __init__(self, weights: Iterable[Tensor], momentum: float, weight_decay: float) -> None:
@@ -21,13 +25,13 @@ class Nesterov:
         self._all = self.weights
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
+        """Remove the gradients of all weights."""
         for weight in self.weights:
             weight.grad = None
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """g ← g + λw; v ← μv + g (first: v ← g); w ← w − η(g + μv)."""
+        """Take one step: g ← g + λw; v ← μv + g (at the first step v ← g); w ← w − η(g + μv)."""
         first = not self.buffers
         if first:
             self.weights = [weight for weight in self.weights if weight.grad is not None]
@@ -46,15 +50,18 @@ class Nesterov:
         )
 
     def momenta(self) -> dict[str, Tensor]:
-        """The momentum of each weight that has one, by the weight's place among those given."""
+        """Return the momentum of each trained weight. The key is the weight's place among the weights given."""
         place = {id(weight): str(i) for i, weight in enumerate(self._all)}
-        # Before the first step no weight has one.
+        # Before the first step there are no buffers.
         return {place[id(weight)]: buffer for weight, buffer in zip(self.weights, self.buffers, strict=False)}
 
     @torch.no_grad()
     def restore(self, momenta: Mapping[str, Tensor]) -> None:
-        """Go on with these momenta, as of `momenta`; none: as before the first step."""
-        # In their order, in which the gradient's norm is summed up.
+        """Go on from what `momenta` returned. If there are no momenta, start as before the first step."""
+        if not momenta:
+            self.weights, self.buffers = self._all, []
+            return
+        # The order must stay the same, because the norm of the gradient is summed up in it.
         places = sorted(map(int, momenta))
-        self.weights = [self._all[place] for place in places] or self._all
+        self.weights = [self._all[place] for place in places]
         self.buffers = [torch.zeros_like(self._all[place]).copy_(momenta[str(place)]) for place in places]

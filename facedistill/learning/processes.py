@@ -1,4 +1,4 @@
-"""In how many processes a stage trains, and what a process that trains alone does."""
+"""The process that trains, alone or in a group."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Process:
     is_main = True
 
     def shard(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
-        """A sampler of the rows that this process takes of each batch."""
+        """Return a sampler of the rows that this process takes from each batch."""
         return sampler
 
     def objective(self, objective: Objective) -> Loss:
@@ -34,11 +34,14 @@ class Process:
         return objective
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The (N, …) rows of the full batch, in its order, from the rows of every process. Gradients flow back."""
+        """Return the (N, …) rows of the full batch, in its order, from the rows of all processes.
+
+        Gradients flow back to the process that each row came from.
+        """
         return rows
 
     def broadcast(self, data: bytes | None) -> bytes | None:
-        """The `data` of rank 0, in every process."""
+        """Return the `data` of rank 0, in every process."""
         return data
 
     def barrier(self) -> None:
@@ -46,7 +49,7 @@ class Process:
 
 
 def join(params: ProcessParams) -> Process:
-    """This process, as one of the group that trains together."""
+    """Return this process as a member of the group that trains together."""
     if params.world_size == 1:
         return Process()
     from facedistill.learning.distributed import DistributedProcess

@@ -1,4 +1,4 @@
-"""Snapshots of a training run: a run that was stopped goes on from its last one, as if nothing had happened."""
+"""Snapshots of a training run: a stopped run goes on from its last snapshot, as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ from facedistill.learning.timing import Timing
 
 PACKAGE = Path(facedistill.__file__).parent
 CODE = (PACKAGE / "learning", PACKAGE / "crops", PACKAGE / "recipe.py")
-"""The code that trains. The code that cut the crops is not here: the key of a run has the sha256 of the crops."""
+"""The code that trains. It leaves out the code that cut the crops, because the key of a run has their sha256."""
 
 KEPT = 2
-"""The newest, and the one before in case the newest is damaged."""
+"""How many snapshots stay: the newest, and the one before it in case the newest is damaged."""
 
 
 class Snapshots:
-    """The last states of a run, in `folder`: each a file STEP-SHA256.safetensors, which is there whole or not at all.
+    """The snapshots of one run: files STEP-SHA256.safetensors in a subfolder of `folder`. Each is whole or not there.
 
-    A run is what `key` says: JSON values of all that its result depends on. The code is part of it, so a changed
-    parameter or line never goes on with what another began. The number of processes is not: any number goes on.
+    key: JSON values of all that the result of the run depends on. The code and the version of torch are added to them.
+        A run with a changed parameter or line of code therefore has another subfolder, and starts from the beginning.
+        The number of processes is not part of the key: a run may go on with any number.
     """
 
     def __init__(self, folder: Path, key: Any, params: SnapshotParams, process: Process) -> None:
@@ -43,7 +44,10 @@ class Snapshots:
         self.process, self._last = process, time.monotonic()
 
     def due(self, epoch: int | None = None) -> bool:
-        """Whether it is time for this process to save one: after an epoch (counted from 1), or within one."""
+        """Whether this process should save a snapshot now.
+
+        epoch: the epoch that has just ended, counted from 1; None within an epoch.
+        """
         if not self.process.is_main:
             return False
         if epoch is not None:
@@ -51,7 +55,7 @@ class Snapshots:
         return time.monotonic() - self._last > 60 * self.params.minutes
 
     def save(self, step: int, students: Sequence[Student], timing: Timing) -> None:
-        """Keep the state after `step` steps; the oldest goes."""
+        """Save the state after `step` steps, and remove all but the newest KEPT snapshots."""
         tensors = {f"random.{name}": state for name, state in _random_states().items()}
         for i, student in enumerate(students):
             tensors |= {f"{i}.{name}": tensor for name, tensor in student.tensors().items()}
@@ -65,14 +69,14 @@ class Snapshots:
         self._last = time.monotonic()
 
     def restore(self, students: Sequence[Student], timing: Timing) -> int:
-        """Put students, timing and random state where the last whole snapshot left them; its step, or 0 for none.
+        """Restore students, timing and random state from the newest undamaged snapshot.
 
-        A damaged one is passed over with a warning.
+        Returns the step of that snapshot, or 0 if there is none. Warns of each damaged snapshot.
         """
         data = self.process.broadcast(self._last_whole())
         if data is None:
             return 0
-        # The library gives the metadata of files alone: eight bytes of length, then JSON.
+        # safetensors reads metadata from files only, not from bytes. They are eight bytes of length, then JSON.
         metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
         tensors = load(data)
         for i, (student, log) in enumerate(zip(students, json.loads(metadata["logs"]), strict=True)):
@@ -84,12 +88,12 @@ class Snapshots:
         return int(metadata["step"])
 
     def _last_whole(self) -> bytes | None:
-        """The newest snapshot that is not damaged; None in a process that is not main."""
+        """Return the newest undamaged snapshot; None if there is none, and None in a process that is not main."""
         for file in self._files() if self.process.is_main else ():
             try:
                 data = file.read_bytes()
                 if hashlib.sha256(data).hexdigest() != file.stem.split("-")[1]:
-                    raise SafetensorError("its sha256 is not that of its name")
+                    raise SafetensorError("its sha256 differs from its name")
             except (OSError, SafetensorError) as error:
                 print(f"warning: {file}: damaged ({error}); going on from the one before", file=sys.stderr)
             else:
@@ -97,11 +101,11 @@ class Snapshots:
         return None
 
     def newest(self) -> Path | None:
-        """The file of the last one."""
+        """Return the file of the newest snapshot; None if there is none."""
         return next(iter(self._files()), None)
 
     def _files(self) -> list[Path]:
-        """The newest first."""
+        """List the files, the newest first."""
         return sorted(self.folder.glob("*-*.safetensors"), reverse=True)
 
 
@@ -117,7 +121,7 @@ def _set_random_states(states: dict[str, Tensor]) -> None:
 
 
 def _code() -> str:
-    """A digest of the code that trains."""
+    """Return a digest of the code that trains."""
     digest = hashlib.sha256()
     for part in CODE:
         for file in sorted(part.rglob("*.py")) if part.is_dir() else [part]:

@@ -1,4 +1,4 @@
-"""A network in training: its own loss, its optimiser, its log."""
+"""A network in training, with its loss, its optimiser and its log."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import Precision
 
 Loss = Callable[[Batch, Targets], dict[str, Tensor]]
-"""The terms of a batch by name, and `loss`, of which the gradient is taken."""
+"""Returns the terms of a batch by name, and as `loss` the sum whose gradient is taken."""
 
 
 class Objective(nn.Module):
-    """Equation 5 of what a network makes of a batch: the terms by name, and `loss`."""
+    """A network and its Equation 5 as one module: a batch goes in, and the terms come out by name."""
 
     def __init__(self, network: FaceNetwork, equation: Equation5, precision: Precision) -> None:
         super().__init__()
@@ -36,9 +36,13 @@ class Objective(nn.Module):
 
 @dataclass
 class Student:
-    """objective: the network's loss of a batch by its equation, the same in however many processes.
+    """A network in training, whether teacher or student.
 
-    totals: (terms,) sums of its loss terms over the epoch so far. means: those of the last whole epoch.
+    equation: its loss, which may have weights of its own.
+    objective: the loss of a full batch; its value does not depend on the number of processes.
+    terms: the names of the loss terms.
+    totals: (terms,), the sums of the loss terms over the epoch so far; None before its first step.
+    means: the means of the loss terms over the last complete epoch.
     """
 
     name: str
@@ -53,7 +57,10 @@ class Student:
     _first_bad: Tensor | None = None
 
     def count(self, step: int, terms: Mapping[str, Tensor]) -> None:
-        """Add the loss terms of a step, from 1. Nothing is read from the device, to wait for no step."""
+        """Add the loss terms of one step, counted from 1.
+
+        It reads nothing from the device, because that would wait until the step is done.
+        """
         self.terms = tuple(terms)
         values = torch.stack([term.detach().float() for term in terms.values()])
         self.totals = values if self.totals is None else self.totals + values
@@ -62,18 +69,20 @@ class Student:
         self._first_bad = torch.where(values.isfinite().all() | (earlier[0] > 0), earlier, noted)
 
     def first_bad(self) -> tuple[int, dict[str, float]] | None:
-        """The first step with a term that is infinite or NaN, and its terms."""
-        step, *values = self._first_bad.tolist() if self._first_bad is not None else (0,)
+        """Return the first step with a term that is infinite or NaN, and its terms; None if there is no such step."""
+        if self._first_bad is None:
+            return None
+        step, *values = self._first_bad.tolist()
         return (int(step), dict(zip(self.terms, values, strict=True))) if step else None
 
     def end_epoch(self, steps: int) -> None:
-        """The means of the epoch's `steps` steps; the totals start anew."""
+        """Compute the means over the `steps` steps of the epoch, and reset the totals."""
         assert self.totals is not None
         self.means = {name: total / steps for name, total in zip(self.terms, self.totals.tolist(), strict=True)}
         self.totals = None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Everything that its next steps depend on, by name."""
+        """Return all tensors that its next steps depend on, by name."""
         parts = {
             "network": self.network.state_dict(),
             "equation": self.equation.state_dict(),
@@ -83,11 +92,11 @@ class Student:
         return {f"{part}.{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
 
     def log(self) -> dict[str, Any]:
-        """What it has logged, as JSON values."""
+        """Return what it has logged, as JSON values."""
         return {"means": self.means, "curves": self.curves.rows}
 
     def restore(self, tensors: Mapping[str, Tensor], log: Mapping[str, Any]) -> None:
-        """Go back to where it gave these `tensors` and this `log`."""
+        """Go back to the state in which `tensors` and `log` returned these values."""
 
         def part(name: str) -> dict[str, Tensor]:
             return {k.removeprefix(f"{name}."): tensor for k, tensor in tensors.items() if k.startswith(f"{name}.")}

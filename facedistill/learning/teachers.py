@@ -1,4 +1,4 @@
-"""The frozen teachers of a recipe, and the classifier that a student may inherit from one."""
+"""The frozen teachers of a recipe, and the classifier that a student may inherit from its teacher."""
 
 from __future__ import annotations
 
@@ -17,10 +17,12 @@ from facedistill.recipe import Recipe
 
 
 class Teachers:
-    """The teacher of H (and of μ) and the teacher of Ψ, loaded only where one of the recipes asks them of each batch.
+    """The teacher of H (and of μ) and the teacher of Ψ. Each is loaded only if one of the recipes needs it.
 
-    They are in evaluation mode, take no gradient, are no part of the student, and are never saved. Where both are one
-    model, it sees a batch once.
+    They are in evaluation mode and take no gradient. They are not part of the student, and are never saved. If both are
+    the same model, it sees each batch once.
+
+    soft, hidden: the folders of the two teachers; None for no such teacher.
     """
 
     def __init__(self, recipes: Sequence[Recipe], soft: Path | None, hidden: Path | None, device: torch.device) -> None:
@@ -31,7 +33,7 @@ class Teachers:
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Targets:
-        """What each teacher says of (N, 3, H, W) uint8 images."""
+        """Return the outputs of each teacher for (N, 3, H, W) uint8 images."""
         soft = self.soft(images) if self.soft else None
         hidden = soft if self.hidden is self.soft else self.hidden(images) if self.hidden else None
         return Targets(soft, hidden)
@@ -45,10 +47,12 @@ def _frozen(folder: Path, device: torch.device) -> FaceNetwork:
 
 
 def inherit_classifier(student: FaceNetwork, folder: Path | None) -> None:
-    """Give `student` the classifier of the model in `folder`, its class centres, and freeze it (ProxylessKD).
+    """Give `student` the classifier of the model in `folder`, which holds its class centres, and freeze it.
 
-    Raises ModelError where there is no such model, either has no classifier, or they differ in the classes, the width
-    of K or the scale of the logits.
+    This is ProxylessKD (Shi et al. 2020, https://arxiv.org/abs/2011.00265).
+
+    Raises ModelError if there is no such model, if one of the two has no classifier, or if they differ in the classes,
+    the width of K or the scale of the logits.
     """
     if not folder:
         raise ModelError("classifier: teacher needs a teacher to inherit from")

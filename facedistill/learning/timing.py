@@ -1,4 +1,4 @@
-"""Where the time of a training run goes: into waiting for data, or into computing."""
+"""How much of the time of a training run is spent on waiting for data, and how much on computing."""
 
 from __future__ import annotations
 
@@ -11,9 +11,15 @@ import torch
 
 @dataclass
 class Timing:
-    """Sums over the steps of a run. crops: trained on. wait: seconds without a batch on the device. compute: with one.
+    """Sums over the steps of a run.
 
-    By the clock of the device: the host runs ahead of a GPU, and would time launches. Snapshots are in neither.
+    We use the clock of the device: the host runs ahead of a GPU, and its clock would time the launches. The time that
+    snapshots take is in neither sum.
+
+    device: the device that computes.
+    crops: how many crops it has trained on.
+    wait: seconds without a batch on the device.
+    compute: seconds with a batch on the device.
     """
 
     device: torch.device
@@ -23,9 +29,9 @@ class Timing:
     _marks: list[Any] = field(default_factory=list)
 
     def mark(self) -> None:
-        """Three in turn, each step: a batch is asked for, it is on the device, its step is done."""
+        """Mark a moment. Each step has three, in this order: ask for a batch, batch on the device, step done."""
         if self.device.type == "cuda":
-            # Read in `add_up` alone: a step waits for no other.
+            # Only `add_up` reads the event, so that no step waits for another.
             event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
             event.record()
             self._marks.append(event)
@@ -33,7 +39,7 @@ class Timing:
             self._marks.append(time.perf_counter())
 
     def add_up(self) -> None:
-        """Take the marks so far into the sums; on a GPU, wait for it."""
+        """Add the marks so far to the sums. On a GPU, this waits until its work is done."""
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         for asked, there, done in zip(self._marks[::3], self._marks[1::3], self._marks[2::3], strict=False):
@@ -43,11 +49,11 @@ class Timing:
 
     @property
     def share(self) -> float:
-        """Of the time, that of waiting for data."""
+        """The share of the time spent on waiting for data, from 0 to 1."""
         return self.wait / (self.wait + self.compute)
 
     def metrics(self) -> dict[str, float]:
-        """As JSON values for `dvc metrics`."""
+        """Return the timing as JSON values, for a file in reports/speed."""
         return {
             "crops_per_second": round(self.crops / (self.wait + self.compute), 1),
             "data_wait_seconds": round(self.wait, 3),
@@ -56,12 +62,12 @@ class Timing:
         }
 
     def log(self) -> dict[str, float]:
-        """The sums, of all marks so far, as JSON values."""
+        """Return the sums of all marks so far, as JSON values."""
         self.add_up()
         return {"crops": self.crops, "wait": self.wait, "compute": self.compute}
 
     def restore(self, log: dict[str, Any]) -> None:
-        """Go on from where it gave this `log`."""
+        """Go on from the state in which `log` returned these values."""
         self.crops, self.wait, self.compute = log["crops"], log["wait"], log["compute"]
 
 

@@ -1,1 +1,4 @@
-"""The terms of Equation 5, L = Φ + α·H + β·Ψ, one a file, and the equation itself."""
+"""The terms of Equation 5, L = Φ + α·H + β·Ψ, one in each file, and the equation itself.
+
+docs/bibliography.md lists the papers with their links.
+"""

@@ -1,4 +1,4 @@
-"""Ψ: correlations between the samples of a batch, CCKD (Peng et al. 2019, section 3.3)."""
+"""Ψ: correlations between the samples of a batch (CCKD; Peng et al. 2019, section 3.3, https://arxiv.org/abs/1904.01802)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from torch import Tensor
 
 from facedistill.learning.networks import Outputs
 
-GAMMA = 0.4  # of Peng et al.
+GAMMA = 0.4  # The value of Peng et al.
 
 
 def cckd(student: Outputs, teacher: Outputs) -> Tensor:
-    """‖C_S − C_T‖² / N², a scalar, with C_ij = exp(−γ ‖K_i / |K_i| − K_j / |K_j|‖²), whatever the widths.
+    """‖C_S − C_T‖² / N², a scalar, with C_ij = exp(−γ ‖K_i / |K_i| − K_j / |K_j|‖²). The two widths may differ.
 
-    The Gaussian kernel itself in place of its second-order Taylor polynomial: they differ by 0.05 at most.
+    The paper uses the second-order Taylor polynomial of the Gaussian kernel; this is the kernel itself. They differ by
+    0.05 at most.
     """
     return F.mse_loss(_correlations(student.hidden), _correlations(teacher.hidden.detach()))
 

@@ -1,4 +1,4 @@
-"""Ψ: the embedding itself, L2KD (the baseline of ProxylessKD)."""
+"""Ψ: the embedding itself (L2KD, the baseline of ProxylessKD; Shi et al. 2020, https://arxiv.org/abs/2011.00265)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from facedistill.params import ParamsError
 
 
 class Embedding(nn.Module):
-    """‖K_S − K_T‖², (N,), without a projector: the student learns to stand in the teacher's own space.
+    """‖K_S − K_T‖², (N,). There is no projector: the student learns to embed into the teacher's own space.
 
-    Raises ParamsError where K_S and K_T differ in width.
+    Raises ParamsError if K_S and K_T differ in width.
     """
 
     def __init__(self, student_width: int, teacher_width: int, reduction: Reduction) -> None:

@@ -1,4 +1,7 @@
-"""Ψ: the hidden layer (Luo et al. 2016; Equation 7)."""
+"""Ψ: the hidden layer (Wang et al. 2017, Equation 7, https://arxiv.org/abs/1709.02929).
+
+The idea is Luo et al.'s (2016), https://repository.hku.hk/handle/10722/273581.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ from facedistill.learning.parameters import Reduction
 
 
 class Hidden(nn.Module):
-    """‖P·K_S − K_T‖², (N,). The linear projector P widens K_S to K_T; it is trained with the student, and not saved."""
+    """‖P·K_S − K_T‖², (N,).
+
+    The linear projector P maps K_S to the width of K_T. It is trained with the student and not saved.
+    """
 
     def __init__(self, student_width: int, teacher_width: int, reduction: Reduction) -> None:
         super().__init__()

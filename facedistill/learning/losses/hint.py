@@ -1,4 +1,4 @@
-"""Ψ: the hint at half of the depth (FitNets, Romero et al. 2015, section 2.2)."""
+"""Ψ: the hint at half of the depth (FitNets; Romero et al. 2015, section 2.2, https://arxiv.org/abs/1412.6550)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from facedistill.learning.networks import Outputs
 
 
 class Hint(nn.Module):
-    """Mean squared difference between the middle feature maps, (N,), the student's widened by a 1x1 convolution.
+    """The mean squared difference between the middle feature maps, (N,).
 
-    Always averaged over the map: a sum over its thousands of values would drown every learning rate.
+    A 1x1 convolution gives the student's map as many channels as the teacher's. The squares are always averaged over
+    the map: the sum of thousands of values would be too large for every learning rate.
     """
 
     def __init__(self, student_width: int, teacher_width: int) -> None:

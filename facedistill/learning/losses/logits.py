@@ -1,4 +1,4 @@
-"""Ψ: regression of the logits (Ba & Caruana 2014)."""
+"""Ψ: regression of the logits (Ba & Caruana 2014, section 2.2, https://arxiv.org/abs/1312.6184)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from facedistill.learning.parameters import Reduction
 
 
 class Logits(nn.Module):
-    """‖a_S − a_T‖², (N,), between the logits of the student and of the teacher, before any softmax."""
+    """‖a_S − a_T‖², (N,), for the logits a_S of the student and a_T of the teacher, before any softmax."""
 
     def __init__(self, reduction: Reduction) -> None:
         super().__init__()

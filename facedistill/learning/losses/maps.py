@@ -1,4 +1,4 @@
-"""What the terms that compare feature maps share: which map, and at which resolution."""
+"""The terms that compare feature maps share these two choices: which map, and at which resolution."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ T = TypeVar("T")
 
 
 def middle(maps: Sequence[T]) -> T:
-    """The one at half of the depth: of ResNet-50's four stages the second."""
+    """The map at half of the depth, such as the second of ResNet-50's four."""
     return maps[(len(maps) - 1) // 2]
 
 
 def same_resolution(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, C, h, w) and (N, C', h', w'), each averaged down to the smaller of the two heights and widths."""
+    """Average (N, C, h, w) and (N, C', h', w') down to the smaller of the two heights and of the two widths."""
     height, width = (min(sides) for sides in zip(a.shape[2:], b.shape[2:], strict=True))
     return _pooled(a, height, width), _pooled(b, height, width)
 

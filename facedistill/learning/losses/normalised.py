@@ -1,4 +1,7 @@
-"""Ψ: the direction of the hidden layer, FeatureNorm (Fujitsu, ICIP 2018)."""
+"""Ψ: the direction of the hidden layer.
+
+It is the FeatureNorm of the Fujitsu poster (Wang et al. 2018, https://doi.org/10.1109/ICIP.2018.8451808).
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from facedistill.learning.networks import Outputs
 
 
 class Normalised(nn.Module):
-    """‖P·K_S / |P·K_S| − K_T / |K_T|‖² = 2 − 2 cos, (N,), from 0 to 4 whatever the width: always summed.
+    """‖P·K_S / |P·K_S| − K_T / |K_T|‖² = 2 − 2 cos, (N,), with the projector P as in Hidden.
 
-    P as in Hidden.
+    The squares are always summed: the sum is between 0 and 4 at any width.
     """
 
     def __init__(self, student_width: int, teacher_width: int) -> None:

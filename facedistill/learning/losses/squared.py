@@ -1,4 +1,4 @@
-"""‖·‖², the one reduction that the Euclidean terms share."""
+"""‖·‖², which all Euclidean terms share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from facedistill.learning.parameters import Reduction
 
 
 def squared_distance(a: Tensor, b: Tensor, reduction: Reduction = "sum") -> Tensor:
-    """‖a − b‖² of (N, …) tensors, one value a sample, (N,): the dimensions summed or, for `mean`, averaged."""
+    """‖a − b‖² of two (N, …) tensors, one value for each sample, (N,).
+
+    reduction: whether the squares of a sample are summed or averaged.
+    """
     squares = (a - b).square().flatten(1)
     return squares.sum(1) if reduction == "sum" else squares.mean(1)

@@ -1,4 +1,7 @@
-"""Φ of verification: the triplet loss (Schroff et al. 2015; Equation 8)."""
+"""Φ of verification: the triplet loss (FaceNet; Schroff et al. 2015, sections 3.1 and 3.2).
+
+https://arxiv.org/abs/1503.03832. It is Equation 8 of Wang et al. 2017, https://arxiv.org/abs/1709.02929.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,14 @@ from torch import Tensor
 
 
 def triplet_loss(hidden: Tensor, labels: Tensor, margin: float) -> Tensor:
-    """[‖K_a − K_p‖² − ‖K_a − K_n‖² + λ]₊ on L2-normalised K, mean over all ordered (anchor, positive) pairs.
+    """[‖K_a − K_p‖² − ‖K_a − K_n‖² + λ]₊ on L2-normalised K; the mean over all ordered (anchor, positive) pairs.
 
-    hidden: (N, width). labels: (N,) identities. The negative of a pair is the nearest semi-hard one (further than the
-    positive, by less than the margin), else the hardest of all.
+    hidden: (N, width), K.
+    labels: (N,), the identities.
+    margin: λ.
+
+    Each pair takes one negative: the nearest semi-hard one (further than the positive, by less than the margin), or the
+    nearest of all if none is semi-hard.
 
     Raises ValueError for a batch without a positive pair or without a negative.
     """

@@ -1,4 +1,7 @@
-"""μ: how far a sample's teacher is followed (teacher weighting; Fujitsu, ICIP 2018)."""
+"""μ: the weight of the teacher in each sample's loss.
+
+It is the teacher weighting of the Fujitsu poster (Wang et al. 2018, https://doi.org/10.1109/ICIP.2018.8451808).
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Nats that are added to H(y, P_S). Where both networks know the label well, w is near 0/0 without it: one such sample
-# could decide max(w).
+# Added to H(y, P_S), in nats. Without it, a sample that both networks classify confidently has a w near 0/0, and one
+# such sample could decide max(w).
 EPSILON = 0.1
 
 
@@ -21,12 +24,16 @@ def teacher_weighting(
     strength: float,
     gather: Callable[[Tensor], Tensor] = lambda rows: rows,
 ) -> Tensor:
-    """μ = 1 − k·w / max(w) where w = H(y, P_T) / (H(y, P_S) + ε) is over 1, else 1; (N,), from 1 − k to 1.
+    """μ, (N,), from 1 − k to 1: with w = H(y, P_T) / (H(y, P_S) + ε), μ = 1 − k·w / max(w) if w > 1, else μ = 1.
 
-    logits, teacher_logits: (N, classes), of τ = 1 and without any margin. labels: (N,), of the teacher's classes.
-    strength: k in (0, 1]. max: over the full batch: `gather` returns the w of all processes. The poster's a = k/MIN
-    defines no MIN; this keeps its direction, a teacher that is surer than the student has its whole say, and the worst
-    of a batch loses k of it. No gradient.
+    logits: (N, classes), of the student, with τ = 1 and without any margin.
+    teacher_logits: (N, classes), in the same way.
+    labels: (N,), y, numbered as the teacher's classes.
+    strength: k in (0, 1].
+    gather: returns the w of all processes, so that max(w) is over the full batch.
+
+    The poster's formula is a = k/MIN, and it does not define MIN. Ours keeps its direction: a teacher that is surer of
+    the label than the student has its full weight, and the sample with the largest w loses k of it. μ has no gradient.
     """
     w = F.cross_entropy(teacher_logits, labels, reduction="none")
     w = w / (F.cross_entropy(logits, labels, reduction="none") + EPSILON)

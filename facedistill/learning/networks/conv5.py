@@ -1,4 +1,4 @@
-"""The 5-layer convolutional student of the Fujitsu poster."""
+"""The 5-layer convolutional student of the Fujitsu poster (Wang et al. 2018, https://doi.org/10.1109/ICIP.2018.8451808)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ WIDTHS = (96, 96, 192, 384, 768)
 
 
 class Conv5(Trunk):
-    """Five 3x3 convolutions with batch norm and PReLU, 2x2 max pooling between them. Images from 16 px.
+    """Five 3x3 convolutions with batch norm and PReLU, and 2x2 max pooling between them. Images have 16 px or more.
 
-    The poster prints "1.5x teacher model channel number", 570 M multiply-adds and 27 MB. Read here as one layer for
-    each of the teacher's stages (64, 64, 128, 256 and 512 channels; see face_resnet.py), 1.5 times as wide: 585 M at
-    112 x 96, and 27.1 MiB with 512 outputs on the flattened 3 x 3 map after a fifth pooling and no classes, though the
-    teacher's figure fits only with them. Here that layer gives way to global average pooling, as in every trunk. Batch
-    norm is ours. The first layer is the stem; the maps are those of the other four.
+    The poster prints "1.5x teacher model channel number", 570 M multiply-adds and 27 MB. We read this as one layer for
+    each of the teacher's stages (64, 64, 128, 256 and 512 channels; see face_resnet.py), 1.5 times as wide. Such a
+    network makes 585 M multiply-adds at 112 x 96. It has 27.1 MiB if a fifth pooling and 512 outputs on the flattened
+    3 x 3 map follow, and if its classes are not counted; the teacher's printed size fits only with its classes.
+
+    Two things differ here: global average pooling takes the place of the flattened layer, as in every trunk, and batch
+    norm is ours. The first layer is the stem; the maps are the outputs of the other four layers.
     """
 
     def __init__(self, embedding: int = 0) -> None:

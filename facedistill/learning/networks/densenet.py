@@ -1,4 +1,4 @@
-"""DenseNet-121 (Huang et al. 2017), torchvision's."""
+"""DenseNet-121 (Huang et al. 2017, Table 1, https://arxiv.org/abs/1608.06993) from torchvision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from facedistill.learning.networks.trunk import Trunk
 
 
 class DenseNet(Trunk):
-    """The maps are those of its four dense blocks, each after the batch norm and ReLU that follow it."""
+    """The maps are the outputs of the four dense blocks, after the batch norm and ReLU that follow each block."""
 
     def __init__(self, embedding: int = 0) -> None:
         from torchvision.models import densenet121

@@ -1,4 +1,4 @@
-"""A trunk with the heads that a task needs."""
+"""A face network: a trunk with the heads that a task needs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from facedistill.learning.parameters import NetworkParams
 
 
 class Outputs(NamedTuple):
-    """What one pass through a network gives, in float32 also under autocast; None where it has no such head.
+    """The outputs of one forward pass, in float32 even under autocast (except `maps`).
 
-    hidden: (N, width) the layer under the classifier, K.
-    maps: the last (N, C, h, w) at each resolution of the trunk, coarse ones last, as autocast left them.
-    logits: (N, classes), a. landmarks: (N, 5, 2) in units of the crop's side, R = fc(K).
+    hidden: K, (N, width), the layer under the classifier.
+    maps: the last map, (N, C, h, w), at each resolution of the trunk, in autocast's type; the coarsest comes last.
+    logits: a, (N, classes); None without an identity head.
+    landmarks: R = fc(K), (N, 5, 2) in units of the crop's side; None without a landmark head.
     """
 
     hidden: Tensor
@@ -27,38 +28,43 @@ class Outputs(NamedTuple):
 
 
 class CosineHead(nn.Linear):
-    """s · cos θ between K, (N, width), and each class centre, (classes, width) rows of `weight`: (N, classes)."""
+    """A cosine classifier: K, (N, width), to s · cos θ, (N, classes).
+
+    θ is the angle between K and a class centre; the centres are the rows of `weight`, (classes, width).
+    """
 
     def __init__(self, width: int, classes: int, scale: float) -> None:
         super().__init__(width, classes, bias=False)
         self.scale = scale
 
     def forward(self, hidden: Tensor) -> Tensor:
-        # A cosine near 1 in bf16 would be off by degrees.
+        # We compute in float32: the angle of a bf16 cosine near 1 would be wrong by degrees.
         with torch.autocast(hidden.device.type, enabled=False):
             return self.scale * F.linear(F.normalize(hidden.float()), F.normalize(self.weight))
 
 
 class LandmarkHead(nn.Linear):
-    """R = fc(K), (N, width) to (N, 5, 2), in units of the crop's side.
+    """Turns K, (N, width), into R = fc(K), landmarks (N, 5, 2) in units of the crop's side.
 
-    Landmarks lie about a tenth of the side around the centre, and |K| grows with the root of its width. Taken out of
-    the weights, both leave a layer that the trunk's learning rate suits.
+    Landmarks are about a tenth of the side away from the centre, and |K| grows with the root of its width. The factors
+    in `forward` account for both, so the learning rate of the trunk suits this layer's weights.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__(width, 10)
 
     def forward(self, hidden: Tensor) -> Tensor:
-        # Coordinates in bf16 would be off by a fraction of a pixel.
+        # We compute in float32: bf16 coordinates would be wrong by a fraction of a pixel.
         with torch.autocast(hidden.device.type, enabled=False):
             return 0.5 + 0.1 * super().forward(hidden.float() * self.in_features**-0.5).view(-1, 5, 2)
 
 
 class FaceNetwork(nn.Module):
-    """Images (N, 3, H, W), RGB, 0 to 255, to Outputs. `classes` is 0 for a network without an identity head.
+    """Turns images, (N, 3, H, W) RGB from 0 to 255, into Outputs.
 
-    scale: s of a cosine classifier, whose logits are s · cos θ; 0 for a linear one.
+    classes: identities of the identity head; 0 for a network without one.
+    landmarks: whether there is a landmark head.
+    scale: s of a cosine classifier, which has the logits s · cos θ; 0 for a linear classifier.
     """
 
     def __init__(self, network: NetworkParams, classes: int = 0, landmarks: bool = False, scale: float = 0.0) -> None:
@@ -73,7 +79,7 @@ class FaceNetwork(nn.Module):
 
     @property
     def classes(self) -> int:
-        """Number of identities of the classifier, 0 without one."""
+        """The number of identities of the classifier; 0 without a classifier."""
         return self.identity.out_features if self.identity else 0
 
     def forward(self, images: Tensor) -> Outputs:

@@ -1,4 +1,4 @@
-"""A frozen network computes its batch norms inside its convolutions: the same function, in less time."""
+"""Folding: a frozen network computes its batch norms inside its convolutions, which gives the same function faster."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from facedistill.learning.networks.trunk import Trunk
 
 
 def fold_batch_norm(trunk: Trunk) -> None:
-    """Fold, in place, each batch norm that follows a convolution into it; the trunk must be in evaluation mode.
+    """Fold each batch norm that follows a convolution into that convolution, in place.
 
-    That on the raw input stays: it comes before a convolution whose zero padding it does not see. So do those of
-    DenseNet that come before their convolution.
+    The trunk must be in evaluation mode. A batch norm that comes before a convolution, as on the raw input and in
+    DenseNet, stays: the zeros of that convolution's padding do not pass through the batch norm.
     """
     for module in trunk.modules():
         parts = list(module.named_children())
         for (name, part), (after, norm) in pairwise(parts):
             if isinstance(part, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                 setattr(module, name, fuse_conv_bn_eval(part, norm))
-                # timm's batch norm holds the activation that follows it.
+                # A batch norm of timm contains the activation that follows it.
                 setattr(module, after, getattr(norm, "act", nn.Identity()))

@@ -1,4 +1,4 @@
-"""Inception-ResNet-v2 (Szegedy et al. 2017), timm's."""
+"""Inception-ResNet-v2 (Szegedy et al. 2017, section 3.2, https://arxiv.org/abs/1602.07261) from timm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from facedistill.learning.networks.trunk import Trunk
 
 
 class InceptionResNet(Trunk):
-    """The maps are those of its three series of blocks, the last after the narrowing to 1536. Images from 75 px."""
+    """The maps are the outputs of the three series of blocks; the last one is narrowed to 1536 channels.
+
+    Images have 75 px or more.
+    """
 
     def __init__(self, embedding: int = 0) -> None:
         from timm.models.inception_resnet_v2 import InceptionResnetV2

@@ -1,4 +1,4 @@
-"""MobileNetV2 (Sandler et al. 2018), torchvision's."""
+"""MobileNetV2 (Sandler et al. 2018, Table 2, https://arxiv.org/abs/1801.04381) from torchvision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from facedistill.learning.networks.trunk import Trunk
 
 
 class MobileNet(Trunk):
-    """The maps are those before each halving of the resolution, and the last, after the widening to 1280."""
+    """The maps are the map before each halving of the resolution, and the last one, which has 1280 channels."""
 
     def __init__(self, embedding: int = 0) -> None:
         from torchvision.models import mobilenet_v2

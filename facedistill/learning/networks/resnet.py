@@ -1,4 +1,8 @@
-"""ResNet-50/k (He et al. 2016; Wang et al., section 5.1): ResNet-50 with every layer's kernels divided by k."""
+"""ResNet-50/k: ResNet-50 with the number of kernels of every layer divided by k.
+
+ResNet-50: He et al. 2016, Table 1, https://arxiv.org/abs/1512.03385.
+The division by k: Wang et al. 2017, section 5.1, https://arxiv.org/abs/1709.02929.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,10 @@ EXPANSION = 4
 
 
 class Bottleneck(nn.Module):
-    """1x1 reduce, 3x3 with the stride, 1x1 expand, plus the (projected) input."""
+    """A 1x1 convolution that reduces, a 3x3 with the stride, a 1x1 that expands, plus the input (projected if need be).
+
+    The stride is on the 3x3 convolution, as in torchvision, and not on the first 1x1 as in the paper.
+    """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
@@ -39,7 +46,10 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(Trunk):
-    """ResNet-50/k, its layers under torchvision's names; the maps are its four stages, 256 / k to 2048 / k wide."""
+    """The layers have torchvision's names. The maps are the outputs of the four stages, 256 / k to 2048 / k wide.
+
+    divisor: k.
+    """
 
     def __init__(self, divisor: int = 1, embedding: int = 0) -> None:
         width = 64 // divisor
@@ -56,7 +66,8 @@ class ResNet50(Trunk):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if isinstance(module, Bottleneck):
-                # Each block starts as its shortcut (Goyal et al. 2017): stable at a rate of 0.1 from the first step.
+                # Each block starts as its shortcut: training is then stable at a rate of 0.1 from the first step
+                # (Goyal et al. 2017, section 5.1, https://arxiv.org/abs/1706.02677).
                 nn.init.zeros_(module.bn3.weight)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""ShuffleNetV2 1.0x (Ma et al. 2018), torchvision's."""
+"""ShuffleNetV2 1.0x (Ma et al. 2018, Table 5, https://arxiv.org/abs/1807.11164) from torchvision."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from facedistill.learning.networks.trunk import Trunk
 
 
 class ShuffleNet(Trunk):
-    """The maps are those of its three stages, the last after the widening to 1024."""
+    """The maps are the outputs of the three stages; the last one is widened to 1024 channels."""
 
     def __init__(self, embedding: int = 0) -> None:
         from torchvision.models import shufflenet_v2_x1_0

@@ -1,4 +1,7 @@
-"""SqueezeNet 1.1 (Iandola et al. 2016), torchvision's, with batch norm."""
+"""SqueezeNet 1.1 from torchvision, with batch norm added.
+
+The paper has version 1.0: Iandola et al. 2016, Table 1, https://arxiv.org/abs/1602.07360.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ from facedistill.learning.networks.trunk import Trunk
 
 
 class SqueezeNet(Trunk):
-    """Its convolutional classifier is left out: K is the pooled output of the last fire module. Images from 17 px.
+    """SqueezeNet 1.1 without its convolutional classifier: K is the pooled output of the last fire module.
 
-    The maps are those before each pooling and the last. Batch norm after every convolution is ours: without it, at the
-    rates of the other networks, every rectifier of the last map dies, and K is 0.
+    The maps are the map before each pooling, and the last one. Images have 17 px or more.
+
+    We add batch norm after every convolution. Without it, at the learning rates of the other networks, every ReLU of
+    the last map dies, and K is 0.
     """
 
     def __init__(self, embedding: int = 0) -> None:

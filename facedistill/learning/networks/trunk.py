@@ -1,4 +1,4 @@
-"""What every architecture shares: batch norm on the raw input, feature maps by resolution, and one rule for K."""
+"""All architectures share this: batch norm on the raw input, feature maps by resolution, and one rule for K."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from torch import Tensor, nn
 
 
 class Features(NamedTuple):
-    """hidden: (N, width) the layer under the classifier, K.
+    """The features of a batch of images.
 
-    maps: the last (N, C, h, w) at each resolution after the stem, coarse ones last.
+    hidden: K, (N, width), the layer under the classifier.
+    maps: the last map, (N, C, h, w), at each resolution after the stem; the coarsest comes last.
     """
 
     hidden: Tensor
@@ -18,10 +19,13 @@ class Features(NamedTuple):
 
 
 class Trunk(nn.Module):
-    """Images (N, 3, H, W), RGB, float, 0 to 255, to Features.
+    """Turns images, (N, 3, H, W) RGB float from 0 to 255, into Features.
 
-    K is the global average of the last map, and a linear layer of `embedding` outputs on top of it where that is not 0.
-    `width` is that of K, `map_widths` are the maps' channels. An architecture sets `stem` and `stages`, a map a stage.
+    K is the global average of the last map. If `embedding` is not 0, a linear layer of so many outputs follows, and its
+    output is K. An architecture sets `stem` and `stages`; each stage gives one map.
+
+    width: the width of K.
+    map_widths: the channels of each map.
     """
 
     stem: nn.Module
@@ -36,7 +40,7 @@ class Trunk(nn.Module):
         self.embedding = nn.Linear(map_widths[-1], embedding) if embedding else None
 
     def maps(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The feature maps of normalised images."""
+        """Return the feature maps of normalised images."""
         x = self.stem(x)
         maps = []
         for stage in self.stages:
@@ -45,7 +49,7 @@ class Trunk(nn.Module):
         return tuple(maps)
 
     def forward(self, images: Tensor) -> Features:
-        """Raises ValueError for images so small that nothing would be left of the last map."""
+        """Raises ValueError for images so small that the last map would be empty."""
         height, width = images.shape[-2:]
         if min(height, width) < self.smallest_side:
             raise ValueError(

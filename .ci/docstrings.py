@@ -1,4 +1,4 @@
-"""What mkdocs.yml does to docstrings: a line for each argument or field, `name: what it is`, becomes an item of a list."""
+"""For mkdocs.yml: a docstring's line on an argument or field, `name: what it is`, becomes an item of a list."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Fields(griffe.Extension):
             def item(match: re.Match[str]) -> str:
                 return f"\n- `{match[1]}`: " if set(match[1].split(", ")) <= names else match[0]
 
-            # A list takes an empty line above it, and between its items none is too many.
+            # Markdown wants an empty line above a list.
             node.docstring.value = FIELD.sub(item, node.docstring.value)
         for member in members:
             if member.is_module or member.is_class or member.is_function:

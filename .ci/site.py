@@ -1,6 +1,6 @@
-"""Hooks of mkdocs.yml: a page of docs/ may link to any file of the repository, and the link works on GitHub and on the site.
+"""For mkdocs.yml: a page of docs/ may link to any file of the repository, and its links work on GitHub and on the site.
 
-What is linked outside docs/ becomes part of the site, at its place in the repository; README.md there is docs/index.md.
+A linked file outside docs/ becomes a part of the site. README.md does not: there, docs/index.md is in its place.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from typing import Any
 import griffe
 
 FIELD = re.compile(r"^(\w+(?:, \w+)*): ", re.M)
+AFTER = re.compile(r"^(?=Raises |Returns )", re.M)
 
 
 class Fields(griffe.Extension):
@@ -24,8 +25,8 @@ class Fields(griffe.Extension):
             def item(match: re.Match[str]) -> str:
                 return f"\n- `{match[1]}`: " if set(match[1].split(", ")) <= names else match[0]
 
-            # Markdown wants an empty line above a list.
-            node.docstring.value = FIELD.sub(item, node.docstring.value)
+            # Markdown wants an empty line above a list, and below it.
+            node.docstring.value = AFTER.sub("\n", FIELD.sub(item, node.docstring.value))
         for member in members:
             if member.is_module or member.is_class or member.is_function:
                 self._list(member)

@@ -33,7 +33,7 @@ def test_every_page_is_in_the_navigation(site: Path) -> None:
 
 
 def test_an_argument_is_an_item_of_a_list(site: Path) -> None:
-    assert "<li><code>embeddings</code>: (n, d)" in (site / "api/evaluation.html").read_text("utf-8")
+    assert "<li><code>embeddings</code>: " in (site / "api/evaluation.html").read_text("utf-8")
 
 
 def test_a_link_out_of_the_docs_is_one_within_the_site(site: Path) -> None:

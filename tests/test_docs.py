@@ -19,7 +19,7 @@ from facedistill.params import check
 ROOT = Path(__file__).parents[1]
 PAGES = {
     str(p.relative_to(ROOT)): p.read_text("utf-8")
-    for p in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*")))
+    for p in (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 }
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 every_page = pytest.mark.parametrize("page", PAGES)
@@ -45,6 +45,7 @@ def test_every_link_leads_somewhere(page: str) -> None:
 
 def test_every_page_can_be_reached_from_the_readme() -> None:
     linked = set(re.findall(r"\]\(((?:docs/)?[\w-]+\.md)", PAGES["README.md"]))
+    linked |= {f"docs/{page}" for page in re.findall(r"\]\(((?:api/)?[\w-]+\.md)", PAGES["docs/index.md"])}
     assert linked == PAGES.keys() - {"README.md"}
 
 

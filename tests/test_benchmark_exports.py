@@ -52,7 +52,7 @@ def test_the_page_has_the_medians_and_says_how_steady_they_are() -> None:
     found |= {"rounds": {name: {v: dict.fromkeys(keys, times) for v in VERSIONS} for name, times in rounds.items()}}
     layout = Layout.read(ROOT / "params.yaml")
     text = exports.page(found, layout)
-    assert "|  | ONNX int8 | 2.00 | LFW 90.00 | 1.00000 | 4.50 | 4.50 | 4.50 | 4.50 | 2.0 |" in text
+    assert "|  | ONNX int8 | 2.00 | Drawn pairs 90.00 | 1.00000 | 4.50 | 4.50 | 4.50 | 4.50 | 2.0 |" in text
     assert "took 25 % longer than its fastest in the median of all numbers, and 25 % at most" in text
     assert "no measure" not in text
     assert "a load of 3.0, so these times are no measure" in exports.page(found | {"load_before": 3.0}, layout)

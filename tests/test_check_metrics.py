@@ -27,7 +27,7 @@ from facedistill.results.reading import Reading
 from facedistill.results.verdicts import CLAIMS, findings, save
 from stages import check_metrics
 
-TITLE, PICTURES = SMALL["report"]["title"], ["![Crops](plots/crops.jpg)"]
+NAME, PICTURES = SMALL["report"]["name"], ["![Crops](plots/crops.jpg)"]
 HELD = "t3_teacher/pretrain"
 
 
@@ -56,8 +56,8 @@ def repository(committed: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(committed, tmp_path / "copy"))
 
 
-def checks(root: Path, title: str = TITLE, **entry: Any) -> None:
-    whole = {title: {"tolerance": 0.5, "floors": {}, "claims": []} | entry}
+def checks(root: Path, name: str = NAME, **entry: Any) -> None:
+    whole = {name: {"tolerance": 0.5, "floors": {}, "claims": []} | entry}
     (root / CHECKS).write_text(yaml.safe_dump(whole), encoding="utf-8")
 
 
@@ -223,7 +223,7 @@ def test_what_the_report_left_is_asked_for_where_it_is_missing(repository: Path,
 def test_the_checks_of_this_repository_are_of_its_default_and_can_be_read() -> None:
     root = Path(__file__).parents[1]
     found = Checks.read(root)
-    assert load(Heading, "report", root / PARAMS_FILE).title == "A demo on drawn faces"
+    assert load(Heading, "report", root / PARAMS_FILE).name == "A demo on drawn faces"
     assert found is not None
     assert found.floors
     assert found.claims

@@ -66,6 +66,8 @@ def test_a_name_is_one_word_to_the_shell(nasty: str, resolver: Any) -> None:
     params = toy()
     params["datasets"][nasty] = params["datasets"]["lfw"]
     params["table2"]["students"].append(nasty)
+    params["custom"]["groups"].append(nasty)
+    params["recipes"][nasty] = params["recipes"]["custom"]
     params["alignment"]["tasks"].append(nasty)
     params["export"]["models"].append(nasty)
     found = [command for stage in resolver(params).values() for command in commands(stage)]

@@ -184,7 +184,7 @@ class TestBrowser:
         chromium.open(whole)
         ranking = "document.querySelector('#all-recipes-ranked table')"
         i = chromium.run(f"[...document.querySelectorAll('main table')].indexOf({ranking})")
-        column = chromium.run(f"[...{ranking}.tHead.rows[0].cells].map(cell => cell.textContent)").index("LFW")
+        column = chromium.run(f"[...{ranking}.tHead.rows[0].cells].map(cell => cell.textContent)").index("Drawn pairs")
         chromium.run(CLICK.format(i, column))
         found = [float(text) for text in chromium.run(COLUMN.format(i, column))]
         assert found == sorted(found, reverse=True)

@@ -109,6 +109,7 @@ def test_documents_are_there_before_the_first_picture_is_drawn(root: Path, monke
 def test_a_grid_without_table_2_has_a_report(tmp_path: Path) -> None:
     """The poster's architectures stand alone: the pictures of table 2 are left out, as its table is."""
     left_out: dict[str, Any] = {section: {"students": []} for section in ("table1", "table2")}
+    left_out["custom"] = ALONE["custom"] | {"students": []}
     params = ALONE | left_out | {"architectures": {"students": ["conv5"]}}
     params |= {"students": {"conv5": {"architecture": "conv5"}}}
     repository(tmp_path, params)

@@ -259,9 +259,9 @@ def test_a_list_of_withdrawn_people_lies_where_dvc_sees_it_change(tmp_path: Path
 def test_a_recipe_starts_from_what_its_stage_has(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
-    values["recipes"]["hidden"]["start"] = "softmax"
+    values["recipes"]["table1"]["logits"]["start"] = "fitnet"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
-    command = [sys.executable, "-m", "stages.distill", "--student", "resnet50-8", "--recipes", "logits", "hidden"]
+    command = [sys.executable, "-m", "stages.distill", "--student", "resnet50-8", "--group", "table1"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "recipes.hidden.start: 'softmax', which is not trained before it in classification" in done.stderr
+    assert "recipes.table1.logits.start: 'fitnet', which is not trained before it" in done.stderr

@@ -22,9 +22,8 @@ from facedistill.crops.codec import encode
 from facedistill.crops.shards import SIDES, ShardWriter, Side, write_index
 from facedistill.grid import TEACHER, TRANSFER, Layout, cells
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
-from facedistill.recipe import PsiName
+from facedistill.recipe import WEIGHTING, PsiName
 from facedistill.report.document import report
-from facedistill.report.pictures.curves import WEIGHTING
 from facedistill.report.pictures.drawing import Drawing
 from facedistill.report.render import render
 from facedistill.results.chosen import chosen

@@ -6,11 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facedistill.learning.losses.whole_batch import whole_batch
 from facedistill.learning.networks import Outputs
 
 ANGLE_WEIGHT = 2.0  # of Park et al.
 
 
+@whole_batch
 def rkd(student: Outputs, teacher: Outputs) -> Tensor:
     """Huber loss (δ = 1) of the distances between K, plus twice that of the angles between them; a scalar.
 

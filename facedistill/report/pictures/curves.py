@@ -13,35 +13,25 @@ from numpy.typing import NDArray
 
 from facedistill.grid import RECIPES, TRANSFER, Cell, Layout, first_cells
 from facedistill.learning.curves import STEPS
+from facedistill.recipe import WEIGHTING, Recipe
 from facedistill.results.budget import recipe
 from facedistill.results.metrics import MissingResultError
 from facedistill.results.names import LOSSES, MARGINS, TASK_NAMES
-
-PHI = {
-    "none": (),
-    "softmax": ("softmax",),
-    "arcface": ("arcface",),
-    "cosface": ("cosface",),
-    "landmarks": ("landmarks",),
-    "triplet": ("triplet",),
-    "triplet_softmax": ("triplet", "softmax"),
-}
-"""The terms of each Φ."""
-WEIGHTING = ("mu", "mu_below_1")
-"""What teacher weighting logs: the mean of μ, and the share of samples with μ under 1."""
 
 
 @dataclass(frozen=True)
 class Curve:
     """The training of one cell. method: a recipe or a target. init: `pretrain` or `distill`, empty without a transfer.
 
-    terms: steps and unweighted values of each loss term, and of their weighted sum as `loss`.
+    recipe: what it was trained by. terms: steps and unweighted values of each of its loss terms, and of their weighted
+    sum as `loss`.
     """
 
     task: str
     student: str
     method: str
     init: str
+    recipe: Recipe
     terms: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
@@ -52,18 +42,16 @@ def curve(cell: Cell, layout: Layout, params: Mapping[str, Any], root: Path) -> 
     Raises MissingResultError for a term that was not logged.
     """
     task, student, *rest = cell.key
-    terms = ["loss"]
     if task in TRANSFER:
         init, method = rest
         weights = layout.weights[method]
-        alpha, beta, phi, psi = weights.alpha, weights.beta, params["tasks"][task]["phi"], "hidden"
+        asked = Recipe(params["tasks"][task]["phi"], weights.alpha, weights.beta)
     else:
         init, method = "", rest[0]
         asked = recipe(params, task, method)
-        alpha, beta, phi, psi = asked.alpha, asked.beta, asked.phi, asked.psi
-        terms += WEIGHTING if asked.weighting else ()
-    terms += [*PHI[phi], *(["soft"] if alpha else []), *([psi] if beta else [])]
-    return Curve(task, student, method, init, _series(root / cell.model, terms))
+    terms = ["loss", *(WEIGHTING if asked.weighting else ()), *asked.phi_terms]
+    terms += [*(["soft"] if asked.alpha else []), *([asked.psi_term] if asked.beta else [])]
+    return Curve(task, student, method, init, asked, _series(root / cell.model, terms))
 
 
 def figures(layout: Layout) -> Iterator[tuple[str, str, list[Cell]]]:

@@ -15,7 +15,9 @@ from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFor
 from numpy.typing import NDArray
 
 from facedistill import grid
-from facedistill.report.pictures.curves import WEIGHTING, Curve
+from facedistill.outside import is_outside
+from facedistill.recipe import MARGIN_SOFTMAX, WEIGHTING
+from facedistill.report.pictures.curves import Curve
 from facedistill.report.pictures.style import LOOKS, WIDTH, init_lines, legend, lines, look, styled
 from facedistill.results.metrics import Results
 
@@ -34,18 +36,13 @@ FRONT = "#d0d0d0"
 LOST = 100.0
 """An NRMSE in percent: landmarks that are off by the distance between the eyes are not found at all."""
 
-PANELS = {
-    "Whole loss": ("loss",),
-    "Φ, softmax": ("softmax",),
-    "Φ, margin softmax": ("arcface", "cosface"),
-    "Φ, landmarks": ("landmarks",),
-    "Φ, triplet": ("triplet",),
-    "H, soft target": ("soft",),
-    "Ψ": ("hidden", "normalised", "embedding", "logits", "hint", "attention", "rkd", "cckd"),
-    "Mean μ": ("mu",),
-    "Share μ < 1": ("mu_below_1",),
+PHI_PANELS = {
+    "Φ, softmax": {"softmax"},
+    "Φ, margin softmax": {*MARGIN_SOFTMAX},
+    "Φ, landmarks": {"landmarks"},
+    "Φ, triplet": {"triplet"},
 }
-"""Titles of the panels of learning curves, and the unweighted terms that each draws."""
+"""Titles of the panels of the built-in Φ, and the terms that each draws."""
 
 
 @styled
@@ -55,7 +52,9 @@ def learning_curves(curves: Sequence[Curve], labels: Mapping[str, str], title: s
     curves: those of one task. labels: the printed name of each student.
     """
     students = list(dict.fromkeys(curve.student for curve in curves))
-    panels = {title: terms for title, terms in PANELS.items() if any(curve.terms.keys() & terms for curve in curves)}
+    panels = {
+        title: terms for title, terms in _panels(curves).items() if any(curve.terms.keys() & terms for curve in curves)
+    }
     # Where a loss is 0 throughout a logarithmic axis has no place for it.
     positive = {
         panel
@@ -166,6 +165,20 @@ def nrmse_curves(panels: Mapping[str, Sequence[tuple[str, str, NDArray[np.float6
     legend(figure, [*lines(look for name, look in LOOKS.items() if name in drawn), *init_lines()])
     figure.suptitle("Landmarks: share of photographs under an error", x=0.01, ha="left")
     return figure
+
+
+def _panels(curves: Sequence[Curve]) -> dict[str, set[str]]:
+    """The title of each panel of learning curves, and the unweighted terms that it draws; some perhaps of no curve."""
+    own = [term for curve in curves if is_outside(curve.recipe.phi) for term in curve.recipe.phi_terms]
+    return {
+        "Whole loss": {"loss"},
+        **PHI_PANELS,
+        **{f"Φ, {term}": {term} for term in own},
+        "H, soft target": {"soft"},
+        "Ψ": {curve.recipe.psi_term for curve in curves},
+        "Mean μ": {"mu"},
+        "Share μ < 1": {"mu_below_1"},
+    }
 
 
 def pareto(points: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:

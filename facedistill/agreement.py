@@ -18,13 +18,14 @@ from facedistill.data.sources.lfw import LfwParams
 from facedistill.data.sources.msceleb import MsCelebParams
 from facedistill.data.sources.recordio import RecordIOParams
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
+from facedistill.outside import is_outside
 from facedistill.paths import LEAVE_OUT
 from facedistill.recipe import MARGIN_SOFTMAX
 
 if TYPE_CHECKING:
     from facedistill.data.dataset import DatasetParams
     from facedistill.grid import Layout
-    from facedistill.learning.parameters import NetworkParams
+    from facedistill.learning.parameters import ArchitectureParams
     from facedistill.schema import Parameters, RecipeParams
 
 
@@ -182,7 +183,7 @@ def _lists(p: Parameters, _layout: Layout) -> Iterator[str]:
             )
 
 
-def _networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, NetworkParams]]:
+def networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, ArchitectureParams]]:
     """The networks that a task trains, by their keys."""
     yield "teacher.network", p.teacher.network
     if task in grid.TRANSFER:
@@ -205,7 +206,7 @@ def _inputs(p: Parameters, layout: Layout) -> Iterator[str]:
                     f"{key}: {side} px are no part of a crop of {pixels}, datasets.{name}.crop.pixels; raise that, or "
                     "lower the input"
                 )
-        for network, params in _networks(p, layout, task):
+        for network, params in networks(p, layout, task):
             if side < params.smallest_input:
                 yield (
                     f"{key}: {side} px are too few for {network}.architecture, {params.architecture}, which takes "
@@ -246,7 +247,7 @@ TOGETHER = {
 """The recipes of classification that are trained after one another, by table and in the order of dvc.yaml."""
 
 
-def _used(layout: Layout) -> Iterator[tuple[str, str, Sequence[str]]]:
+def used(layout: Layout) -> Iterator[tuple[str, str, Sequence[str]]]:
     """The recipes that are trained: the task, the name, and the recipes that it may start from."""
     for table, names in TOGETHER.items():
         if layout.members[table]:
@@ -257,7 +258,7 @@ def _used(layout: Layout) -> Iterator[tuple[str, str, Sequence[str]]]:
 
 
 def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
-    for task, name, starts in _used(layout):
+    for task, name, starts in used(layout):
         if name not in p.recipes:
             yield f"recipes: no {name!r}, which the tables need"
         elif (start := p.recipes[name].start) not in (None, *starts):
@@ -269,18 +270,18 @@ def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
 
 def _recipes(p: Parameters, layout: Layout) -> Iterator[str]:
     """What a recipe compares is there, and as wide on both sides."""
-    for task, name, _ in _used(layout):
+    for task, name, _ in used(layout):
         recipe = p.recipes.get(name)
         if recipe is None:
             continue
         fitting = ("none", "softmax", *((task,) if task in MARGIN_SOFTMAX else ()))
-        if recipe.phi not in fitting:
+        if recipe.phi not in fitting and not is_outside(recipe.phi):
             yield f"recipes.{name}.phi: {recipe.phi}, which tasks.{task} cannot learn by; take {' or '.join(fitting)}"
         if recipe.beta and recipe.psi == "rkd" and p.tasks[task].batch < 3:
             yield f"recipes.{name}.psi: rkd compares three crops, and tasks.{task}.batch is {p.tasks[task].batch}"
         if _one_width(recipe) and not p.tasks[task].embedding:
             teacher = p.teacher.network
-            for key, network in _networks(p, layout, task):
+            for key, network in networks(p, layout, task):
                 if (network.architecture, network.divisor) != (teacher.architecture, teacher.divisor):
                     yield (
                         f"recipes.{name}: its student needs an embedding as wide as the teacher's, and {key} has "

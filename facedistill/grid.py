@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from facedistill.outside import attribute
 from facedistill.params import PARAMS_FILE, ParamsError, load, params
 from facedistill.paths import COST, METRICS, MODELS, OWN_METRICS
 from facedistill.recipe import Margin
@@ -105,7 +106,7 @@ class Student:
 
     @property
     def label(self) -> str:
-        return f"ResNet-50/{self.divisor}" if self.architecture == "resnet50" else LABELS[self.architecture]
+        return f"ResNet-50/{self.divisor}" if self.architecture == "resnet50" else network_label(self.architecture)
 
 
 @dataclass(frozen=True)
@@ -269,6 +270,11 @@ class Cell:
     def metrics(self) -> Path:
         """The JSON of its evaluation."""
         return metrics(self.run)
+
+
+def network_label(architecture: str) -> str:
+    """How the tables call an architecture without a divisor; one of the user's own by its attribute's name."""
+    return LABELS.get(architecture, attribute(architecture))
 
 
 def section(task: str) -> str:

@@ -7,7 +7,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from facedistill.grid import LABELS, TEACHER, Layout, metrics
+from facedistill.grid import TEACHER, Layout, metrics, network_label
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import COST, MODELS
 from facedistill.results.chosen import Chosen
@@ -54,7 +54,7 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
     section = read(root / PARAMS_FILE)["datasets"][name]
     data = Dataset.read(name, section, name in layout.pairs, root)
     architecture, divisor = record["network"]["architecture"], record["network"].get("divisor", 1)
-    label = LABELS.get(architecture, "ResNet-50" if divisor == 1 else f"ResNet-50/{divisor}")
+    label = network_label(architecture) if architecture != "resnet50" else f"ResNet-50/{divisor}".removesuffix("/1")
     costs = read_json(root / COST, "measure_cost")[model.network]
     seeds = [_flat(_at(read_json(root / file, stage), path)) for file, path, stage in model.measured]
     recipe, rate = record["recipe"], record["optimisation"]

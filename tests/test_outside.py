@@ -162,12 +162,12 @@ def test_a_good_phi_passes() -> None:
             "own_parts:psi",
             r"psi: own_parts has no 'psi'; expected a function \(student: Outputs, teacher: Outputs\) -> ",
         ),
-        ("own_parts:number", r"psi: own_parts:number is a int; expected a function"),
+        ("own_parts:number", r"psi: own_parts:number is an object of type int; expected a function"),
         (
             "own_parts:several",
             r"psi: own_parts:several gives a tensor \(6, 64\), .* for 6 crops; expected \(6,\), or \(\)",
         ),
-        ("own_parts:nothing", r"psi: own_parts:nothing gives a NoneType for 6 crops"),
+        ("own_parts:nothing", r"psi: own_parts:nothing gives an object of type NoneType for 6 crops"),
         ("own_parts:detached", r"psi: own_parts:detached: no gradient reaches the student; is something detached\?"),
         ("own_parts:undefined", r"psi: own_parts:undefined gives NaN or infinity"),
         (
@@ -209,7 +209,7 @@ def test_a_good_architecture_passes(name: str) -> None:
             "Lost",
             r"own_parts has no 'Lost'; expected a class of facedistill\.learning\.networks\.trunk\.Trunk, or a fun",
         ),
-        ("no_trunk", r"own_parts:no_trunk gives a Linear; expected a class of"),
+        ("no_trunk", r"own_parts:no_trunk gives an object of type Linear; expected a class of"),
         ("energy", r"own_parts:energy fails on 6 random crops: TypeError"),
         ("Large", r"own_parts:Large takes images of 1000 px or more, and the input is 32"),
         ("Narrow", r"own_parts:Narrow\(8\) has a K 4 wide; expected 8"),

@@ -102,13 +102,12 @@ def _try_term(
     (name,) = alone.outside
     if getattr(find(name), "margin_softmax", False) and not scale:
         raise ParamsError(
-            f"{name} is a margin on cosines, which the classifiers of this task do not give; a margin's do"
+            f"{name} is a margin on cosines, and the classifiers of this task are linear; the tasks arcface and cosface "
+            "have cosine ones"
         )
-    ours = FaceNetwork(student, PEOPLE if recipe.needs_identity else 0, scale=scale)
-    theirs = FaceNetwork(teacher, PEOPLE, scale=scale)
-    images, labels = torch.randint(0, 256, (CROPS, 3, side, side)), torch.arange(CROPS) % PEOPLE
-    with torch.no_grad():
-        said, heard = (_random(network(images), scale) for network in (ours, theirs))
+    ours, said = _random(student, PEOPLE if recipe.needs_identity else 0, scale, side)
+    theirs, heard = _random(teacher, PEOPLE, scale, side)
+    labels = torch.arange(CROPS) % PEOPLE
     equation5 = _run(name, lambda: Equation5(alone, equation, ours, theirs))
 
     def term(rows: slice = slice(None)) -> Any:
@@ -127,7 +126,7 @@ def _try_term(
     whole = getattr(equation5.psi or equation5.phi, "whole_batch", False)
     if alone.beta > 0 and recipe.weighting is not None and (whole or not value.shape):
         raise ParamsError(f"weighting is by sample, and {name} is one value of a whole batch")
-    if not whole and _compares_samples(equation5, term):
+    if not whole and _run(name, lambda: _compares_samples(equation5, term)):
         raise ParamsError(
             f"{name} compares the samples of a batch with each other, of which each of several processes has a part; "
             "mark it with @whole_batch, of facedistill.learning.losses.whole_batch"
@@ -179,21 +178,23 @@ def _reached(value: Tensor, leaves: Sequence[Tensor]) -> bool:
     return any(gradient is not None for gradient in found)
 
 
-def _random(outputs: Outputs, scale: float) -> Outputs:
-    """Leaves of the same shapes: a network without training says nearly the same of every crop.
+def _random(params: NetworkParams, classes: int, scale: float, side: int) -> tuple[FaceNetwork, Outputs]:
+    """A network, and outputs of its shapes for crops of `side` pixels: random leaves, none below 0.
 
-    scale: of cosine logits; 0 for others.
+    Not what it says: without training it says nearly the same of every crop. scale: of cosine logits; 0 for others.
     """
+    network = FaceNetwork(params, classes, scale=scale)
+    with torch.no_grad():
+        shapes = network.trunk(torch.zeros(CROPS, 3, side, side))
 
     def leaf(like: Tensor) -> Tensor:
-        values = torch.randn_like(like)
-        return (values.abs() if (like >= 0).all() else values).requires_grad_()
+        return torch.randn(like.shape).abs().requires_grad_()
 
-    logits = outputs.logits
-    if logits is not None:
-        values = torch.randn_like(logits)
+    logits = None
+    if classes:
+        values = torch.randn(CROPS, classes)
         logits = (scale * values.tanh() if scale else values).requires_grad_()
-    return Outputs(leaf(outputs.hidden), tuple(map(leaf, outputs.maps)), logits, None)
+    return network, Outputs(leaf(shapes.hidden), tuple(map(leaf, shapes.maps)), logits, None)
 
 
 def _rows(outputs: Outputs, rows: slice) -> Outputs:
@@ -204,4 +205,8 @@ def _rows(outputs: Outputs, rows: slice) -> Outputs:
 def _shown(value: Any) -> str:
     if isinstance(value, Features):
         return _shown(value.hidden)
-    return f"a tensor {tuple(value.shape)}, {value.dtype}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+    return (
+        f"a tensor {tuple(value.shape)}, {value.dtype}"
+        if isinstance(value, Tensor)
+        else f"an object of type {type(value).__name__}"
+    )

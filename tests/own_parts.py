@@ -23,7 +23,7 @@ def similarity(student: Outputs, teacher: Outputs) -> Tensor:
 def energy(student: Outputs, teacher: Outputs) -> Tensor:
     """(N,), of the last map, whatever its width."""
     ours, theirs = (said.maps[-1].float().square().mean((1, 2, 3)) for said in (student, teacher))
-    return (ours - theirs).square()
+    return F.mse_loss(ours, theirs, reduction="none")
 
 
 class Projected(nn.Module):
@@ -32,7 +32,7 @@ class Projected(nn.Module):
         self.projector = nn.Linear(student.width, teacher.width)
 
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
-        return (self.projector(student.hidden) - teacher.hidden).abs().mean(1)
+        return F.l1_loss(self.projector(student.hidden), teacher.hidden, reduction="none").mean(1)
 
 
 def smoothed(student: Outputs, labels: Tensor) -> Tensor:

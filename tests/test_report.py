@@ -17,7 +17,8 @@ from facedistill import grid
 from facedistill.grid import OWN, Layout, Weights, first_cells
 from facedistill.params import ParamsError
 from facedistill.paths import EVALUATION, METRICS, MODELS, OWN_METRICS
-from facedistill.report.pictures.curves import WEIGHTING, curve
+from facedistill.recipe import WEIGHTING
+from facedistill.report.pictures.curves import curve
 from facedistill.report.render import render
 from facedistill.report.tables.gap_closed import teacher_sentence
 from facedistill.results.markdown import cell, gap, number

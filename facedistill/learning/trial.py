@@ -102,8 +102,8 @@ def _try_term(
     (name,) = alone.outside
     if getattr(find(name), "margin_softmax", False) and not scale:
         raise ParamsError(
-            f"{name} is a margin on cosines, and the classifiers of this task are linear; the tasks arcface and cosface "
-            "have cosine ones"
+            f"{name} is a margin on cosines, and the classifiers of this task are linear; those of arcface and "
+            "cosface are cosine ones"
         )
     ours, said = _random(student, PEOPLE if recipe.needs_identity else 0, scale, side)
     theirs, heard = _random(teacher, PEOPLE, scale, side)

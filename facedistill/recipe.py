@@ -65,9 +65,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.phi == "none" and not self.alpha and not self.beta:
             raise ValueError("phi: none without an alpha or a beta trains nothing; name a Φ, or weigh a term")
-        own = [attribute(name) for name in (self.phi, self.psi) if is_outside(name)]
-        if taken := [name for name in own if name in COLUMNS or own.count(name) > 1]:
-            raise ValueError(f"{taken[0]!r} is a column of the learning curves already; call your function otherwise")
+        for name in filter(is_outside, (self.phi, self.psi)):
+            if (own := attribute(name)) in COLUMNS or attribute(self.phi) == attribute(self.psi):
+                raise ValueError(f"{own!r} is a column of the learning curves already; give {name} another name")
         if self.weighting is None:
             return
         if not self.learns_classes:

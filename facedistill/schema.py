@@ -139,7 +139,7 @@ def check_file(path: Path = PARAMS_FILE) -> None:
     layout = Layout.read(path)
     _refuse(path, disagreements(parameters, layout))
     chosen(layout, path)
-    _refuse(path, tried(parameters, layout))
+    _refuse(path, _tried(parameters, layout))
 
 
 def _refuse(path: Path, messages: Iterator[str]) -> None:
@@ -158,7 +158,7 @@ def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
                 yield f"{key}.margin: only method: box has a margin, and the method is {method}; remove it"
 
 
-def tried(p: Parameters, layout: Layout) -> Iterator[str]:
+def _tried(p: Parameters, layout: Layout) -> Iterator[str]:
     """What is wrong with the user's own Φ, Ψ and architectures, each run once on random crops.
 
     PyTorch is imported only if there are any.

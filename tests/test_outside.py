@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -250,6 +252,8 @@ def test_a_name_that_the_curves_have_already_is_refused(name: str) -> None:
 def test_two_of_one_name_in_a_recipe_are_refused() -> None:
     with pytest.raises(ValueError, match="'energy' is a column of the learning curves already"):
         Recipe("other_parts:energy", beta=1, psi="own_parts:energy")
+    with pytest.raises(ValueError, match="'hidden' is a column of the learning curves already"):
+        Recipe("other_parts:hidden", beta=1, psi="hidden")
 
 
 def test_tables_call_an_architecture_by_the_name_of_its_class() -> None:
@@ -289,3 +293,8 @@ def test_a_parameter_file_with_good_ones_passes(tmp_path: Path) -> None:
             recipes__kd__phi="own_parts:Shrunk",
         )
     )
+
+
+def test_without_any_no_torch_is_imported_to_check_a_parameter_file() -> None:
+    script = "import sys; from facedistill.schema import check_file; check_file(); sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)

@@ -69,7 +69,7 @@ class Equation5(nn.Module):
         labels: (N,) identities. landmarks: (N, 5, 2) in units of the crop's side.
         """
         terms = {term: self._phi(term, student, labels, landmarks) for term in self.recipe.phi_terms}
-        # L = Φ + mean of μ·(α·H + β·Ψ) over the batch; μ = 1 without teacher weighting.
+        # L = Φ + mean(μ·(α·H + β·Ψ)) over the batch, term by term; μ = 1 without teacher weighting.
         loss = [*terms.values()]
         mu: Tensor | float = 1.0
         if self.recipe.weighting is not None:

@@ -18,13 +18,14 @@ from facedistill.data.sources.msceleb import MsCelebParams
 from facedistill.data.sources.recordio import RecordIOParams
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.grid.layout import INIT, TABLES, TASKS, TRANSFER, section
+from facedistill.outside import is_outside
 from facedistill.paths import LEAVE_OUT
 from facedistill.recipe import MARGIN_SOFTMAX
 
 if TYPE_CHECKING:
     from facedistill.data.dataset import DatasetParams
     from facedistill.grid.layout import Group, Layout
-    from facedistill.learning.parameters import NetworkParams
+    from facedistill.learning.parameters import ArchitectureParams
     from facedistill.recipe import Recipe
     from facedistill.schema import Parameters
 
@@ -184,7 +185,7 @@ def _lists(p: Parameters, _layout: Layout) -> Iterator[str]:
             )
 
 
-def _networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, NetworkParams]]:
+def networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, ArchitectureParams]]:
     """The networks that a task trains, by their keys."""
     yield "teacher.network", p.teacher.network
     names = [s.name for s in layout.members[section(task)]] if task in TRANSFER else []
@@ -203,7 +204,7 @@ def _inputs(p: Parameters, layout: Layout) -> Iterator[str]:
                     f"{key}: {side} px are no part of a crop of {pixels}, datasets.{name}.crop.pixels; raise that, or "
                     "lower the input"
                 )
-        for network, params in _networks(p, layout, task):
+        for network, params in networks(p, layout, task):
             if side < params.smallest_input:
                 yield (
                     f"{key}: {side} px are too few for {network}.architecture, {params.architecture}, which takes "
@@ -234,7 +235,7 @@ def _batches(p: Parameters, layout: Layout) -> Iterator[str]:
             )
 
 
-def _trained(layout: Layout) -> Iterator[tuple[Group, str, Recipe]]:
+def trained(layout: Layout) -> Iterator[tuple[Group, str, Recipe]]:
     """Every recipe that has a student, with its group and its name."""
     for group in layout.groups.values():
         if group.students:
@@ -243,7 +244,7 @@ def _trained(layout: Layout) -> Iterator[tuple[Group, str, Recipe]]:
 
 def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
     """A recipe starts from one above it in its group, or from one of `init`, which is trained before all others."""
-    for group, name, recipe in _trained(layout):
+    for group, name, recipe in trained(layout):
         above = [*group.recipes][: [*group.recipes].index(name)]
         known = [*above, *(f"{INIT}/{start}" for start in layout.groups[INIT].recipes if group.name != INIT)]
         if recipe.start not in (None, *known):
@@ -255,11 +256,16 @@ def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
 
 def _recipes(p: Parameters, layout: Layout) -> Iterator[str]:
     """What a recipe compares is there, and as wide on both sides."""
-    for group, name, recipe in _trained(layout):
+    for group, name, recipe in trained(layout):
         key, task = f"recipes.{group.section}.{name}", group.task
         fitting = ("none", "softmax", *((task,) if task in MARGIN_SOFTMAX else ()))
-        if recipe.phi not in fitting:
+        if recipe.phi not in fitting and not is_outside(recipe.phi):
             yield f"{key}.phi: {recipe.phi}, which tasks.{task} cannot learn by; take {' or '.join(fitting)}"
+        if recipe.outside and not group.custom:
+            yield (
+                f"{key}: {recipe.outside[0]} is code of your own, on which only the stages of custom.groups depend; "
+                "write the recipe into one of these groups"
+            )
         if group.name == INIT and recipe.needs_teacher:
             yield f"{key}: it asks a teacher, and {INIT} is trained without one; move it into another group"
         if recipe.beta and recipe.psi == "rkd" and p.tasks[task].batch < 3:

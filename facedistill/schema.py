@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from facedistill.agreement import disagreements
+from facedistill.agreement import disagreements, networks, trained
 from facedistill.data.dataset import DatasetParams
 from facedistill.grid.layout import EvaluationParams, Layout, NonNegative, Weights
 from facedistill.learning.parameters import (
+    ArchitectureParams,
     EquationParams,
     LoaderParams,
     NetworkParams,
@@ -21,8 +23,9 @@ from facedistill.learning.parameters import (
     TaskParams,
     TrainingParams,
 )
+from facedistill.outside import is_outside
 from facedistill.params import PARAMS_FILE, ParamsError, check, items, params, read
-from facedistill.recipe import Margin, PhiName, Recipe
+from facedistill.recipe import Margin, Phi, Recipe
 from facedistill.results.chosen import ExportParams, chosen
 from facedistill.results.provenance import Heading
 
@@ -55,12 +58,12 @@ class Rates:
 class TeacherParams:
     """The teacher of every task, and its two rates."""
 
-    network: NetworkParams
+    network: ArchitectureParams
     rates: Rates
 
 
 @params
-class StudentParams(NetworkParams):
+class StudentParams(ArchitectureParams):
     """seed: of its training. Where it is left out, the seed is the one of all."""
 
     seed: Seed = 0
@@ -70,7 +73,7 @@ class StudentParams(NetworkParams):
 class RecipeParams(Recipe):
     """phi: where it is left out, Φ is the one of the task."""
 
-    phi: PhiName = "softmax"
+    phi: Phi = "softmax"
 
 
 @params
@@ -146,8 +149,57 @@ def check_file(path: Path = PARAMS_FILE) -> None:
     values = read(path)
     if words := [key for key, _ in items(values) if key.rpartition(".")[2] in DVC_WORDS]:
         raise ParamsError(f"{path}: {words[0]}: DVC gives this name a meaning of its own; call it otherwise")
+    _refuse(path, _without_effect(values))
     parameters: Parameters = check(Parameters, values, f"{path}: ")
     layout = Layout.read(path)
-    if found := list(disagreements(parameters, layout)):
-        raise ParamsError("\n".join(f"{path}: {message}" for message in found))
+    _refuse(path, disagreements(parameters, layout))
     chosen(layout, path)
+    _refuse(path, _tried(parameters, layout))
+
+
+def _refuse(path: Path, messages: Iterator[str]) -> None:
+    if found := list(messages):
+        raise ParamsError("\n".join(f"{path}: {message}" for message in found))
+
+
+def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
+    """What is a key of another section, or of another value beside it."""
+    for key, value in items(values):
+        if re.fullmatch(r"(students\.[^.]+|teacher\.network)\.embedding", key):
+            yield f"{key}: the width of K is the task's, tasks.*.embedding; write it there, and remove it here"
+        if re.fullmatch(r"datasets\.[^.]+\.crop", key) and isinstance(value, Mapping):
+            method = value.get("method")
+            if "margin" in value and method != "box":
+                yield f"{key}.margin: only method: box has a margin, and the method is {method}; remove it"
+
+
+def _tried(p: Parameters, layout: Layout) -> Iterator[str]:
+    """What is wrong with the user's own Φ, Ψ and architectures, each run once on random crops.
+
+    PyTorch is imported only if there are any.
+    """
+    at = {
+        (task, key): NetworkParams(network.architecture, network.divisor, p.tasks[task].embedding)
+        for task in layout.tasks
+        for key, network in networks(p, layout, task)
+    }
+    own = {place: network for place, network in at.items() if is_outside(network.architecture)}
+    recipes = [(group, name, recipe) for group, name, recipe in trained(layout) if recipe.outside]
+    if not recipes and not own:
+        return
+    from facedistill.learning.trial import try_architecture, try_recipe
+
+    found = dict[str, None]()
+    for (task, key), network in own.items():
+        try:
+            try_architecture(network, p.tasks[task].input)
+        except ParamsError as error:
+            found[f"{key}.architecture: {error}"] = None
+    for group, name, recipe in recipes if not found else ():
+        trained_by, teacher = p.tasks[group.task], at[group.task, "teacher.network"]
+        for student in dict.fromkeys(at[group.task, f"students.{student.name}"] for student in group.students):
+            for message in try_recipe(
+                recipe, p.equation, student, teacher, trained_by.input, trained_by.margin_softmax
+            ):
+                found[f"recipes.{group.section}.{name}.{message}"] = None
+    yield from found

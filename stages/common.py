@@ -23,7 +23,7 @@ from stages import BEGAN, progress
 
 if TYPE_CHECKING:
     from facedistill.grid.layout import Group
-    from facedistill.learning.parameters import NetworkParams, TaskParams
+    from facedistill.learning.parameters import ArchitectureParams, TaskParams
     from facedistill.learning.training import Plan
 
 END_SECONDS = 60
@@ -94,13 +94,13 @@ def workspace() -> Path:
     return RESUME / re.sub(r"[^\w.+-]", "_", "-".join(words))
 
 
-def network_params(section: str) -> tuple[NetworkParams, int]:
+def network_params(section: str) -> tuple[ArchitectureParams, int]:
     """The network in a section of params.yaml, and the seed of its training: its own seed, or else the common one."""
-    from facedistill.learning.parameters import NetworkParams
+    from facedistill.learning.parameters import ArchitectureParams
 
     values = load(dict[str, Any], section)
     seed = values.pop("seed", load(int, "seed"))
-    network: NetworkParams = check(NetworkParams, values, f"{PARAMS_FILE}: {section}")
+    network: ArchitectureParams = check(ArchitectureParams, values, f"{PARAMS_FILE}: {section}")
     return network, check(int, seed, f"{PARAMS_FILE}: {section}.seed")
 
 

@@ -9,7 +9,7 @@ from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
 from facedistill.grid.layout import TEACHER, Layout
 from facedistill.learning.networks import FaceNetwork
-from facedistill.learning.parameters import TaskParams
+from facedistill.learning.parameters import NetworkParams, TaskParams
 from facedistill.params import load
 from facedistill.paths import COST
 from stages.common import network_params, run
@@ -22,7 +22,10 @@ def main() -> None:
     sections = {TEACHER: "teacher.network"}
     sections |= {student.name: f"students.{student.name}" for student in Layout.read().first.values()}
     networks = {name: network_params(section)[0] for name, section in sections.items()}
-    costs = {name: asdict(cost(FaceNetwork(network).trunk, side)) for name, network in networks.items()}
+    costs = {
+        name: asdict(cost(FaceNetwork(NetworkParams(network.architecture, network.divisor)).trunk, side))
+        for name, network in networks.items()
+    }
     write_json(COST, costs)
 
 

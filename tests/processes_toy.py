@@ -34,11 +34,13 @@ ROUNDS = {
         "attention": Recipe("softmax", beta=1, psi="attention"),
         "rkd": Recipe("softmax", beta=25, psi="rkd"),
         "cckd": Recipe("softmax", beta=100, psi="cckd"),
+        "similarity": Recipe("softmax", beta=100, psi="own_parts:similarity"),
+        "projected": Recipe("own_parts:smoothed", beta=1, psi="own_parts:Projected"),
     },
     "next": {"after": Recipe("softmax", alpha=1, start="soft_hidden")},
     "triplet": {"triplet": Recipe("triplet", beta=1), "triplet_softmax": Recipe("triplet_softmax", alpha=1)},
     "landmarks": {"landmarks": Recipe("landmarks", alpha=1, beta=1)},
-    "arcface": {"arcface": Recipe("arcface")},
+    "arcface": {"arcface": Recipe("arcface"), "shrunk": Recipe("own_parts:Shrunk")},
 }
 TEACHER = Path("models/teacher/classification")
 

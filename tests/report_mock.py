@@ -25,9 +25,8 @@ from facedistill.grid.cells import cells
 from facedistill.grid.layout import TEACHER, TRANSFER, Layout
 from facedistill.params import read
 from facedistill.paths import CROPS, EVALUATION, MANIFESTS, METRICS, MODELS
-from facedistill.recipe import PsiName
+from facedistill.recipe import WEIGHTING, PsiName
 from facedistill.report.document import report
-from facedistill.report.pictures.curves import WEIGHTING
 from facedistill.report.pictures.drawing import Drawing
 from facedistill.report.render import render
 from facedistill.results.chosen import chosen

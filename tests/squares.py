@@ -26,7 +26,7 @@ from facedistill.learning.parameters import (
 )
 from facedistill.learning.training import Plan, train_networks
 from facedistill.paths import MODELS
-from facedistill.recipe import MARGIN_SOFTMAX, Recipe
+from facedistill.recipe import MARGIN_SOFTMAX, PHI, Recipe
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
 LOADER = LoaderParams(cache_mb=64, workers=0)
@@ -75,10 +75,10 @@ def run(model: str, recipe: Recipe, **changes: object) -> None:
 
 def run_together(recipes: dict[str, Recipe], **changes: object) -> dict[str, Any]:
     recipe = next(iter(recipes.values()))
-    phi = recipe.phi if recipe.phi != "none" else "softmax"
+    phi = recipe.phi if recipe.phi in PHI and recipe.phi != "none" else "softmax"
     width = 8 if phi in MARGIN_SOFTMAX else 0
-    per_identity = 4 if "triplet" in phi else 0
-    task = TaskParams(phi, dataset="faces", input=SIDE, batch=16, per_identity=per_identity, embedding=width)
+    per_identity = 4 if "triplet" in PHI[phi] else 0
+    task = TaskParams(phi, dataset="faces", input=SIDE, batch=16, per_identity=per_identity, embedding=width)  # type: ignore[arg-type]
     values = {
         "task": task,
         "network": SMALL,

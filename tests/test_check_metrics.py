@@ -197,7 +197,7 @@ def test_a_claim_that_held_and_does_so_no_more_is_told(repository: Path, verdict
     [
         ({"floors": {"teacher/classification/top5": 90.0}}, r"floors\.teacher/classification/top5: the grid of params"),
         ({"claims": ["t9_unknown"]}, r"claims: 't9_unknown' is not in reports/claims\.json"),
-        ({"flors": {}}, r"A demo on drawn faces\.flors: unknown key; allowed: tolerance, floors, claims"),
+        ({"flors": {}}, r"default\.flors: unknown key; allowed: tolerance, floors, claims"),
         ({"tolerance": -1}, r"tolerance: .*greater than or equal to 0"),
     ],
 )
@@ -223,7 +223,7 @@ def test_what_the_report_left_is_asked_for_where_it_is_missing(repository: Path,
 def test_the_checks_of_this_repository_are_of_its_default_and_can_be_read() -> None:
     root = Path(__file__).parents[1]
     found = Checks.read(root)
-    assert load(Heading, "report", root / PARAMS_FILE).name == "A demo on drawn faces"
+    assert load(Heading, "report", root / PARAMS_FILE).name == "default"
     assert found is not None
     assert found.floors
     assert found.claims
@@ -245,7 +245,7 @@ def pipeline(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "code.py").write_text("open('data', 'w').write('d'); open('metrics.json', 'w').write('{\"top1\": 70}')\n")
     for command in (["init", "-q"], ["config", "user.name", "t"], ["config", "user.email", "t@t"]):
         run(root, "git", *command)
-    dvc("root", "init", "-q")
+    dvc(root, "init", "-q")
     dvc(root, "repro", "-q")
     commit(root, "after")
     (root / "data").unlink()

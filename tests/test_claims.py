@@ -84,7 +84,7 @@ class TestClaims:
     def test_names_are_unique_and_every_address_has_the_form_of_the_grids(self, trained: Path) -> None:
         found, r = list(comparisons(Layout.read(trained / "params.yaml"))), results(trained)
         assert len({c.name for c in found}) == len(found)
-        # The grid of this mock has all but four architectures, and of the two groups that teacher weighting may follow one.
+        # The mock has all but four architectures, and one of the two groups that teacher weighting may follow.
         idle = {c.claim.name for c in found if r.get(*c.better, *NUMBERS[c.metric].place) is None}
         idle |= {c.claim.name for c in found if r.get(*c.worse, *NUMBERS[c.metric].place) is None}
         assert idle == {"poster_thinner_deeper", "poster_depth", "poster_weighting"}

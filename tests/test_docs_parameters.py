@@ -19,15 +19,16 @@ from facedistill.data.sources import SourceParams
 from facedistill.grid import layout as grid
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.parameters import (
+    ArchitectureParams,
     EquationParams,
     LoaderParams,
-    NetworkParams,
     OptimisationParams,
     ProcessParams,
     SnapshotParams,
     TaskParams,
     TrainingParams,
 )
+from facedistill.outside import OrOutside
 from facedistill.params import read
 from facedistill.recipe import Margin, Recipe
 from facedistill.results.chosen import ExportParams
@@ -63,8 +64,8 @@ SECTIONS: dict[str, Any] = {
     "processes": ProcessParams,
     "snapshots": SnapshotParams,
     "rates.*": OptimisationParams,
-    "teacher.network": NetworkParams,
-    "students.*": NetworkParams,
+    "teacher.network": ArchitectureParams,
+    "students.*": ArchitectureParams,
     "recipes.*.*": Recipe,
     "targets.*": grid.Weights,
     "export": ExportParams,
@@ -89,6 +90,8 @@ def words(kind: Any) -> str:
     if origin is Annotated:
         if is_dataclass(get_args(arguments[0])[:1] and get_args(arguments[0])[0]):
             return "mapping, by its `kind`"
+        if isinstance(named := getattr(arguments[1], "func", None), OrOutside):
+            return f"{words(Literal[named.built_in])} or `module:attribute`"
         return ", ".join([words(arguments[0]), *_bounds(arguments[1:])])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)

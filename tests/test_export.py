@@ -189,7 +189,7 @@ def test_other_architectures_export_too(tmp_path: Path, architecture: str) -> No
     from facedistill.learning.networks import FaceNetwork
     from facedistill.learning.parameters import NetworkParams
 
-    network = FaceNetwork(NetworkParams(architecture), classes=3)  # type: ignore[arg-type]
+    network = FaceNetwork(NetworkParams(architecture), classes=3)
     images = torch.randint(0, 256, (3, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = Exported(network)(images)

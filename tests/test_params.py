@@ -153,6 +153,15 @@ def test_every_parameter_file_of_the_repository_is_whole(parameter_file: Path) -
         ("table1.student: []", r"table1\.student: unknown key; allowed: students"),
         ("alhpa: 1", r"alhpa: unknown key; allowed: seed, alpha, beta, "),
         ("alpha: -1", r"alpha: .*greater than or equal to 0, found -1"),
+        (
+            "students.resnet50-8.embedding: 64",
+            r"students\.resnet50-8\.embedding: the width of K is the task's, tasks\.\*",
+        ),
+        ("teacher.network.embedding: 64", r"teacher\.network\.embedding: .* tasks\.\*\.embedding; write it there"),
+        (
+            "datasets.lfw.crop.margin: 0.1",
+            r"datasets\.lfw\.crop\.margin: only method: box has .* method is landmarks; rem",
+        ),
         ("students.new: {}", r"students\.new\.architecture: missing"),
         ("table1: null", r"table1: .*found None"),
         ("tasks.triplet.dataset: lfw", r"tasks\.triplet\.dataset: 'lfw'; every task but alignment is trained on"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from sklearn.metrics import roc_curve
 from facedistill.evaluation.pairs import roc
 from facedistill.grid.layout import TEACHER, Layout
 from facedistill.paths import EVALUATION
+from facedistill.recipe import PsiName, Recipe
 from facedistill.report.pictures import distances, identities, photographs, plots, style
+from facedistill.report.pictures.curves import Curve
 from facedistill.report.pictures.distances import equal_error
 from facedistill.report.pictures.drawing import PLACES
 from facedistill.report.pictures.identities import MIXED, confusions, mixed_up
@@ -32,6 +35,21 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mock_plots(root, SMALL)
     write_datasets(Layout.read(root / "params.yaml"), root)
     return root
+
+
+def test_every_term_has_a_panel_and_those_of_ones_own_too() -> None:
+    own = Recipe("custom.margin:wide", alpha=1, beta=1, psi="custom.similarity:similarity")
+    recipes = [*(Recipe("softmax", beta=1, psi=psi) for psi in get_args(PsiName)), own]
+    points = np.array([1.0, 2.0])
+    curves = [
+        Curve("s", "soft", "", recipe, dict.fromkeys(terms, (points, points)))
+        for recipe in recipes
+        for terms in [("loss", *recipe.phi_terms, *(["soft"] if recipe.alpha else []), recipe.psi_term)]
+    ]
+    axes = plots.learning_curves(curves, style.TARGET_LOOKS, {"s": "S"}, "Curves").axes
+    drawn = {ax.get_title("left"): len(ax.lines) for ax in axes}
+    several = len(recipes)
+    assert drawn == {"Whole loss": several, "Φ, softmax": several - 1, "Φ, wide": 1, "H, soft target": 1, "Ψ": several}
 
 
 def test_a_front_holds_what_nothing_beats_at_its_cost_or_under_it() -> None:

@@ -28,7 +28,7 @@ every_architecture = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
 def params(architecture: str, embedding: int = 0) -> NetworkParams:
     """The smallest network of this architecture."""
-    return NetworkParams(architecture, 16 if architecture == "resnet50" else 1, embedding)  # type: ignore[arg-type]
+    return NetworkParams(architecture, 16 if architecture == "resnet50" else 1, embedding)
 
 
 def parameters(module: nn.Module) -> int:
@@ -39,7 +39,7 @@ def parameters(module: nn.Module) -> int:
 def without_data(architecture: str) -> Trunk:
     """At full size, on a device that computes shapes and nothing else."""
     with torch.device("meta"):
-        return build_trunk(NetworkParams(architecture)).eval()  # type: ignore[arg-type]
+        return build_trunk(NetworkParams(architecture)).eval()
 
 
 def multiply_adds(trunk: Trunk, height: int, width: int) -> float:

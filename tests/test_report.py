@@ -18,7 +18,8 @@ from facedistill.grid.cells import first_cells
 from facedistill.grid.layout import CUSTOM, Layout, Weights
 from facedistill.params import ParamsError
 from facedistill.paths import CUSTOM_METRICS, EVALUATION, METRICS, MODELS
-from facedistill.report.pictures.curves import WEIGHTING, curve
+from facedistill.recipe import WEIGHTING
+from facedistill.report.pictures.curves import curve
 from facedistill.report.render import render
 from facedistill.report.tables.gap_closed import teacher_sentence
 from facedistill.results.markdown import cell, gap, number

@@ -26,7 +26,7 @@ NAMES = ("index.html", "tables.md", "claims.md", "claims.json", "datasets.json",
 NO_NUMBER = (
     *(
         f"facedistill/{name}.py"
-        for name in ("__init__", "entry", "files", "git", "machine", "params", "paths", "schema")
+        for name in ("__init__", "entry", "files", "git", "machine", "outside", "params", "paths", "schema")
     ),
     *("stages/__init__.py", "stages/progress.py"),
 )

@@ -30,6 +30,7 @@ from facedistill.grid.layout import EvaluationParams
 from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS
+from facedistill.recipe import PHI
 
 
 class Evaluation:
@@ -67,7 +68,7 @@ class Evaluation:
             assert predicted.landmarks is not None
             self.rows["landmarks"].append(_landmark_table(name, test, predicted.landmarks))
             return _landmark_errors(predicted.landmarks, test)
-        if "triplet" in task.phi:
+        if "triplet" in PHI[task.phi]:
             with _naming(test):
                 hits = nearest_neighbour_hits(predicted.embeddings, torch.as_tensor(test.labels))
             return {"nn_top1": self._share(name, "nn_top1", hits)}

@@ -15,7 +15,8 @@ from facedistill import git
 from facedistill.files import sha256, write_json, write_whole
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams
-from facedistill.params import check
+from facedistill.outside import architectures, is_outside
+from facedistill.params import PARAMS_FILE, check
 
 WEIGHTS, RECORD = "model.safetensors", "model.json"
 KEYS = ("network", "classes", "landmarks", "scale", "sha256")
@@ -52,10 +53,17 @@ def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
 def load(folder: Path) -> FaceNetwork:
     """Load the network of `folder` to the CPU.
 
-    Raises ModelError if a file is missing, or if the weights do not match the recorded sha256.
+    Raises ModelError if a file is missing, the weights do not match the recorded sha256, or do not fit the network,
+    and if the record names an architecture of the user's own that params.yaml does not name: a file that came from
+    somebody else may not choose which code runs.
     """
     record = read_record(folder)
     params = check(NetworkParams, record["network"], f"{folder / RECORD}: network")
+    if is_outside(params.architecture) and params.architecture not in architectures():
+        raise ModelError(
+            f"{folder / RECORD}: the architecture {params.architecture} is code outside the package, which runs only "
+            f"if {PARAMS_FILE} names it; if you trust that module, name it in `students` or `teacher.network`"
+        )
     network = FaceNetwork(params, record["classes"], record["landmarks"], record["scale"])
     network.load_state_dict(load_state(folder))
     return network

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from facedistill.learning.augment import AugmentationParams
+from facedistill.outside import OrOutside
 from facedistill.params import params
-from facedistill.recipe import MARGIN_SOFTMAX, PhiName
+from facedistill.recipe import MARGIN_SOFTMAX, PHI, PhiName
 
 Architecture = Literal[
     "resnet50",
@@ -25,7 +26,7 @@ Architecture = Literal[
     "inception_resnet",
 ]
 
-SMALLEST_INPUT: dict[Architecture, int] = {
+SMALLEST_INPUT: dict[str, int] = {
     "conv5": 16,
     "squeezenet": 17,
     "densenet": 29,
@@ -54,7 +55,7 @@ class TaskParams:
     embedding: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
-        if "triplet" in self.phi and self.per_identity < 2:
+        if "triplet" in PHI[self.phi] and self.per_identity < 2:
             raise ValueError(f"per_identity: {self.per_identity} with phi: {self.phi}, which compares two or more")
         if self.per_identity and (self.batch % self.per_identity or self.batch < 2 * self.per_identity):
             raise ValueError(
@@ -69,15 +70,15 @@ class TaskParams:
 
 
 @params
-class NetworkParams:
-    """divisor: ResNet-50/k has every layer's kernels divided by k; 1 for all other architectures.
+class ArchitectureParams:
+    """A network as params.yaml has it; the width of its K is the task's.
 
-    embedding: width of a linear layer after pooling, which then is the hidden layer K; 0 for none.
+    architecture: a built-in name, or `module:attribute` for one of the user's own.
+    divisor: ResNet-50/k has every layer's kernels divided by k; 1 for all other architectures.
     """
 
-    architecture: Architecture
+    architecture: Annotated[str, AfterValidator(OrOutside(get_args(Architecture)))]
     divisor: Annotated[int, Field(ge=1)] = 1
-    embedding: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
         if self.divisor != 1 and self.architecture != "resnet50":
@@ -87,8 +88,18 @@ class NetworkParams:
 
     @property
     def smallest_input(self) -> int:
-        """Side in pixels of the smallest image of which its last map keeps something."""
+        """Side in pixels of the smallest image of which its last map keeps something; 1 for one of the user's own."""
         return SMALLEST_INPUT.get(self.architecture, 1)
+
+
+@params
+class NetworkParams(ArchitectureParams):
+    """A network as it is built.
+
+    embedding: width of a linear layer after pooling, which then is the hidden layer K; 0 for none.
+    """
+
+    embedding: Annotated[int, Field(ge=0)] = 0
 
 
 @params

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import (
+    ArchitectureParams,
     EquationParams,
     LoaderParams,
     NetworkParams,
@@ -38,6 +39,7 @@ from facedistill.learning.processes import join
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Teachers, inherit_classifier
+from facedistill.outside import code
 from facedistill.params import check
 from facedistill.paths import CROPS
 from facedistill.recipe import Recipe
@@ -75,7 +77,7 @@ def rounds(plans: Iterable[Plan]) -> Iterator[list[Plan]]:
 def train_networks(
     plans: Sequence[Plan],
     task: TaskParams,
-    network: NetworkParams,
+    network: ArchitectureParams,
     equation: EquationParams,
     optimisation: OptimisationParams,
     training: TrainingParams,
@@ -135,14 +137,16 @@ def train_networks(
     ]
     sources = [source and model_files.read_record(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
     sources += [plan.start and model_files.read_record(plan.start)["sha256"] for plan in plans]
-    kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources], snapshots, process)
+    asked = [teacher.params.architecture for teacher in (teachers.soft, teachers.hidden) if teacher]
+    own = code(network.architecture, *asked, *(name for plan in plans for name in plan.recipe.outside))
+    kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources, own], snapshots, process)
 
     with ExitStack() as logs:
         students = []
         for plan in plans:
             torch.manual_seed(seed)
             student = FaceNetwork(
-                replace(network, embedding=task.embedding),
+                NetworkParams(network.architecture, network.divisor, task.embedding),
                 classes=_classes(plan.recipe, crops, soft_teacher),
                 landmarks=task.phi == "landmarks",
                 scale=equation.scale if task.margin_softmax else 0.0,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from facedistill.grid.cells import Cell
 from facedistill.grid.layout import CUSTOM, PROXYLESS, TRANSFER, Group, Layout, Student
+from facedistill.outside import attribute
 
 ARCHITECTURES = {
     "resnet27": "ResNet-27",
@@ -49,7 +50,8 @@ LATENCIES = {f"batch{b}_threads{t}": f"{b}, {t}" for b in (1, 32) for t in (1, 2
 def network(architecture: str, divisor: int = 1) -> str:
     """How tables call a network, for example ResNet-50/8."""
     if architecture != "resnet50":
-        return ARCHITECTURES[architecture]
+        # One of the user's own is called as its class is.
+        return ARCHITECTURES.get(architecture, attribute(architecture))
     return "ResNet-50" if divisor == 1 else f"ResNet-50/{divisor}"
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
+from facedistill.learning.losses.whole_batch import whole_batch
 from facedistill.learning.networks import Outputs
 
 GAMMA = 0.4  # The value of Peng et al.
 
 
+@whole_batch
 def cckd(student: Outputs, teacher: Outputs) -> Tensor:
     """‖C_S − C_T‖² / N², a scalar, with C_ij = exp(−γ ‖K_i / |K_i| − K_j / |K_j|‖²). The two widths may differ.
 

@@ -9,11 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from facedistill.learning.losses.whole_batch import whole_batch
 from facedistill.learning.networks import Outputs
 
 ANGLE_WEIGHT = 2.0  # The value of Park et al.
 
 
+@whole_batch
 def rkd(student: Outputs, teacher: Outputs) -> Tensor:
     """The Huber loss (δ = 1) on distances between the K of samples, plus twice the Huber loss on angles; a scalar.
 

@@ -16,7 +16,8 @@ def soft_cross_entropy(logits: Tensor, teacher_logits: Tensor, temperature: floa
     teacher_logits: (N, classes), a_T without any margin. No gradient reaches them.
     temperature: τ.
 
-    The factor τ² is not here: Equation5 multiplies by it if `temperature_squared` is set.
+    The factor τ² is not here: Equation5 multiplies by it if
+    `equation.temperature_squared` in params.yaml is set.
     """
     target = F.softmax(teacher_logits.detach() / temperature, dim=1)
     return F.cross_entropy(logits / temperature, target, reduction="none")

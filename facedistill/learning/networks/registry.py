@@ -15,6 +15,7 @@ from facedistill.learning.networks.shufflenet import ShuffleNet
 from facedistill.learning.networks.squeezenet import SqueezeNet
 from facedistill.learning.networks.trunk import Trunk
 from facedistill.learning.parameters import Architecture, NetworkParams
+from facedistill.outside import find
 
 # The trunk of each, by the width of its embedding; ResNet-50 has a divisor besides.
 TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
@@ -32,7 +33,13 @@ TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
 
 
 def build_trunk(network: NetworkParams) -> Trunk:
-    """A trunk with random weights."""
+    """A trunk with random weights.
+
+    Raises ParamsError if the architecture is from outside and is not found.
+    """
     if network.architecture == "resnet50":
         return ResNet50(network.divisor, network.embedding)
-    return TRUNKS[network.architecture](network.embedding)
+    if network.architecture in TRUNKS:
+        return TRUNKS[network.architecture](network.embedding)
+    trunk: Trunk = find(network.architecture)(network.embedding)
+    return trunk

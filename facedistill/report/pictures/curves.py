@@ -13,23 +13,10 @@ from numpy.typing import NDArray
 from facedistill.grid.cells import Cell, first_cells
 from facedistill.grid.layout import CUSTOM, TRANSFER
 from facedistill.learning.curves import STEPS
+from facedistill.recipe import WEIGHTING, Recipe
 from facedistill.results.metrics import MissingResultError
 from facedistill.results.names import MARGINS, TASK_NAMES, Row
 from facedistill.results.reading import Reading
-
-PHI = {
-    "none": (),
-    "softmax": ("softmax",),
-    "arcface": ("arcface",),
-    "cosface": ("cosface",),
-    "landmarks": ("landmarks",),
-    "triplet": ("triplet",),
-    "triplet_softmax": ("triplet", "softmax"),
-}
-"""The terms of each Φ."""
-WEIGHTING = ("mu", "mu_below_1")
-"""What teacher weighting logs: the mean of μ, and the share of samples with μ under 1."""
-
 
 TITLES = {
     "table1": "targets and initialisations",
@@ -48,12 +35,14 @@ class Curve:
     student: its name.
     method: a target, or GROUP/RECIPE.
     init: `pretrain` or `distill`, empty without a transfer.
+    recipe: what it was trained by.
     terms: steps and unweighted values of each loss term, and of their weighted sum as `loss`.
     """
 
     student: str
     method: str
     init: str
+    recipe: Recipe
     terms: Mapping[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
@@ -75,16 +64,13 @@ class CurvesFigure:
 
 def curve(cell: Cell, method: str, reading: Reading) -> Curve:
     """The training of a cell. Raises MissingResultError for a term that was not logged."""
-    terms = ["loss"]
-    if cell.recipe is None:
+    recipe = cell.recipe
+    if recipe is None:
         weights = reading.layout.weights[cell.method]
-        alpha, beta, phi, psi = weights.alpha, weights.beta, reading.values["tasks"][cell.task]["phi"], "hidden"
-    else:
-        recipe = cell.recipe
-        alpha, beta, phi, psi = recipe.alpha, recipe.beta, recipe.phi, recipe.psi
-        terms += WEIGHTING if recipe.weighting else ()
-    terms += [*PHI[phi], *(["soft"] if alpha else []), *([psi] if beta else [])]
-    return Curve(cell.student, method, cell.init, _series(reading.root / cell.model, terms))
+        recipe = Recipe(reading.values["tasks"][cell.task]["phi"], weights.alpha, weights.beta)
+    terms = ["loss", *(WEIGHTING if recipe.weighting else ()), *recipe.phi_terms]
+    terms += [*(["soft"] if recipe.alpha else []), *([recipe.psi_term] if recipe.beta else [])]
+    return Curve(cell.student, method, cell.init, recipe, _series(reading.root / cell.model, terms))
 
 
 def figures(reading: Reading) -> Iterator[CurvesFigure]:

@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 
 from facedistill.grid.cells import first_cells
 from facedistill.grid.layout import TEACHER
-from facedistill.report.pictures.curves import WEIGHTING, Curve
+from facedistill.outside import is_outside
+from facedistill.recipe import MARGIN_SOFTMAX, WEIGHTING
+from facedistill.report.pictures.curves import Curve
 from facedistill.report.pictures.style import (
     TARGET_LOOKS,
     TEACHER_LOOK,
@@ -48,18 +50,13 @@ FRONT = "#d0d0d0"
 LOST = 100.0
 """An NRMSE in percent: landmarks that are off by the distance between the eyes are not found at all."""
 
-PANELS = {
-    "Whole loss": ("loss",),
-    "Φ, softmax": ("softmax",),
-    "Φ, margin softmax": ("arcface", "cosface"),
-    "Φ, landmarks": ("landmarks",),
-    "Φ, triplet": ("triplet",),
-    "H, soft target": ("soft",),
-    "Ψ": ("hidden", "normalised", "embedding", "logits", "hint", "attention", "rkd", "cckd"),
-    "Mean μ": ("mu",),
-    "Share μ < 1": ("mu_below_1",),
+PHI_PANELS = {
+    "Φ, softmax": {"softmax"},
+    "Φ, margin softmax": {*MARGIN_SOFTMAX},
+    "Φ, landmarks": {"landmarks"},
+    "Φ, triplet": {"triplet"},
 }
-"""Titles of the panels of learning curves, and the unweighted terms that each draws."""
+"""Titles of the panels of the built-in Φ, and the terms that each draws."""
 
 
 @styled
@@ -71,7 +68,9 @@ def learning_curves(
     curves: those of one task. methods: the look of each method. labels: the printed name of each student.
     """
     students = list(dict.fromkeys(curve.student for curve in curves))
-    panels = {title: terms for title, terms in PANELS.items() if any(curve.terms.keys() & terms for curve in curves)}
+    panels = {
+        title: terms for title, terms in _panels(curves).items() if any(curve.terms.keys() & terms for curve in curves)
+    }
     # Where a loss is 0 throughout a logarithmic axis has no place for it.
     positive = {
         panel
@@ -197,6 +196,20 @@ def _point(
     """What a network costs, how good it is, what it is called, and its address."""
     student = address[0] if address[0] in labels else address[1]
     return results["cost", student, cost] / scale, results[*address, *metric], labels[student], address
+
+
+def _panels(curves: Sequence[Curve]) -> dict[str, set[str]]:
+    """The title of each panel of learning curves, and the unweighted terms that it draws; some perhaps of no curve."""
+    own = [term for curve in curves if is_outside(curve.recipe.phi) for term in curve.recipe.phi_terms]
+    return {
+        "Whole loss": {"loss"},
+        **PHI_PANELS,
+        **{f"Φ, {term}": {term} for term in own},
+        "H, soft target": {"soft"},
+        "Ψ": {curve.recipe.psi_term for curve in curves},
+        "Mean μ": {"mu"},
+        "Share μ < 1": {"mu_below_1"},
+    }
 
 
 def pareto(points: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:

@@ -1,4 +1,4 @@
-"""How we chose `strong`: recipes of Equation 5 for ResNet-50/8, judged on photographs that no table uses.
+"""How we chose `facedistill`: recipes of Equation 5 for ResNet-50/8, judged on photographs that no table uses.
 
     python -m facedistill profile use synthetic-claims && dvc repro train_teacher
     python -m benchmarks.own_recipe 1 [NAME …]     # prints a line for each candidate with seed 1; about six minutes

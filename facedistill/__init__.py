@@ -22,7 +22,7 @@ __all__ = ["load"]
 def load(path: str | Path) -> FaceModel:
     """Load an exported model. path: its .onnx file, or its folder, in which float32.onnx is used.
 
-    For example `model = facedistill.load("exports/resnet50-8/strong")`, then
+    For example `model = facedistill.load("exports/resnet50-8/table2/facedistill")`, then
     `model.verify(model.face("a.jpg"), model.face("b.jpg"))`. Needs onnxruntime and no torch.
     Raises ModelFileError if the file is missing or damaged, or was not exported by this project.
     """

@@ -207,8 +207,8 @@ def test_a_slip_in_the_checks_is_an_error(repository: Path, entry: dict[str, Any
         list(check_report(repository))
 
 
-def test_a_report_of_another_title_has_no_floors(repository: Path) -> None:
-    checks(repository, title="Another", floors={"teacher/classification/top1": 99.0})
+def test_a_report_of_another_name_has_no_floors(repository: Path) -> None:
+    checks(repository, name="another", floors={"teacher/classification/top1": 99.0})
     assert Checks.read(repository) is None
     assert list(check_report(repository)) == []
 

@@ -30,7 +30,7 @@ from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.inference import gallery
 from facedistill.inference.commands import main
 from facedistill.inference.face import PhotographError, find
-from facedistill.inference.model import ModelFileError, squared_distances
+from facedistill.inference.model import ModelFileError, squared_distances, smallest
 
 ROOT = Path(__file__).parents[1]
 ALIGNED = CropParams("landmarks", SIZE)
@@ -201,7 +201,11 @@ def test_what_cannot_be_used_has_an_exit_code_of_its_own(
         (3, "no photograph", ("embed", tmp_path / "empty", *model)),
         (3, "not a gallery that", ("search", a, a, *model)),
         (4, "lost/float32.onnx: no such model", ("verify", a, a, "--model", "lost")),
-        (4, "strong/float32.onnx: no such model; there are: exports/small/alignment, exports/", ("verify", a, a)),
+        (
+            4,
+            "y/float32.onnx: no such model; there are: exports/small/alignment, exports/",
+            ("verify", a, a, "--model", "y"),
+        ),
         (4, "not a model that ONNX Runtime can load", ("verify", a, a, "--model", tmp_path / "bad.onnx")),
         (4, "was it exported by", ("verify", a, a, "--model", tmp_path / "other.onnx")),
         (4, "a model that finds landmarks", ("verify", a, a, "--model", POINTS.folder)),
@@ -218,6 +222,26 @@ def test_what_cannot_be_used_has_an_exit_code_of_its_own(
     with pytest.raises(SystemExit) as stopped:
         command("search", people, a, "--top", 0)
     assert stopped.value.code == 2
+
+
+def test_without_a_name_the_smallest_model_that_can_do_it_answers(
+    people: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not the teacher, which is exported too, and of two students as small the first by name."""
+    a = people / "0/0.png"
+    assert smallest(landmarks=True).path == POINTS.folder / "float32.onnx"
+    sizes = {m.name: (m.folder / "float32.onnx").stat().st_size for m in (OURS, TEACHER, PROXYLESS)}
+    assert smallest(landmarks=False).path.parent == Path("exports") / min(sizes, key=lambda name: (sizes[name], name))
+    assert command("landmarks", a) == 0
+    assert command("verify", a, a) == 0
+
+
+def test_without_any_export_the_message_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command("verify", "a.jpg", "b.jpg") == 4
+    assert "exports: no model that recognises people; `dvc repro` exports it" in capsys.readouterr().err
 
 
 def test_a_gallery_is_embedded_once_and_searched(

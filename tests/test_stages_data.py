@@ -260,7 +260,7 @@ def test_a_recipe_starts_from_what_its_stage_has(tmp_path: Path) -> None:
     root = Path(__file__).parents[1]
     values = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))
     values["recipes"]["table1"]["logits"]["start"] = "fitnet"
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     command = [sys.executable, "-m", "stages.distill", "--student", "resnet50-8", "--group", "table1"]
     done = subprocess.run(command, cwd=tmp_path, env={"PYTHONPATH": str(root)}, capture_output=True, text=True)
     assert done.returncode == 1

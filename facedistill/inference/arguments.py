@@ -6,11 +6,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from facedistill.paths import EXPORTS
-
-RECOGNISER, POINTER = EXPORTS / "resnet50-8/strong", EXPORTS / "resnet50-8/alignment/ours/soft"
-"""The models of the commands if none is named."""
-
 DESCRIPTION = """\
 Compare, embed and search faces, and find landmarks, with an exported model; inspect photographs to train on.
 
@@ -55,7 +50,6 @@ def parser() -> argparse.ArgumentParser:
         "verify",
         "Tell whether two photographs show one person: exit code 0 if they do, 1 if not.",
         "python -m facedistill verify a.jpg b.jpg --box 60 40 120 150 --box 10 20 110 140",
-        RECOGNISER,
     )
     verify.add_argument("a", type=Path, metavar="A", help="a photograph")
     verify.add_argument("b", type=Path, metavar="B", help="another")
@@ -66,7 +60,6 @@ def parser() -> argparse.ArgumentParser:
         "embed",
         "Embed every photograph below a folder, which has a folder for each person.",
         "python -m facedistill embed photographs/ --out people.parquet",
-        RECOGNISER,
     )
     embed.add_argument("folder", type=Path, metavar="FOLDER", help="photographs, at any depth")
     embed.add_argument(
@@ -85,7 +78,6 @@ def parser() -> argparse.ArgumentParser:
         "python -m facedistill search photographs/ unknown.jpg\n"
         "  python -m facedistill embed photographs/ --out people.parquet --model exports/teacher/arcface\n"
         "  python -m facedistill search people.parquet unknown.jpg --model exports/resnet50-8/arcface/proxyless",
-        RECOGNISER,
     )
     search.add_argument("gallery", type=Path, metavar="GALLERY", help="a folder, or the file that embed wrote for it")
     search.add_argument("probe", type=Path, metavar="PROBE", help="a photograph")
@@ -97,7 +89,6 @@ def parser() -> argparse.ArgumentParser:
         "landmarks",
         f"Find {POINTS}, in pixels of the upright photograph.",
         "python -m facedistill landmarks a.jpg --draw points.png",
-        POINTER,
     )
     landmarks.add_argument("photograph", type=Path, metavar="PHOTO", help="a photograph")
     landmarks.add_argument("--draw", type=Path, metavar="OUT.png", help="the upright photograph with the points on it")
@@ -132,11 +123,13 @@ def _command(commands: Any, name: str, text: str, example: str) -> argparse.Argu
     return found
 
 
-def _on_photographs(commands: Any, name: str, text: str, example: str, default: Path) -> argparse.ArgumentParser:
+def _on_photographs(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
     found = _command(commands, name, text, example)
     found.set_defaults(landmarks=None, box=None)
     found.add_argument(
-        "--model", type=Path, default=default, help="an exported folder, or its .onnx file; default: %(default)s"
+        "--model",
+        type=Path,
+        help="an exported folder, or its .onnx file; default: the smallest model in exports/ that can do this",
     )
     found.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model for OpenCV, which finds the face")
     found.add_argument("--json", action="store_true", help="print one JSON object, for programs")

@@ -17,7 +17,7 @@ from facedistill.inference.arguments import parser
 from facedistill.inference.draw import draw
 from facedistill.inference.face import Face, PhotographError
 from facedistill.inference.gallery import GalleryError
-from facedistill.inference.model import FaceModel, ModelFileError
+from facedistill.inference.model import FaceModel, ModelFileError, smallest
 from facedistill.params import ParamsError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def _search(args: argparse.Namespace) -> int:
 
 
 def _landmarks(args: argparse.Namespace) -> int:
-    model = FaceModel(args.model)
+    model = FaceModel(args.model) if args.model else smallest(landmarks=True)
     (face,) = _faces(args, model, [args.photograph])
     points = model.landmarks(face)
     named = {name: [round(float(x), 2), round(float(y), 2)] for name, (x, y) in zip(LANDMARKS, points, strict=True)}
@@ -148,7 +148,7 @@ def _profile(args: argparse.Namespace) -> int:
 
 
 def _recogniser(args: argparse.Namespace) -> FaceModel:
-    model = FaceModel(args.model)
+    model = FaceModel(args.model) if args.model else smallest(landmarks=False)
     if model.metadata.landmarks:
         raise ModelFileError(f"{model.path}: a model that finds landmarks; use one that recognises people")
     return model

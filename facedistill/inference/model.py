@@ -55,9 +55,7 @@ class FaceModel:
         file = Path(path)
         self.path = file / f"{DEFAULT}.onnx" if file.suffix != ".onnx" else file
         if not self.path.is_file():
-            there = sorted(str(found.parent) for found in EXPORTS.rglob(f"{DEFAULT}.onnx"))
-            told = f"there are: {', '.join(there)}" if there else "`dvc repro` exports it, `dvc pull` fetches it"
-            raise ModelFileError(f"{self.path}: no such model; {told}")
+            raise ModelFileError(f"{self.path}: no such model; {_there()}")
         try:
             self._session = ort.InferenceSession(self.path, providers=["CPUExecutionProvider"])
         except Exception as error:  # each of ONNX Runtime's errors derives from Exception alone
@@ -142,3 +140,22 @@ def squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray
     first, second = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (first, second))
     distances: NDArray[np.float64] = np.clip(2 - 2 * first @ second.T, 0, 4)
     return distances
+
+
+def smallest(landmarks: bool) -> FaceModel:
+    """The smallest exported model below exports/: one that finds landmarks, or one that recognises people.
+
+    Raises ModelFileError if there is none, or if a smaller one is damaged.
+    """
+    for file in sorted(EXPORTS.rglob(f"{DEFAULT}.onnx"), key=lambda file: (file.stat().st_size, file)):
+        model = FaceModel(file)
+        if model.metadata.landmarks == landmarks:
+            return model
+    wanted = "finds landmarks" if landmarks else "recognises people"
+    raise ModelFileError(f"{EXPORTS}: no model that {wanted}; {_there()}")
+
+
+def _there() -> str:
+    """In words, which models are exported."""
+    there = sorted(str(found.parent) for found in EXPORTS.rglob(f"{DEFAULT}.onnx"))
+    return f"there are: {', '.join(there)}" if there else "`dvc repro` exports it, `dvc pull` fetches it"

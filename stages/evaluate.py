@@ -8,7 +8,7 @@ from typing import Any
 from facedistill.evaluation.models import Evaluation
 from facedistill.files import write_json
 from facedistill.grid.cells import cells, metrics, teacher
-from facedistill.grid.layout import CUSTOM, TEACHER, EvaluationParams, Layout
+from facedistill.grid.layout import CUSTOM, TEACHER, TEACHERS, EvaluationParams, Layout
 from facedistill.learning.training import trained_on
 from facedistill.params import load
 from facedistill.paths import EVALUATION
@@ -23,7 +23,7 @@ def main() -> None:
 
     layout, found = Layout.read(), dict[str, Any]()
     # The cells of a transfer by the user's weights are trained in the same stage, on crops that were compared then.
-    if not args.group:
+    if args.group not in TEACHERS:
         check_crops(*load(dict[str, Any], "datasets"))
     params = load(EvaluationParams, "evaluation")
     evaluation = Evaluation(params)

@@ -30,7 +30,7 @@ from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.inference import gallery
 from facedistill.inference.commands import main
 from facedistill.inference.face import PhotographError, find
-from facedistill.inference.model import ModelFileError, squared_distances, smallest
+from facedistill.inference.model import ModelFileError, smallest, squared_distances
 
 ROOT = Path(__file__).parents[1]
 ALIGNED = CropParams("landmarks", SIZE)

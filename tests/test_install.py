@@ -86,7 +86,7 @@ def test_every_command_runs_with_the_core_alone(installed: Path, exported: Path,
 def test_an_error_of_the_installed_command_is_one_line(installed: Path, tmp_path: Path) -> None:
     done = run(installed, tmp_path, "verify", "a.jpg", "b.jpg")
     assert done.returncode == 4
-    assert re.fullmatch(r"facedistill: exports/\S+: no such model; .*\n", done.stderr), done.stderr
+    assert re.fullmatch(r"facedistill: exports: no model that recognises people; .*\n", done.stderr), done.stderr
     done = run(installed, tmp_path, "profile", "use", "real-faces")
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r"facedistill: params: no profiles here; `profile` works .* a clone .*\n", done.stderr)

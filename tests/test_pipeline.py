@@ -21,7 +21,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_repro_fills_every_table_and_every_stage_leaves_its_outputs(repository: Path) -> None:
     tables = (repository / "reports/tables.md").read_text()
     assert all(f"Table {i}" in tables for i in range(1, 6))
-    metrics = json.loads((repository / "reports/metrics/own/small/verification.json").read_text())["triplet"]
+    metrics = json.loads((repository / "reports/metrics/custom/small/verification.json").read_text())["triplet"]
     assert 0 <= metrics["distill"]["nn_top1"] <= 100
     assert len(list((repository / "reports/plots").glob("*.png"))) >= 4
     assert "nrmse" in dvc(repository, "metrics", "show")
@@ -54,7 +54,7 @@ def test_nothing_but_what_belongs_to_git_is_left_for_git(repository: Path) -> No
 def test_alpha_and_beta_run_the_users_own_cells_and_the_report_alone(repository: Path) -> None:
     output = dvc(repository, "exp", "run", "-S", "alpha=0", "-S", "beta=1")
     assert stages_run(output) == {"custom_alignment@small", "custom_verification@small", "report"}
-    own = json.loads((repository / "reports/metrics/own/small/alignment.json").read_text())["alignment"]
+    own = json.loads((repository / "reports/metrics/custom/small/alignment.json").read_text())["alignment"]
     hidden = json.loads((repository / "reports/metrics/networks/small.json").read_text())["alignment"]
     assert own["distill"] == hidden["distill"]["hidden"]
 

@@ -72,7 +72,7 @@ class Cell:
             return f"evaluate@{self.run}"
         if self.task in TRANSFER:
             return f"custom_{section(self.task)}@{self.student}"
-        return f"evaluate_custom@{self.student}-{self.group}"
+        return f"distill_custom@{self.student}-{self.group}"
 
     @property
     def metrics(self) -> Path:

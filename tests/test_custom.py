@@ -79,6 +79,18 @@ def test_an_experiment_runs_its_group_and_the_report_alone(repository: Path) -> 
     dvc(repository, "checkout", "-q")
 
 
+def test_what_w_s0_is_trained_by_is_its_recipe(repository: Path) -> None:
+    file = repository / "params.yaml"
+    before = file.read_text()
+    try:
+        edit(repository, recipes={"init": {"softmax": {"phi": "softmax", "rate": "initialised"}}})
+        changed = json.loads(dvc(repository, "status", "--json"))
+        touched = {stage for stage, changes in changed.items() if "recipes.init" in json.dumps(changes)}
+        assert touched == {"init_student@small"}
+    finally:
+        file.write_text(before)
+
+
 def test_a_label_trains_nothing(repository: Path) -> None:
     edit(repository, labels={"custom": {"custom/mine": "My own"}})
     assert stages_run(dvc(repository, "repro")) == {"report"}

@@ -235,7 +235,7 @@ def test_an_architecture_without_a_gradient_is_refused() -> None:
     "name", ["similarity", "custom.similarity", "custom/similarity:similarity", "a:b:c", "a:b.c", ":b"]
 )
 def test_a_name_is_built_in_or_of_the_form_module_attribute(name: str) -> None:
-    message = r"p\.{}: input should be .*{}.*, or module:attribute for one of your own, found"
+    message = r"p\.{}: input should be .*{}.*, or module:attribute for your own code, found"
     with pytest.raises(ParamsError, match=message.format("psi", "'hidden', 'normalised'")):
         check(Recipe, {"phi": "softmax", "beta": 1, "psi": name}, "p")
     with pytest.raises(ParamsError, match=message.format("phi", "'none', 'softmax'")):

@@ -169,8 +169,8 @@ class Layout:
         members = {name: _named(f"{name}.students", students, path) for name in TABLES}
         if idle := set(students.values()) - {student for table in members.values() for student in table}:
             raise ParamsError(
-                f"{path}: students: {min(s.name for s in idle)!r} is in no table; name it in the `students` of a table, "
-                "or remove it"
+                f"{path}: students: {min(s.name for s in idle)!r} is in no table; name it in the `students` of one, or "
+                "remove it"
             )
         margins = load(tuple[Margin, ...], f"{PROXYLESS}.margins", path)
         tasks = ("classification", *_transfer_tasks(members, path), *margins)

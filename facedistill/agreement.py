@@ -238,8 +238,8 @@ def _batches(p: Parameters, layout: Layout) -> Iterator[str]:
         batch = p.tasks[task].batch
         if batch % world_size or (world_size > 1 and batch == world_size):
             yield (
-                f"tasks.{task}.batch: {batch} crops do not give each of {world_size} processes (processes.devices × "
-                f"processes.nodes) the same number, two or more; take a multiple of {world_size}, at least "
+                f"tasks.{task}.batch: {batch} crops cannot be split into {world_size} equal parts of two or more, one "
+                f"for each process (processes.devices × processes.nodes); take a multiple of {world_size}, at least "
                 f"{2 * world_size}"
             )
 

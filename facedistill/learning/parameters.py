@@ -90,7 +90,7 @@ class ArchitectureParams:
 
     def __post_init__(self) -> None:
         if self.divisor != 1 and self.architecture != "resnet50":
-            raise ValueError(f"only resnet50 has a divisor, not {self.architecture}; remove it")
+            raise ValueError(f"only resnet50 has a divisor, not {self.architecture}; remove the divisor")
         if 64 % self.divisor:
             raise ValueError(f"divisor: {self.divisor} does not divide the 64 kernels of resnet50's first layer")
 

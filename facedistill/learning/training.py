@@ -203,8 +203,8 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
         )
     if recipe.learns_classes and record.get("data", {}).get("class_list") != _class_list(crops):
         raise model_files.ModelError(
-            f"{soft_teacher}: it has a classifier of {classes} people who are not those of {crops.folder}, or not in "
-            "the same order; train the teacher again"
+            f"{soft_teacher}: it has a classifier of {classes} people, but {crops.folder} has other people, or another "
+            "order; train the teacher again"
         )
     return classes
 

@@ -1,4 +1,4 @@
-"""What two parameters have to agree on: one rule a function, all asked before anything runs.
+"""Parameters that have to agree with each other. Each rule is a function, and all of them run before anything trains.
 
 A rule yields a message for each contradiction. The message begins with a key, names the other one, and says what to do.
 """
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 
 def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
-    """Every contradiction of a parameter file, as a message without the file's name."""
+    """Yield a message for every contradiction in a parameter file. The messages do not name the file."""
     if unknown := list(_unknown_sets(p, layout)):
-        # The other rules look these sets up.
+        # The other rules look up every set by its name.
         yield from unknown
         return
     for rule in (
@@ -56,21 +56,24 @@ def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
 
 
 def cut_otherwise(values: Mapping[str, Any]) -> Iterator[str]:
-    """A sentence for each set of pairs whose crops show another part of a face than the photographs of training do.
+    """Yield a sentence for each set of pairs whose crops show another part of a face than the training crops.
 
-    values: a parameter file that was checked.
+    values: the content of a parameter file that passed the check.
     """
     datasets, trained = values["datasets"], values["tasks"]["classification"]["dataset"]
     for name in values["evaluation"]["pairs"]:
         if _framing(datasets[name]) != _framing(datasets[trained]):
             yield (
-                f"datasets.{name}.crop is not datasets.{trained}.crop: the networks see another part of these faces "
-                "than they learned from, which costs accuracy"
+                f"datasets.{name}.crop is not datasets.{trained}.crop: on these pairs the networks see another part of "
+                "a face than in training, which costs accuracy"
             )
 
 
 def _framing(dataset: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What decides which part of a face fills how many pixels. Sets of aligned crops have ArcFace's template."""
+    """The settings that decide which part of a face a crop shows, and in how many pixels.
+
+    The files of kind recordio and bin were aligned to ArcFace's template, so they count as cut by landmarks.
+    """
     crop = dataset["crop"]
     aligned = crop["method"] == "none" and dataset["source"]["kind"] in ("recordio", "bin")
     method = "landmarks" if aligned else crop["method"]
@@ -78,39 +81,44 @@ def _framing(dataset: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _sets_of_tasks(p: Parameters, layout: Layout) -> dict[str, str]:
-    """The data set of every task that is trained, by its key."""
+    """The data set of every trained task, by the key that names it: {"tasks.triplet.dataset": "classification"}."""
     return {f"tasks.{task}.dataset": p.tasks[task].dataset for task in layout.tasks if task in p.tasks}
 
 
 def _unknown_sets(p: Parameters, layout: Layout) -> Iterator[str]:
-    yield from (f"tasks: no {task!r}, which the tables need" for task in layout.tasks if task not in p.tasks)
+    yield from (
+        f"tasks: {task!r} is missing, and a table needs it; add it" for task in layout.tasks if task not in p.tasks
+    )
     used = [*_sets_of_tasks(p, layout).items(), *(("evaluation.pairs", name) for name in layout.pairs)]
     for key, name in used:
         if name not in p.datasets:
-            yield f"{key}: {name!r} is not a key of `datasets`: {', '.join(p.datasets)}"
+            yield f"{key}: {name!r} is not a key of `datasets`; take one of {', '.join(p.datasets)}"
 
 
 def _idle_sets(p: Parameters, layout: Layout) -> Iterator[str]:
     for name in p.datasets.keys() - {*_sets_of_tasks(p, layout).values(), *layout.pairs}:
-        yield f"datasets.{name}: nothing uses it; name it in evaluation.pairs where it has pairs, or remove it"
-    # The teacher of classification is asked about every crop but those of alignment, and dvc.yaml depends on its set.
+        yield f"datasets.{name}: nothing uses this set; name it in evaluation.pairs if it has pairs, or remove it"
+    # The classification teacher sees the crops of every task but alignment, and dvc.yaml names its set in their stages.
     ours = p.tasks["classification"].dataset
     for key, name in _sets_of_tasks(p, layout).items():
         if key != "tasks.alignment.dataset" and name != ours:
             yield (
-                f"{key}: {name!r}; every task but alignment is trained on the people of tasks.classification.dataset, "
-                f"{ours!r}"
+                f"{key}: {name!r}, but every task except alignment trains on the set of tasks.classification.dataset; "
+                f"write {ours!r}"
             )
 
 
 def _sides(p: Parameters, layout: Layout) -> Iterator[str]:
-    """A set is split for training, or is for testing alone."""
+    """A set that is trained on has a split. A set with pairs has none."""
     for key, name in _sets_of_tasks(p, layout).items():
         if p.datasets[name].split is None:
-            yield f"datasets.{name}.split: null leaves nothing to train on, and {key} is {name!r}; give it a split"
+            yield (
+                f"datasets.{name}.split: null leaves nothing to train on, but {key} is {name!r}; write a split, such "
+                "as {by: image, test: 0.2}"
+            )
     for name, dataset in p.datasets.items():
         if dataset.split and _has_pairs(dataset):
-            yield f"datasets.{name}.split: a set with pairs is for testing alone; make it null"
+            yield f"datasets.{name}.split: a set with pairs is only for testing; write null"
 
 
 def _has_pairs(dataset: DatasetParams) -> bool:
@@ -124,8 +132,8 @@ def _pairs(p: Parameters, layout: Layout) -> Iterator[str]:
     for name in layout.pairs:
         if not _has_pairs(p.datasets[name]):
             yield (
-                f"evaluation.pairs: {name!r} has no pairs; the kinds lfw and bin have them, and synthetic where "
-                f"datasets.{name}.source.pairs_per_fold is not 0"
+                f"evaluation.pairs: {name!r} has no pairs; name a set of kind lfw or bin, or a synthetic one with "
+                f"datasets.{name}.source.pairs_per_fold above 0"
             )
     for name, dataset in p.datasets.items():
         if isinstance(dataset.source, SyntheticParams):
@@ -136,7 +144,7 @@ def _pairs(p: Parameters, layout: Layout) -> Iterator[str]:
 
 
 def _people(p: Parameters, layout: Layout) -> Iterator[str]:
-    """Verification is measured on people whom no network has seen."""
+    """Verification is measured on people that no network has trained on."""
     ours = p.tasks["classification"].dataset
     drawn = p.datasets[ours].source
     for name in layout.pairs:
@@ -149,13 +157,13 @@ def _people(p: Parameters, layout: Layout) -> Iterator[str]:
         end = min(drawn.first_person + drawn.people, unseen.first_person + unseen.people)
         if first < end:
             yield (
-                f"datasets.{name}.source.first_person: {end - first} people of this set are also in datasets.{ours}, "
-                "whom the networks have seen; raise it, or take another source.seed"
+                f"datasets.{name}.source.first_person: this set shares {end - first} of its people with "
+                f"datasets.{ours}, on which the networks train; raise first_person, or change source.seed"
             )
 
 
 def _ways_to_cut(p: Parameters, layout: Layout) -> Iterator[str]:
-    """A crop by landmarks or by a box needs a source that has them."""
+    """A crop by landmarks needs a source with landmarks, and a crop by a box a source with boxes."""
     alignment = p.tasks["alignment"].dataset if "alignment" in layout.tasks else None
     for name, dataset in p.datasets.items():
         source = dataset.source
@@ -165,14 +173,14 @@ def _ways_to_cut(p: Parameters, layout: Layout) -> Iterator[str]:
         if none and dataset.detector is None and (dataset.crop.method == "landmarks" or name == alignment):
             user = "tasks.alignment.dataset" if name == alignment else f"datasets.{name}.crop.method: landmarks"
             yield (
-                f"datasets.{name}.source: no landmarks, which {user} needs; name a list of them in source.landmarks "
-                f"where the kind has that key, or a detector in datasets.{name}.detector"
+                f"datasets.{name}.source: it has no landmarks, but {user} needs them; name a list in source.landmarks "
+                f"if the kind has that key, or a detector in datasets.{name}.detector"
             )
         boxes = isinstance(source, CelebAParams) and source.variant == "in_the_wild"
         if dataset.crop.method == "box" and not boxes:
             yield (
-                f"datasets.{name}.crop.method: box needs boxes, which only source.kind celeba has, in the variant "
-                "in_the_wild"
+                f"datasets.{name}.crop.method: box needs boxes, and only source.kind celeba with variant in_the_wild "
+                "has them; take landmarks or centre"
             )
 
 
@@ -180,13 +188,13 @@ def _lists(p: Parameters, _layout: Layout) -> Iterator[str]:
     for name, dataset in p.datasets.items():
         if dataset.leave_out and LEAVE_OUT not in dataset.leave_out.parents:
             yield (
-                f"datasets.{name}.leave_out: {dataset.leave_out}; put the list into {LEAVE_OUT}, where `dvc repro` "
-                "sees that it has changed"
+                f"datasets.{name}.leave_out: {dataset.leave_out} is outside {LEAVE_OUT}; move the list there, because "
+                "`dvc repro` notices its changes only there"
             )
 
 
 def networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, ArchitectureParams]]:
-    """The networks that a task trains, by their keys."""
+    """Yield each network that a task trains, the teacher first, with its key: "students.resnet50-8"."""
     yield "teacher.network", p.teacher.network
     names = [s.name for s in layout.members[section(task)]] if task in TRANSFER else []
     names += [s.name for group in layout.groups.values() if group.task == task for s in group.students]
@@ -195,95 +203,99 @@ def networks(p: Parameters, layout: Layout, task: str) -> Iterator[tuple[str, Ar
 
 
 def _inputs(p: Parameters, layout: Layout) -> Iterator[str]:
-    """A network sees a part of a crop, and its last map keeps something of what it sees."""
+    """The input is a part of every crop, and large enough for the last map of every network to keep a pixel."""
     for task in layout.tasks:
         side, key = p.tasks[task].input, f"tasks.{task}.input"
         for name in dict.fromkeys([p.tasks[task].dataset, *(() if task == "alignment" else layout.pairs)]):
             if side > (pixels := p.datasets[name].crop.pixels):
                 yield (
-                    f"{key}: {side} px are no part of a crop of {pixels}, datasets.{name}.crop.pixels; raise that, or "
-                    "lower the input"
+                    f"{key}: {side} px is more than a crop has, {pixels} px (datasets.{name}.crop.pixels); lower the "
+                    "input, or store larger crops"
                 )
         for network, params in networks(p, layout, task):
             if side < params.smallest_input:
                 yield (
-                    f"{key}: {side} px are too few for {network}.architecture, {params.architecture}, which takes "
-                    f"{params.smallest_input} or more"
+                    f"{key}: {side} px is too small for {network}.architecture, {params.architecture}; take "
+                    f"{params.smallest_input} px or more, or another architecture"
                 )
 
 
 def _losses(p: Parameters, _layout: Layout) -> Iterator[str]:
-    """A task is named by what it learns."""
+    """The name of a task decides its loss."""
     known = (*TASKS, *MARGIN_SOFTMAX)
     for name, task in p.tasks.items():
         expected = {"classification": "softmax", "alignment": "landmarks"}.get(name, name)
         if name not in known:
-            yield f"tasks.{name}: no such task; the tasks are {', '.join(known)}"
+            yield f"tasks.{name}: there is no such task; the tasks are {', '.join(known)}"
         elif task.phi != expected:
-            yield f"tasks.{name}.phi: {task.phi}; the task {name} is the one of Φ {expected}"
+            yield f"tasks.{name}.phi: {task.phi} is not the loss of the task {name}; write phi: {expected}"
 
 
 def _batches(p: Parameters, layout: Layout) -> Iterator[str]:
-    """Every process has an equal part of a batch, of two crops or more."""
+    """Every process gets an equal part of a batch, of two crops or more."""
     world_size = p.processes.world_size
     for task in layout.tasks:
         batch = p.tasks[task].batch
         if batch % world_size or (world_size > 1 and batch == world_size):
             yield (
-                f"tasks.{task}.batch: {batch} crops have no {world_size} equal parts of two or more, one for each of "
-                "processes.devices × processes.nodes"
+                f"tasks.{task}.batch: {batch} crops cannot be split into {world_size} equal parts of two or more, one "
+                f"for each process (processes.devices × processes.nodes); take a multiple of {world_size}, at least "
+                f"{2 * world_size}"
             )
 
 
 def trained(layout: Layout) -> Iterator[tuple[Group, str, Recipe]]:
-    """Every recipe that has a student, with its group and its name."""
+    """Yield (group, name, recipe) for every recipe that trains a student."""
     for group in layout.groups.values():
         if group.students:
             yield from ((group, name, recipe) for name, recipe in group.recipes.items())
 
 
 def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
-    """A recipe starts from one above it in its group, or from one of `init`, which is trained before all others."""
+    """A recipe starts from a recipe above it in its group, or from a recipe of `init`, which is trained first."""
     for group, name, recipe in trained(layout):
         above = [*group.recipes][: [*group.recipes].index(name)]
         known = [*above, *(f"{INIT}/{start}" for start in layout.groups[INIT].recipes if group.name != INIT)]
         if recipe.start not in (None, *known):
             yield (
-                f"recipes.{group.section}.{name}.start: {recipe.start!r}, which is not trained before it; leave it out "
-                f"for random weights{', or take one of ' if known else ''}{', '.join(known)}"
+                f"recipes.{group.section}.{name}.start: {recipe.start!r} is not trained before this recipe; leave "
+                f"`start` out for random weights{', or take one of ' if known else ''}{', '.join(known)}"
             )
 
 
 def _recipes(p: Parameters, layout: Layout) -> Iterator[str]:
-    """What a recipe compares is there, and as wide on both sides."""
+    """A recipe fits its task and its group, and what it compares has the same width in student and teacher."""
     for group, name, recipe in trained(layout):
         key, task = f"recipes.{group.section}.{name}", group.task
         fitting = ("none", "softmax", *((task,) if task in MARGIN_SOFTMAX else ()))
         if recipe.phi not in fitting and not is_outside(recipe.phi):
-            yield f"{key}.phi: {recipe.phi}, which tasks.{task} cannot learn by; take {' or '.join(fitting)}"
+            yield f"{key}.phi: {recipe.phi} does not fit the networks of tasks.{task}; take {' or '.join(fitting)}"
         if recipe.outside and not group.custom:
             yield (
-                f"{key}: {recipe.outside[0]} is code of your own, on which only the stages of custom.groups depend; "
-                "write the recipe into one of these groups"
+                f"{key}: {recipe.outside[0]} is code of your own, and only the stages of custom.groups notice its "
+                "changes; move the recipe into one of these groups"
             )
         if group.name == INIT and recipe.needs_teacher:
-            yield f"{key}: it asks a teacher, and {INIT} is trained without one; move it into another group"
+            yield f"{key}: this recipe needs a teacher, but {INIT} is trained without one; move it into another group"
         if recipe.beta and recipe.psi == "rkd" and p.tasks[task].batch < 3:
-            yield f"{key}.psi: rkd compares three crops, and tasks.{task}.batch is {p.tasks[task].batch}"
+            yield (
+                f"{key}.psi: rkd compares three crops, but tasks.{task}.batch is {p.tasks[task].batch}; take a batch "
+                "of 3 or more"
+            )
         if _one_width(recipe) and not p.tasks[task].embedding:
             teacher = p.teacher.network
             for student in group.students:
                 network = p.students[student.name]
                 if (network.architecture, network.divisor) != (teacher.architecture, teacher.divisor):
                     yield (
-                        f"{key}: its student needs an embedding as wide as the teacher's, and students.{student.name} "
-                        f"has another width than teacher.network; give both one by tasks.{task}.embedding"
+                        f"{key}: student and teacher need the same width of K, but students.{student.name} and "
+                        f"teacher.network are different networks; set tasks.{task}.embedding, for example to 512"
                     )
     for group in layout.groups.values():
         if group.students and not any(not recipe.step for recipe in group.recipes.values()):
             yield (
-                f"recipes.{group.section}: no recipe that is not a step, and there are students to train by it; write "
-                f"one, or make {'custom' if group.custom else group.section}.students []"
+                f"recipes.{group.section}: the group has students, but no recipe without `step: true`; write one, or "
+                f"set {'custom' if group.custom else group.section}.students to []"
             )
 
 
@@ -292,25 +304,26 @@ def _one_width(recipe: Recipe) -> bool:
 
 
 def _labels(p: Parameters, layout: Layout) -> Iterator[str]:
-    """The report shows what there is."""
+    """`labels` and `report.own` name recipes that the report can show."""
     shown = {f"{section}/{name}": recipe.step for section, group in p.recipes.items() for name, recipe in group.items()}
     rows = [(f"labels.{table}.{row}", row) for table, rows in p.labels.items() for row in rows]
     for key, row in [*rows, *(("report.own", row) for row in p.report.own)]:
         if row not in shown or shown[row]:
-            why = "is only a step" if row in shown else "is no GROUP/RECIPE of `recipes`"
-            yield f"{key}: {row!r} {why}; correct it, or take it out"
+            why = "is only a step, which no table shows" if row in shown else "is not a GROUP/RECIPE of `recipes`"
+            yield f"{key}: {row!r} {why}; correct it, or remove it"
     for table in p.labels:
         if table not in (*p.recipes, *TABLES):
-            yield f"labels.{table}: no such table or group; there are {', '.join(p.recipes)}"
+            yield f"labels.{table}: there is no such table or group; take one of {', '.join(p.recipes)}"
 
 
 def _targets(p: Parameters, _layout: Layout) -> Iterator[str]:
-    """The tables call a target by the term that it weighs."""
+    """The name of a target says which term it weighs, and the tables print the name."""
     for name, weights in p.targets.items():
         if (weights.alpha > 0, weights.beta > 0) != (name == "soft", name == "hidden"):
             yield (
-                f"targets.{name}: alpha {weights.alpha:g} and beta {weights.beta:g}; soft weighs α alone, hidden β "
-                "alone, none neither. Weights of your own are `alpha` and `beta` at the top of the file"
+                f"targets.{name}: alpha is {weights.alpha:g} and beta is {weights.beta:g}, but soft weighs only alpha, "
+                "hidden only beta, and none neither; for weights of your own, set `alpha` and `beta` at the top of the "
+                "file"
             )
 
 
@@ -323,4 +336,4 @@ def _twice(p: Parameters, layout: Layout) -> Iterator[str]:
     }
     for key, names in lists.items():
         if again := next((name for i, name in enumerate(names) if name in names[:i]), None):
-            yield f"{key}: {again!r} is there twice"
+            yield f"{key}: {again!r} is listed twice; remove one"

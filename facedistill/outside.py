@@ -1,6 +1,6 @@
-"""Ψ, Φ and architectures of the user's own: params.yaml names them `module:attribute`, and they are imported.
+"""The user's own Ψ, Φ and architectures. params.yaml names each as `module:attribute`, and it is imported.
 
-params.yaml alone may name what is imported. A model's record may not: see `model_files.load`.
+Only params.yaml chooses what is imported. The record of a model may not: see `model_files.load`.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ ARCHITECTURE = re.compile(r"(students\.[^.]+|teacher\.network)\.architecture")
 
 @dataclass(frozen=True)
 class OrOutside:
-    """Lets one of the built-in names through, or one of the form `module:attribute`; else raises ValueError."""
+    """A check: accept a built-in name or the form `module:attribute`, and raise ValueError for anything else."""
 
     built_in: tuple[str, ...]
 
     def __call__(self, name: str) -> str:
         if name not in self.built_in and not FORM.fullmatch(name):
             names = ", ".join(map(repr, self.built_in))
-            raise ValueError(f"input should be {names}, or module:attribute for one of your own")
+            raise ValueError(f"input should be {names}, or module:attribute for your own code")
         return name
 
 
 def is_outside(name: str) -> bool:
-    """Whether this is the name of something of the user's own."""
+    """Whether the name is `module:attribute`, which is the user's own code, and not a built-in name."""
     return ":" in name
 
 
 def attribute(name: str) -> str:
-    """What curves and tables call it: `similarity` for custom.similarity:similarity, and a built-in name as it is."""
+    """The name in curves and tables: `similarity` for custom.similarity:similarity; a built-in name stays as it is."""
     return name.rpartition(":")[2]
 
 
 def find(name: str) -> Any:
-    """Import what `module:attribute` names. Raises ParamsError if that fails, or if the module lacks the attribute."""
+    """Import what `module:attribute` names. Raises ParamsError if the import fails or the attribute is missing."""
     module, _, wanted = name.partition(":")
     try:
         found = importlib.import_module(module)
@@ -59,7 +59,7 @@ def find(name: str) -> Any:
 
 
 def architectures() -> set[str]:
-    """The architectures that params.yaml names; none if there is no such file."""
+    """Every architecture that params.yaml names. The set is empty if there is no such file."""
     try:
         values = read()
     except ParamsError:
@@ -68,7 +68,7 @@ def architectures() -> set[str]:
 
 
 def told(error: Exception) -> str:
-    """An error of the user's own code in a line, with the place where it was raised."""
+    """Describe an error of the user's own code in one line, with the place that raised it."""
     places = [(Path(frame.filename), frame.lineno) for frame in extract_tb(error.__traceback__)]
     here = [(file, line) for file, line in places if Path.cwd() in file.parents and "site-packages" not in file.parts]
     own = [f" ({file.relative_to(Path.cwd())}:{line})" for file, line in here if PACKAGE not in file.parents]
@@ -76,9 +76,10 @@ def told(error: Exception) -> str:
 
 
 def code(*names: str) -> list[str]:
-    """The sha256 of every file that these names run, imported here; of built-in names nothing.
+    """Import these names, and return the sha256 of every file that they may run. A built-in name adds none.
 
-    Of a module in a folder below the working directory: all sources of that folder. Of any other: its own file.
+    A module in a folder below the working directory adds all sources of that folder. Any other module adds its own
+    file.
     """
     files = set[Path]()
     for name in filter(is_outside, names):

@@ -1,4 +1,4 @@
-"""What an experiment is: a choice of the parts of Equation 5 and of the starting weights. Needs no torch to be read."""
+"""A recipe: the parts of Equation 5 that an experiment uses, and its starting weights. Importing it needs no torch."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ PHI: dict[str, tuple[str, ...]] = {
 }
 """The terms of each built-in Φ."""
 WEIGHTING = ("mu", "mu_below_1")
-"""What teacher weighting logs: the mean of μ, and the share of samples with μ under 1."""
+"""The values that teacher weighting logs: the mean of μ, and the share of samples with μ < 1."""
 WHOLE_BATCH = ("rkd", "cckd")
-"""The built-in Ψ that compare samples with each other: one value of a whole batch."""
+"""The built-in Ψ that compare samples with each other, and so give one value for a whole batch."""
 COLUMNS = (
     "step",
     "epoch",
@@ -39,19 +39,23 @@ COLUMNS = (
     *WEIGHTING,
     *(term for phi in PHI.values() for term in phi),
 )
-"""Names that the curves have columns of already, whatever Ψ is."""
+"""The columns that the learning curves always have. The user's own Φ and Ψ need other names."""
 
 
 @params
 class Recipe:
-    """One experiment: a choice of Φ, α, β and Ψ, and of the weights that it starts from.
+    """One experiment: Φ + α·H + β·Ψ, and the weights that it starts from.
 
-    phi, psi: a built-in name, or `module:attribute` for one of the user's own.
-    weighting: k of the teacher weighting, Φ + μ·(α·H + β·Ψ) sample by sample; None for μ = 1.
-    classifier: the student's own, or the soft teacher's class centres, copied before training and frozen (ProxylessKD).
-    start: the recipe, RECIPE of the same group or GROUP/RECIPE, that gives the first weights; None for random ones.
-    rate: which of `rates`; by default `scratch` from random weights and `initialised` from any others.
-    step: whether it is only a step on the way to another recipe: trained, and neither evaluated nor shown.
+    phi: the loss of the task, Φ: a built-in name, or `module:attribute` for the user's own.
+    alpha: α, the weight of H, the soft target.
+    beta: β, the weight of Ψ.
+    psi: what Ψ compares: a built-in name, or `module:attribute` for the user's own.
+    weighting: k of the teacher weighting, Φ + μ·(α·H + β·Ψ) for each sample; None for μ = 1.
+    classifier: `own` trains a classifier of the student; `teacher` copies the soft teacher's class centres and freezes
+        them (ProxylessKD).
+    start: the recipe whose weights are the first ones: RECIPE of the same group, or GROUP/RECIPE; None for random ones.
+    rate: a key of `rates`; None for `scratch` from random weights and `initialised` from a `start`.
+    step: whether the recipe only prepares another one. Then it is trained, but neither evaluated nor shown.
     """
 
     phi: Phi
@@ -66,50 +70,56 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if self.phi == "none" and not self.alpha and not self.beta:
-            raise ValueError("phi: none without an alpha or a beta trains nothing; name a Φ, or weigh a term")
+            raise ValueError("phi: none without an alpha or a beta trains nothing; set one of the three")
         for name in filter(is_outside, (self.phi, self.psi)):
             if (own := attribute(name)) in COLUMNS or attribute(self.phi) == attribute(self.psi):
                 raise ValueError(f"{own!r} is a column of the learning curves already; give {name} another name")
         if self.weighting is None:
             return
         if not self.learns_classes:
-            raise ValueError(f"weighting compares how well two know the label, which phi: {self.phi} never teaches")
+            raise ValueError(
+                f"weighting compares how well student and teacher know a label, but phi: {self.phi} teaches no labels; "
+                "remove weighting, or take another phi"
+            )
         if self.beta > 0 and self.psi in WHOLE_BATCH:
-            raise ValueError(f"weighting is by sample, and psi: {self.psi} is one value of a whole batch")
+            raise ValueError(
+                f"weighting needs a value for each sample, but psi: {self.psi} gives one for a whole batch; remove "
+                "weighting, or take another psi"
+            )
 
     @property
     def rate_name(self) -> str:
-        """The one of `rates` in params.yaml that trains it."""
+        """The key of `rates` in params.yaml that the recipe trains with."""
         return self.rate or ("initialised" if self.start else "scratch")
 
     @property
     def margin_softmax(self) -> bool:
-        """Whether Φ is a built-in margin on angles, which takes a cosine classifier."""
+        """Whether Φ is a built-in margin softmax, which needs a cosine classifier."""
         return self.phi in MARGIN_SOFTMAX
 
     @property
     def learns_classes(self) -> bool:
-        """Whether Φ holds the classifier against the labels."""
+        """Whether Φ compares the classifier's output with the labels."""
         return is_outside(self.phi) or self.margin_softmax or "softmax" in PHI[self.phi]
 
     @property
     def outside(self) -> tuple[str, ...]:
-        """The names of the user's own that it uses."""
+        """The names of the user's own code among phi and psi; psi counts only if beta > 0."""
         return tuple(name for name in (self.phi, self.psi if self.beta > 0 else "") if is_outside(name))
 
     @property
     def phi_terms(self) -> tuple[str, ...]:
-        """What the learning curves call the terms of Φ."""
+        """The names of the terms of Φ in the learning curves."""
         return (attribute(self.phi),) if is_outside(self.phi) else PHI[self.phi]
 
     @property
     def psi_term(self) -> str:
-        """What the learning curves call Ψ."""
+        """The name of Ψ in the learning curves."""
         return attribute(self.psi)
 
     @property
     def needs_identity(self) -> bool:
-        """Whether the network has a classifier: trained, trained through, or inherited."""
+        """Whether the network has a classifier: one that is trained, that passes gradients on, or that is copied."""
         return (
             self.learns_classes
             or self.alpha > 0
@@ -119,10 +129,10 @@ class Recipe:
 
     @property
     def needs_teacher(self) -> bool:
-        """Whether any teacher takes part. Without one it is a control."""
+        """Whether the recipe uses any teacher. A recipe without one is a control."""
         return self.needs_soft_teacher or self.beta > 0 or self.classifier == "teacher"
 
     @property
     def needs_soft_teacher(self) -> bool:
-        """Whether the soft teacher is asked about each batch."""
+        """Whether the soft teacher predicts every batch."""
         return self.alpha > 0 or self.weighting is not None

@@ -1,4 +1,4 @@
-"""The whole parameter file, section by section, and the one check of it before anything runs."""
+"""The schema of a parameter file, and the check of the whole file that every stage runs first."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ Seed = Annotated[int, Field(ge=0, lt=2**63)]
 Names = tuple[str, ...]
 
 DVC_WORDS = ("size", "nfiles")
-"""Keys that DVC's run cache leaves out wherever they are: a changed value under one would be "cached" (DVC #11079)."""
+"""DVC's run cache ignores keys with these names at any depth: it would miss a change of their value (DVC #11079)."""
 
 
 def _safe(name: str) -> str:
-    """A name of the user's own becomes part of commands, paths and dotted keys."""
+    """Check a name that the user chose, because it becomes part of commands, paths and dotted keys."""
     if not re.fullmatch("[a-z][a-z0-9_-]*", name):
-        raise ValueError("a name has lower-case letters, digits, - and _ alone, and begins with a letter")
+        raise ValueError("a name has lower-case letters, digits, - and _ only, and begins with a letter")
     return name
 
 
@@ -48,7 +48,11 @@ Name = Annotated[str, AfterValidator(_safe)]
 
 @params
 class Rates:
-    """scratch: from random weights. initialised: from the weights of another model."""
+    """The two ways to optimise.
+
+    scratch: for a training that starts from random weights.
+    initialised: for a training that starts from the weights of another model.
+    """
 
     scratch: OptimisationParams
     initialised: OptimisationParams
@@ -56,7 +60,7 @@ class Rates:
 
 @params
 class TeacherParams:
-    """The teacher of every task, and its two rates."""
+    """The network of every teacher, and the two rates of teachers."""
 
     network: ArchitectureParams
     rates: Rates
@@ -64,35 +68,50 @@ class TeacherParams:
 
 @params
 class StudentParams(ArchitectureParams):
-    """seed: of its training. Where it is left out, the seed is the one of all."""
+    """A network of `students`.
+
+    seed: the seed of its training. If it is left out, `seed` at the top of the file holds.
+    """
 
     seed: Seed = 0
 
 
 @params
 class RecipeParams(Recipe):
-    """phi: where it is left out, Φ is the one of the task."""
+    """A recipe as params.yaml has it.
+
+    phi: if it is left out, the recipe takes the Φ of its task.
+    """
 
     phi: Phi = "softmax"
 
 
 @params
 class Table:
-    """students: the rows of a table."""
+    """A section that lists students.
+
+    students: the keys of `students` that the table shows.
+    """
 
     students: Names
 
 
 @params
 class TransferTable(Table):
-    """tasks: all that have a teacher, or none."""
+    """A table of a transfer.
+
+    tasks: all tasks of the table, each with its own teacher; or none.
+    """
 
     tasks: Names
 
 
 @params
 class MarginTable(Table):
-    """margins: each with a teacher of its own."""
+    """The tables of ProxylessKD.
+
+    margins: the margin softmax losses, each with its own teacher.
+    """
 
     margins: tuple[Margin, ...]
 
@@ -101,8 +120,8 @@ class MarginTable(Table):
 class CustomTable(Table):
     """The user's own recipes.
 
-    task: whose teacher, crops and batch they take.
-    groups: keys of `recipes`, each a stage and a folder for each student.
+    task: the task whose teacher, crops and batch the recipes use.
+    groups: the user's own keys of `recipes`. Each group is one stage and one folder for each student.
     """
 
     task: Literal["classification", Margin]
@@ -111,7 +130,7 @@ class CustomTable(Table):
 
 @params
 class Parameters:
-    """What params.yaml holds. Every section has to be there, and no other may be."""
+    """The whole of params.yaml. Every section is required, and no other is allowed."""
 
     seed: Seed
     alpha: NonNegative
@@ -145,10 +164,10 @@ class Parameters:
 
 
 def check_file(path: Path = PARAMS_FILE) -> None:
-    """Raises ParamsError for whatever is unknown, missing, wrong or contradictory anywhere in a parameter file."""
+    """Check a whole parameter file. Raises ParamsError for anything unknown, missing, wrong or contradictory in it."""
     values = read(path)
     if words := [key for key, _ in items(values) if key.rpartition(".")[2] in DVC_WORDS]:
-        raise ParamsError(f"{path}: {words[0]}: DVC gives this name a meaning of its own; call it otherwise")
+        raise ParamsError(f"{path}: {words[0]}: DVC's run cache ignores keys of this name; choose another name")
     _refuse(path, _without_effect(values))
     parameters: Parameters = check(Parameters, values, f"{path}: ")
     layout = Layout.read(path)
@@ -163,20 +182,20 @@ def _refuse(path: Path, messages: Iterator[str]) -> None:
 
 
 def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
-    """What is a key of another section, or of another value beside it."""
+    """Yield a message for every key that would have no effect where it is written."""
     for key, value in items(values):
         if re.fullmatch(r"(students\.[^.]+|teacher\.network)\.embedding", key):
-            yield f"{key}: the width of K is the task's, tasks.*.embedding; write it there, and remove it here"
+            yield f"{key}: a task sets the width of K for all its networks; set tasks.*.embedding, and remove this key"
         if re.fullmatch(r"datasets\.[^.]+\.crop", key) and isinstance(value, Mapping):
             method = value.get("method")
             if "margin" in value and method != "box":
-                yield f"{key}.margin: only method: box has a margin, and the method is {method}; remove it"
+                yield f"{key}.margin: only method: box has a margin, but the method is {method}; remove the margin"
 
 
 def _tried(p: Parameters, layout: Layout) -> Iterator[str]:
-    """What is wrong with the user's own Φ, Ψ and architectures, each run once on random crops.
+    """Run the user's own Φ, Ψ and architectures once on random crops, and yield a message for each that is wrong.
 
-    PyTorch is imported only if there are any.
+    PyTorch is imported only if the file names any.
     """
     at = {
         (task, key): NetworkParams(network.architecture, network.divisor, p.tasks[task].embedding)

@@ -1,4 +1,4 @@
-"""What the stage scripts share: how a stage runs and fails, and the parameters of all training stages."""
+"""Code that the stage scripts share: it runs a stage, ends it after an error, and reads the parameters of training."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(main: Callable[[], None]) -> None:
     """Run a stage. After an error it ends within END_SECONDS, even if threads or processes are left running.
 
     A lock keeps a second process of the same stage from running at the same time. The snapshots of the stage are
-    removed when it has succeeded. On a terminal, it first prints how far the pipeline is.
+    removed when the stage has succeeded. On a terminal, the stage first prints how far the pipeline is.
     """
     parent, folder = os.getppid(), workspace()
     stopped = folder.exists()
@@ -46,7 +46,7 @@ def run(main: Callable[[], None]) -> None:
             progress.announce()
             check_file()
             main()
-            # A resumed stage took longer than this in all. And a lost time does not fail a stage that has succeeded.
+            # A resumed stage took longer than this, so its time is not kept. A time that cannot be written is no error.
             if not stopped:
                 with suppress(OSError):
                     progress.note(time.perf_counter() - BEGAN)
@@ -105,7 +105,10 @@ def network_params(section: str) -> tuple[ArchitectureParams, int]:
 
 
 def check_crops(*names: str) -> None:
-    """Raises DataError if the crops of a data set have another size than params.yaml says, from another run."""
+    """Raises DataError if crops do not have the size of params.yaml, because an earlier run cut them.
+
+    names: keys of `datasets`.
+    """
     from facedistill.crops import DataError
     from facedistill.crops.shards import Crops
 
@@ -155,7 +158,7 @@ def training_params(task: TaskParams, plans: Sequence[Plan], network: str, rates
 
 
 def train_group(group: Group, student: str) -> None:
-    """Train and save a student by every recipe of a group, on the teacher of its task; W_S0 has none."""
+    """Train and save a student by every recipe of a group, with the teacher of its task. `init` has no teacher."""
     from facedistill.grid.cells import folder, teacher
     from facedistill.grid.layout import INIT
     from facedistill.learning.parameters import TaskParams

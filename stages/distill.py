@@ -1,4 +1,4 @@
-"""Distil a teacher into a student, by a group of recipes of params.yaml (Equations 2, 4 and others)."""
+"""Distil a teacher into a student, by all recipes of a group in params.yaml (Equations 2, 4 and others)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ def main() -> None:
     layout = Layout.read()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
-    parser.add_argument("--group", required=True, choices=layout.groups, help="of `recipes`, or a margin for proxyless")
+    parser.add_argument(
+        "--group", required=True, choices=layout.groups, help="a key of `recipes`; for proxyless, a margin"
+    )
     args = parser.parse_args()
 
     train_group(layout.groups[args.group], args.student)

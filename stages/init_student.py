@@ -1,4 +1,4 @@
-"""Train a student on one task alone: W_S0 for classification (Equation 3), the paper's "Pretrain" for the others."""
+"""Train a student without a teacher: W_S0 for classification (Equation 3), the paper's "Pretrain" for other tasks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Train the teacher: classification from random weights (H(y, P_T)), other tasks from W_T^cls (Equations 6, 8)."""
+"""Train a teacher: for classification from random weights (H(y, P_T)), else from W_T^cls (Equations 6 and 8)."""
 
 from __future__ import annotations
 

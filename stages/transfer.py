@@ -1,4 +1,4 @@
-"""What the two transfer stages share: Equation 5 for a task, from both starting models, towards each target."""
+"""The shared part of the two transfer stages: Equation 5 for a task, from both starting models, for each target."""
 
 from __future__ import annotations
 
@@ -20,18 +20,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """The command line of a transfer stage."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--student", required=True, help="a key of `students` in params.yaml")
-    parser.add_argument("--custom", action="store_true", help="by `alpha` and `beta` in place of each of `targets`")
+    parser.add_argument("--custom", action="store_true", help="use `alpha` and `beta` in place of `targets`")
     return parser
 
 
 def models(task: str, args: argparse.Namespace) -> Path:
-    """The folder of a task's cells, STUDENT/TASK, or of the user's own, custom/STUDENT/TASK."""
+    """The folder of a task's models, STUDENT/TASK, or custom/STUDENT/TASK for the user's own weights."""
     student: str = args.student
     return (MODELS / CUSTOM if args.custom else MODELS) / student / task
 
 
 def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_teacher: Path) -> dict[str, Any]:
-    """Train and save the cells INIT/TARGET of `models`, or the user's own INIT; where the time went."""
+    """Train and save a model INIT/TARGET for each start and target, or INIT for the user's own weights.
+
+    Returns the times, as `train_networks` does.
+    """
     targets = {"": Weights.custom()} if args.custom else load(dict[str, Weights], "targets")
     task_params = load(TaskParams, f"tasks.{task}")
     starts = {"pretrain": pretrained(args.student, task), "distill": MODELS / args.student / load(str, "distilled")}

@@ -1,6 +1,6 @@
 """Transfer to alignment (Equation 7): ‖R_S − y‖² + α·H + β·‖K_S − K_T‖².
 
-P_T^τ is the classification teacher's, K_T the alignment teacher's.
+The classification teacher gives P_T^τ, and the alignment teacher K_T.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Transfer to verification (Equation 9): the triplet loss, alone or with softmax, + α·H + β·‖K_S − K_T‖².
 
-P_T^τ is the classification teacher's for the triplet loss alone (Table 4), and that of the verification teacher's own
-classifier beside softmax (Table 5); K_T is the verification teacher's.
+For the triplet loss alone (Table 4) the classification teacher gives P_T^τ. With softmax (Table 5) the verification
+teacher gives it, by its own classifier. K_T always comes from the verification teacher.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def changed(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def refused(values: dict[str, Any], tmp_path: Path) -> str:
-    """What the check says of a parameter file; empty where it has nothing to say."""
+    """The error of the check of a parameter file; empty if the file passes."""
     (file := tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     try:
         check_file(file)
@@ -61,12 +61,12 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
         ({"datasets.lfw.split": {"by": "image", "test": 0.2}}, "datasets.lfw.split", "a set with pairs"),
         ({"datasets.lfw.source.pairs_per_fold": 0}, "evaluation.pairs: 'lfw'", "datasets.lfw.source.pairs_per_fold"),
         ({"datasets.lfw.source.people": 11}, "datasets.lfw.source", "pairs_per_fold is 30"),
-        ({"evaluation.pairs": ["lfw", "lfw"]}, "evaluation.pairs", "'lfw' is there twice"),
+        ({"evaluation.pairs": ["lfw", "lfw"]}, "evaluation.pairs", "'lfw' is listed twice"),
         ({"evaluation.pairs": ["lfw", "cfp"]}, "evaluation.pairs", "'cfp' is not a key of `datasets`"),
-        ({"losses.students": ["resnet50-8"] * 2}, "losses.students", "'resnet50-8' is there twice"),
+        ({"losses.students": ["resnet50-8"] * 2}, "losses.students", "'resnet50-8' is listed twice"),
         (
             {"datasets.lfw.source.first_person": 15},
-            "datasets.lfw.source.first_person: 1 people",
+            "datasets.lfw.source.first_person: this set shares 1 of its people",
             "datasets.classification",
         ),
         ({"tasks.triplet.per_identity": 0}, "tasks.triplet: per_identity: 0", "phi: triplet"),
@@ -75,7 +75,7 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
         ({"tasks.arcface.per_identity": 64}, "tasks.arcface: batch: 32", "per_identity: 64"),
         ({"processes.devices": 3}, "tasks.classification.batch: 32", "processes.devices"),
         ({"tasks.arcface.batch": 2}, "recipes.proxyless.rkd.psi", "tasks.arcface.batch is 2"),
-        ({"tasks.triplet.phi": "triplet_softmax"}, "tasks.triplet.phi: triplet_softmax", "Φ triplet"),
+        ({"tasks.triplet.phi": "triplet_softmax"}, "tasks.triplet.phi: triplet_softmax", "write phi: triplet"),
         ({"tasks.triplets": {}}, "tasks.triplets.", "missing"),
         (
             {"recipes.table2.soft.psi": "embedding", "recipes.table2.soft.beta": 1},
@@ -90,37 +90,41 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
             "init/softmax",
         ),
         ({"recipes.init.softmax.start": "init/softmax"}, "recipes.init.softmax.start", "random weights"),
-        ({"recipes.init.softmax.alpha": 1}, "recipes.init.softmax: it asks a teacher", "another group"),
+        ({"recipes.init.softmax.alpha": 1}, "recipes.init.softmax: this recipe needs a teacher", "another group"),
         ({"recipes.table1.hidden.phi": "triplet"}, "recipes.table1.hidden.phi: triplet", "tasks.classification"),
         ({"recipes.proxyless.kd.phi": "cosface"}, "recipes.proxyless.kd.phi: cosface", "tasks.arcface"),
-        ({"recipes.custom": {}}, "recipes.custom: no recipe", "custom.students []"),
-        ({"recipes.weighting.weighted.step": True}, "recipes.weighting: no recipe", "weighting.students []"),
+        ({"recipes.custom": {}}, "recipes.custom: the group has students", "custom.students to []"),
+        (
+            {"recipes.weighting.weighted.step": True},
+            "recipes.weighting: the group has students",
+            "weighting.students to []",
+        ),
         ({"recipes.other": {"x": {}}}, "recipes.other: nothing trains this group", "custom.groups"),
-        ({"custom.groups": ["other"]}, "recipes: no group 'other'", "custom.groups"),
-        ({"custom.groups": ["table1"]}, "custom.groups: 'table1'", "its own groups"),
-        ({"custom.groups": ["custom", "custom"]}, "custom.groups", "'custom' is there twice"),
+        ({"custom.groups": ["other"]}, "recipes: the group 'other' is missing", "custom.groups"),
+        ({"custom.groups": ["table1"]}, "custom.groups: the project itself", "the name 'table1'"),
+        ({"custom.groups": ["custom", "custom"]}, "custom.groups", "'custom' is listed twice"),
         ({"custom.task": "cosface"}, "custom.task: 'cosface' has no teacher", "proxyless.margins"),
         ({"distilled": "table2/ours"}, "distilled: 'table2/ours'", "`recipes`"),
         ({"distilled": "losses/feature"}, "verification.students: 'resnet50-2'", "`distilled` is losses/feature"),
         ({"labels.table1": {"table1/hint": None}}, "labels.table1.table1/hint", "only a step"),
-        ({"labels.table9": {}}, "labels.table9: no such table", "table1"),
+        ({"labels.table9": {}}, "labels.table9: there is no such table", "table1"),
         ({"report.own": ["table2/strong"]}, "report.own: 'table2/strong'", "`recipes`"),
-        ({"targets.soft": {"alpha": 0, "beta": 1}}, "targets.soft: alpha 0 and beta 1", "soft weighs α alone"),
-        ({"targets.none.alpha": 0.5}, "targets.none: alpha 0.5", "none neither"),
+        ({"targets.soft": {"alpha": 0, "beta": 1}}, "targets.soft: alpha is 0 and beta is 1", "soft weighs only alpha"),
+        ({"targets.none.alpha": 0.5}, "targets.none: alpha is 0.5", "none neither"),
         (
             {"datasets.classification.source": MANY},
-            "datasets.classification.source: no landmarks",
+            "datasets.classification.source: it has no landmarks",
             "datasets.classification.crop.method: landmarks",
         ),
         (
             {"datasets.alignment.source": MANY, "datasets.alignment.crop.method": "none"},
-            "datasets.alignment.source: no landmarks",
+            "datasets.alignment.source: it has no landmarks",
             "tasks.alignment.dataset",
         ),
         ({"datasets.lfw.crop.method": "box"}, "datasets.lfw.crop.method: box", "source.kind celeba"),
         ({"datasets.lfw.leave_out": "list.txt"}, "datasets.lfw.leave_out", "data/leave_out"),
         ({"export.models": ["resnet50-8/strongest"]}, "export.models", "no model of the tables"),
-        ({"students.cost": {"architecture": "conv5"}}, "students: 'cost'", "that the project has for its own files"),
+        ({"students.cost": {"architecture": "conv5"}}, "students: the project's own files", "the name 'cost'"),
     ],
 )
 def test_two_keys_that_disagree_are_both_named(
@@ -161,10 +165,10 @@ def test_a_name_that_a_shell_or_a_path_could_misread_is_refused(section: str, na
 
 
 @pytest.mark.parametrize("key", ["datasets.size", "students.nfiles", "training.augmentation.photometric"])
-def test_a_key_to_which_dvc_gives_a_meaning_of_its_own_is_refused(key: str, tmp_path: Path) -> None:
+def test_a_key_with_a_name_that_the_run_cache_of_dvc_ignores_is_refused(key: str, tmp_path: Path) -> None:
     value: Any = [{"name": "Blur", "p": 1, "settings": {"size": 3}}] if key.startswith("training") else {}
     found = refused(changed({key: value}), tmp_path)
-    assert "DVC gives this name a meaning of its own" in found
+    assert "DVC's run cache ignores keys of this name" in found
     assert key in found
 
 
@@ -180,7 +184,7 @@ def keys(kind: Any) -> Iterator[str]:
 
 
 def test_no_parameter_has_a_name_that_dvc_leaves_out_of_its_run_cache() -> None:
-    """DVC's cache of runs drops every key called size or nfiles: a change there would be taken for none."""
+    """DVC's run cache ignores every key called size or nfiles, so a change of its value would be missed."""
     from dvc.stage.cache import _get_cache_hash
 
     def run(name: str, value: int) -> str:

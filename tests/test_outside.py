@@ -191,7 +191,7 @@ def test_a_psi_with_a_slip_is_refused_by_name(psi: str, message: str, monkeypatc
 @pytest.mark.parametrize("psi", ["similarity", "scalar"])
 def test_teacher_weighting_refuses_a_psi_with_one_value_of_a_whole_batch(psi: str) -> None:
     (found,) = trial(Recipe("softmax", alpha=1, beta=1, psi=f"own_parts:{psi}", weighting=0.5))
-    assert found == f"psi: weighting is by sample, and own_parts:{psi} is one value of a whole batch"
+    assert found == f"psi: weighting needs a value for each sample, but own_parts:{psi} gives one for a whole batch"
 
 
 def test_a_margin_of_ones_own_is_refused_where_classifiers_are_linear() -> None:
@@ -214,11 +214,11 @@ def test_a_good_architecture_passes(name: str) -> None:
         ),
         ("no_trunk", r"own_parts:no_trunk gives an object of type Linear; expected a class of"),
         ("energy", r"own_parts:energy fails on 6 random crops: TypeError"),
-        ("Large", r"own_parts:Large takes images of 1000 px or more, and the input is 32"),
-        ("Narrow", r"own_parts:Narrow\(8\) has a K 4 wide; expected 8"),
-        ("Mislabelled", r"own_parts:Mislabelled has maps of \(8, 16\) channels, and its map_widths say \(8, 17\)"),
+        ("Large", r"own_parts:Large takes images of 1000 px or more, but the input is 32"),
+        ("Narrow", r"own_parts:Narrow\(8\) has a K of width 4; expected 8"),
+        ("Mislabelled", r"own_parts:Mislabelled has maps of \(8, 16\) channels, but its map_widths say \(8, 17\)"),
         ("Tied", r"own_parts:Tied fails on 6 random crops: RuntimeError"),
-        ("Crossed", r"own_parts:Crossed: a batch norm does not follow the convolution that is declared before it"),
+        ("Crossed", r"own_parts:Crossed: a batch norm does not run right after the convolution that is declared"),
     ],
 )
 def test_an_architecture_with_a_slip_is_refused_by_name(name: str, message: str) -> None:
@@ -235,7 +235,7 @@ def test_an_architecture_without_a_gradient_is_refused() -> None:
     "name", ["similarity", "custom.similarity", "custom/similarity:similarity", "a:b:c", "a:b.c", ":b"]
 )
 def test_a_name_is_built_in_or_of_the_form_module_attribute(name: str) -> None:
-    message = r"p\.{}: input should be .*{}.*, or module:attribute for one of your own, found"
+    message = r"p\.{}: input should be .*{}.*, or module:attribute for your own code, found"
     with pytest.raises(ParamsError, match=message.format("psi", "'hidden', 'normalised'")):
         check(Recipe, {"phi": "softmax", "beta": 1, "psi": name}, "p")
     with pytest.raises(ParamsError, match=message.format("phi", "'none', 'softmax'")):

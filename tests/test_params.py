@@ -155,16 +155,16 @@ def test_every_parameter_file_of_the_repository_is_whole(parameter_file: Path) -
         ("alpha: -1", r"alpha: .*greater than or equal to 0, found -1"),
         (
             "students.resnet50-8.embedding: 64",
-            r"students\.resnet50-8\.embedding: the width of K is the task's, tasks\.\*",
+            r"students\.resnet50-8\.embedding: a task sets the width of K .* set tasks\.\*",
         ),
-        ("teacher.network.embedding: 64", r"teacher\.network\.embedding: .* tasks\.\*\.embedding; write it there"),
+        ("teacher.network.embedding: 64", r"teacher\.network\.embedding: .* tasks\.\*\.embedding, and remove this key"),
         (
             "datasets.lfw.crop.margin: 0.1",
             r"datasets\.lfw\.crop\.margin: only method: box has .* method is landmarks; rem",
         ),
         ("students.new: {}", r"students\.new\.architecture: missing"),
         ("table1: null", r"table1: .*found None"),
-        ("tasks.triplet.dataset: lfw", r"tasks\.triplet\.dataset: 'lfw'; every task but alignment is trained on"),
+        ("tasks.triplet.dataset: lfw", r"tasks\.triplet\.dataset: 'lfw', but every task except alignment trains on"),
     ],
 )
 def test_a_slip_anywhere_is_told_before_anything_trains(line: str, message: str, tmp_path: Path) -> None:
@@ -194,24 +194,24 @@ BIN = {
         ({"evaluation": {"pairs": [], "far": 0.1}}, r"evaluation\.pairs: .*at least 1 item.*found \[\]"),
         (
             {"evaluation": {"pairs": ["lfw", "cfp"], "far": 0.1}},
-            r"evaluation\.pairs: 'cfp' is not a key of `datasets`: classification, alignment, lfw, cfp_fp",
+            r"evaluation\.pairs: 'cfp' is not a key of `datasets`; take one of classification, alignment, lfw, cfp_fp",
         ),
         (
             {"evaluation": {"pairs": ["lfw"], "far": 0.1}},
-            r"datasets\.cfp_fp: nothing uses it; name it in evaluation\.pairs",
+            r"datasets\.cfp_fp: nothing uses this set; name it in evaluation\.pairs",
         ),
         (
             {"evaluation": {"pairs": ["lfw", "cfp_fp", "alignment"], "far": 0.1}},
-            r"'alignment' has no pairs; the kinds lfw and bin have them, and synthetic where .*pairs_per_fold is not 0",
+            r"'alignment' has no pairs; name a set of kind lfw or bin, or a synthetic .*pairs_per_fold above 0",
         ),
-        ({"alignment": {"tasks": [], "students": []}}, r"datasets\.alignment: nothing uses it"),
+        ({"alignment": {"tasks": [], "students": []}}, r"datasets\.alignment: nothing uses this set"),
         (
             {"alignment": {"tasks": [], "students": ["resnet50-8"]}},
-            r"alignment\.students: 'resnet50-8' has no teacher, for alignment\.tasks is \[\]; make that \[alignment\]",
+            r"alignment\.students: 'resnet50-8' has no teacher, because alignment\.tasks is \[\]; set the tasks to",
         ),
         (
             {"verification": {"tasks": ["triplet"], "students": ["resnet50-8"]}},
-            r"verification\.tasks: \[triplet, triplet_softmax\] or \[\], found \[triplet\]",
+            r"verification\.tasks: expected \[triplet, triplet_softmax\] or \[\], found \[triplet\]",
         ),
         ({"verification": {"students": ["resnet50-8"]}}, r"verification\.tasks: missing"),
         ({"tasks": {}}, r"no key 'tasks\.classification'"),

@@ -96,7 +96,7 @@ def test_the_choice_of_pairs_trains_nothing_and_a_set_that_nothing_uses_is_refus
             "report",
         }
         file.write_text(before.replace("  - lfw\n  - cfp_fp\n", "  - lfw\n"))
-        with pytest.raises(AssertionError, match=r"datasets\.cfp_fp: nothing uses it"):
+        with pytest.raises(AssertionError, match=r"datasets\.cfp_fp: nothing uses this set"):
             run(repository, sys.executable, "-m", "stages.prepare", "--dataset", "lfw")
     finally:
         file.write_text(before)

@@ -92,5 +92,5 @@ def test_the_claims_of_a_table_that_is_left_out_are_not_asked_of_a_student_of_it
 def test_a_student_is_not_called_as_a_file_of_the_projects_own(name: str, tmp_path: Path) -> None:
     params = SMALL | {"students": SMALL["students"] | {name: {"architecture": "conv5"}}}
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    with pytest.raises(ParamsError, match=f"students: {name!r} is a name that the project has for its own files"):
+    with pytest.raises(ParamsError, match=f"students: the project's own files use the name {name!r}"):
         Layout.read(tmp_path / "params.yaml")

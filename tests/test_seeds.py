@@ -88,7 +88,7 @@ def test_the_same_network_with_the_same_seed_is_refused(tmp_path: Path) -> None:
     twins = deepcopy(SEVERAL)
     twins["students"]["resnet50-8-seed2"]["seed"] = 1
     with pytest.raises(
-        ParamsError, match=r"'resnet50-8-seed1' and 'resnet50-8-seed2' are one network with one seed, 1"
+        ParamsError, match=r"'resnet50-8-seed1' and 'resnet50-8-seed2' are the same network with the same seed, 1"
     ):
         layout(tmp_path, twins)
 

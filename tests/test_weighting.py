@@ -132,10 +132,10 @@ def test_the_soft_teacher_is_loaded_for_mu_alone(tmp_path: Path, weighting: floa
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ({"phi": "softmax", "beta": 1, "psi": "rkd", "weighting": 1}, "by sample, and psi: rkd"),
-        ({"phi": "softmax", "beta": 1, "psi": "cckd", "weighting": 1}, "by sample, and psi: cckd"),
-        ({"phi": "none", "beta": 1, "weighting": 1}, "phi: none never teaches"),
-        ({"phi": "landmarks", "alpha": 1, "weighting": 0.5}, "phi: landmarks never teaches"),
+        ({"phi": "softmax", "beta": 1, "psi": "rkd", "weighting": 1}, "for each sample, but psi: rkd"),
+        ({"phi": "softmax", "beta": 1, "psi": "cckd", "weighting": 1}, "for each sample, but psi: cckd"),
+        ({"phi": "none", "beta": 1, "weighting": 1}, "phi: none teaches no labels"),
+        ({"phi": "landmarks", "alpha": 1, "weighting": 0.5}, "phi: landmarks teaches no labels"),
         ({"phi": "softmax", "alpha": 1, "weighting": 0}, "greater than 0"),
         ({"phi": "softmax", "alpha": 1, "weighting": 1.1}, "less than or equal to 1"),
     ],

@@ -1,1 +1,1 @@
-"""What is trained: the networks, groups and tables that the parameters ask for, and where each trained network lies."""
+"""What is trained: the networks, groups and tables of a parameter file, and the address of each trained network."""

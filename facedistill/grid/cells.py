@@ -1,4 +1,4 @@
-"""Where each trained network lies: its address is its folder below models/ and its place in all that was measured."""
+"""The address of each trained network. It is its folder below models/ and its place in all measurements."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from facedistill.recipe import Recipe
 class Cell:
     """One trained network of the tables.
 
-    address: STUDENT/GROUP/RECIPE in parts; custom/STUDENT/GROUP/RECIPE for the user's own. The group of a transfer is
-        its task, and the recipe is INIT/TARGET; of the user's own weights it is INIT alone.
+    address: STUDENT/GROUP/RECIPE in parts; custom/STUDENT/GROUP/RECIPE for the user's own. For a transfer the group is
+        the task, and the recipe is INIT/TARGET, or only INIT for the user's own weights.
     task: `classification`, one of TRANSFER, or a margin.
-    recipe: what it was trained by.
+    recipe: the recipe that trains it; None for a transfer.
     run: the evaluation that measures it: STUDENT, or custom/STUDENT/GROUP.
     """
 
@@ -29,7 +29,7 @@ class Cell:
 
     @property
     def custom(self) -> bool:
-        """Whether it is the user's own."""
+        """Whether the network is the user's own."""
         return self.address[0] == CUSTOM
 
     @property
@@ -38,7 +38,7 @@ class Cell:
 
     @property
     def path(self) -> tuple[str, ...]:
-        """GROUP/RECIPE in parts: its place in the JSON of its evaluation."""
+        """GROUP/RECIPE in parts, which is its place in the JSON of its evaluation."""
         return self.address[2:] if self.custom else self.address[1:]
 
     @property
@@ -47,22 +47,22 @@ class Cell:
 
     @property
     def method(self) -> str:
-        """The recipe; of a transfer the target, `custom` for the user's own weights."""
+        """The name of the recipe. For a transfer it is the target, or `custom` for the user's own weights."""
         return CUSTOM if self.custom and self.task in TRANSFER else self.path[-1]
 
     @property
     def init(self) -> str:
-        """`pretrain` or `distill`; empty without a transfer."""
+        """The start of a transfer, `pretrain` or `distill`; empty for any other network."""
         return self.path[1] if self.task in TRANSFER else ""
 
     @property
     def name(self) -> str:
-        """The name of the model in the tables of rows that its evaluation leaves for the plots."""
+        """The name of the model in the parquet files that its evaluation writes for the plots."""
         return "/".join(self.path)
 
     @property
     def model(self) -> Path:
-        """Its folder."""
+        """The folder of the model."""
         return MODELS.joinpath(*self.address)
 
     @property
@@ -81,28 +81,28 @@ class Cell:
 
 
 def teacher(task: str) -> Path:
-    """Folder of the teacher of a task."""
+    """The folder of the teacher of a task."""
     return MODELS / TEACHER / task
 
 
 def folder(student: str, group: Group) -> Path:
-    """Where the models of a group lie: a folder for each recipe, steps too."""
+    """The folder of a group's models. It has a folder for each recipe, steps included."""
     return (MODELS / CUSTOM if group.custom else MODELS) / student / group.name
 
 
 def metrics(run: str) -> Path:
-    """The JSON of an evaluation, by its name: a student's, `teacher`, or custom/STUDENT/GROUP."""
+    """The JSON of an evaluation. `run` is the name of a student, `teacher`, or custom/STUDENT/GROUP."""
     own = run.removeprefix(f"{CUSTOM}/")
     return (METRICS if own == run else CUSTOM_METRICS) / f"{own}.json"
 
 
 def pretrained(student: str, task: str) -> Path:
-    """Folder of the student that was trained on a task of TRANSFER alone: "Pretrain" in tables 3 to 5."""
+    """The folder of a student that was trained only on a task of TRANSFER: "Pretrain" in tables 3 to 5."""
     return MODELS / student / f"pretrain_{task}"
 
 
 def cells(layout: Layout) -> Iterator[Cell]:
-    """The cells of every student, group by group, then task by task. Steps on the way to others are none."""
+    """Yield the cells of every student, group by group, then task by task. A recipe that is a step has no cell."""
     for group in layout.groups.values():
         for name in (student.name for student in group.students):
             prefix, run = ((CUSTOM,), f"{CUSTOM}/{name}/{group.name}") if group.custom else ((), name)
@@ -118,5 +118,5 @@ def cells(layout: Layout) -> Iterator[Cell]:
 
 
 def first_cells(layout: Layout) -> Iterator[Cell]:
-    """The cells of each network's first seed: plots show these."""
+    """Yield the cells of the first seed of each network. Plots show these."""
     return (cell for cell in cells(layout) if layout.first[cell.student].name == cell.student)

@@ -1,4 +1,4 @@
-"""What training takes from params.yaml: the section of each, as a frozen dataclass. Needs no torch to be read."""
+"""The parameters of training: a frozen dataclass for each section of params.yaml. Importing them needs no torch."""
 
 from __future__ import annotations
 
@@ -41,10 +41,15 @@ Reduction = Literal["sum", "mean"]
 
 @params
 class TaskParams:
-    """phi: the task's own loss. dataset: the crops that it trains on. input: side of the network's input, in pixels.
+    """A task of `tasks`.
 
-    batch: crops in a step; per_identity: how many of them show one person (0: as they come). embedding: width of the
-    linear layer that every network of the task has over its pooled features, and that then is K; 0 for none.
+    phi: the loss of the task, Φ.
+    dataset: the data set whose crops it trains on.
+    input: the side of the network's input, in pixels.
+    batch: the number of crops in a step.
+    per_identity: how many crops of each person a batch has; 0 for a batch as the shuffle gives it.
+    embedding: the width of a linear layer over the pooled features, whose output is then K; 0 for no such layer. All
+        networks of the task have it.
     """
 
     phi: PhiName
@@ -56,25 +61,28 @@ class TaskParams:
 
     def __post_init__(self) -> None:
         if "triplet" in PHI[self.phi] and self.per_identity < 2:
-            raise ValueError(f"per_identity: {self.per_identity} with phi: {self.phi}, which compares two or more")
+            raise ValueError(
+                f"per_identity: {self.per_identity} is too small for phi: {self.phi}, which compares crops of one "
+                "person; take 2 or more"
+            )
         if self.per_identity and (self.batch % self.per_identity or self.batch < 2 * self.per_identity):
             raise ValueError(
-                f"batch: {self.batch} with per_identity: {self.per_identity}; make the batch a multiple of it, of two "
-                "people or more"
+                f"batch: {self.batch} does not fit per_identity: {self.per_identity}; take a multiple of "
+                f"{self.per_identity}, at least {2 * self.per_identity} for two people"
             )
 
     @property
     def margin_softmax(self) -> bool:
-        """Whether its networks have a cosine classifier, which a margin on angles takes."""
+        """Whether its networks have a cosine classifier, which a margin softmax needs."""
         return self.phi in MARGIN_SOFTMAX
 
 
 @params
 class ArchitectureParams:
-    """A network as params.yaml has it; the width of its K is the task's.
+    """A network as params.yaml has it. The task sets the width of its K.
 
-    architecture: a built-in name, or `module:attribute` for one of the user's own.
-    divisor: ResNet-50/k has every layer's kernels divided by k; 1 for all other architectures.
+    architecture: a built-in name, or `module:attribute` for the user's own.
+    divisor: k of ResNet-50/k, in which every layer has 1/k of the kernels; 1 for all other architectures.
     """
 
     architecture: Annotated[str, AfterValidator(OrOutside(get_args(Architecture)))]
@@ -82,13 +90,13 @@ class ArchitectureParams:
 
     def __post_init__(self) -> None:
         if self.divisor != 1 and self.architecture != "resnet50":
-            raise ValueError(f"only resnet50 has a divisor, not {self.architecture}")
+            raise ValueError(f"only resnet50 has a divisor, not {self.architecture}; remove the divisor")
         if 64 % self.divisor:
             raise ValueError(f"divisor: {self.divisor} does not divide the 64 kernels of resnet50's first layer")
 
     @property
     def smallest_input(self) -> int:
-        """Side in pixels of the smallest image of which its last map keeps something; 1 for one of the user's own."""
+        """The side in pixels of the smallest image that leaves a pixel in its last map; 1 for the user's own."""
         return SMALLEST_INPUT.get(self.architecture, 1)
 
 
@@ -96,7 +104,7 @@ class ArchitectureParams:
 class NetworkParams(ArchitectureParams):
     """A network as it is built.
 
-    embedding: width of a linear layer after pooling, which then is the hidden layer K; 0 for none.
+    embedding: the width of a linear layer over the pooled features, whose output is then K; 0 for no such layer.
     """
 
     embedding: Annotated[int, Field(ge=0)] = 0
@@ -104,11 +112,16 @@ class NetworkParams(ArchitectureParams):
 
 @params
 class EquationParams:
-    """temperature: τ of Equation 1. temperature_squared: H times τ², as Hinton et al. do and the paper does not.
+    """The constants of Equation 5.
 
-    margin: λ of the triplet loss. scale: s of a margin softmax, whose logits are s·cos θ. angular_margin: m of ArcFace,
-    in radians. cosine_margin: m of CosFace.
-    landmark_unit: unit of landmarks in their loss, as a share of the crop's side. reduction: ‖·‖² of Ψ over dimensions.
+    temperature: τ of Equation 1.
+    temperature_squared: whether H is multiplied by τ², as Hinton et al. do and the paper does not.
+    margin: λ of the triplet loss.
+    scale: s of a margin softmax, whose logits are s·cos θ.
+    angular_margin: m of ArcFace, in radians.
+    cosine_margin: m of CosFace.
+    landmark_unit: the unit of landmarks in their loss, as a share of the crop's side.
+    reduction: whether ‖·‖² of Ψ is the sum or the mean over the dimensions.
     """
 
     temperature: Annotated[float, Field(gt=0)]
@@ -123,9 +136,9 @@ class EquationParams:
 
 @params
 class OptimisationParams:
-    """Nesterov SGD at a constant rate, or one that falls to 0 along a cosine, after a linear warm-up.
+    """Nesterov SGD, with a linear warm-up and then a constant rate or one that falls to 0 along a cosine.
 
-    clip_norm: the gradient's norm is cut to this; 0 for never.
+    clip_norm: the largest norm that a gradient may have; 0 for no limit.
     """
 
     learning_rate: Annotated[float, Field(gt=0)]
@@ -137,7 +150,7 @@ class OptimisationParams:
     clip_norm: Annotated[float, Field(ge=0)]
 
     def rate(self, step: int, steps: int) -> float:
-        """The learning rate of one of the `steps` steps of the whole run."""
+        """The learning rate of `step`, counted from 0, in a run of `steps` steps."""
         if step < self.warmup_steps:
             return self.learning_rate * (step + 1) / self.warmup_steps
         if self.schedule == "constant":
@@ -148,9 +161,12 @@ class OptimisationParams:
 
 @params
 class TrainingParams:
-    """What all training shares: the augmentation, the precision, and the steps between the points of a step curve.
+    """The settings of every training.
 
-    deterministic: by algorithms alone that give the same bits every time, on a GPU too.
+    augmentation: the random changes of the training crops.
+    precision: `auto` is bf16 if the hardware multiplies in it.
+    deterministic: whether only algorithms run that give the same bits every time, on a GPU too.
+    log_every: the steps between two points of a step curve.
     """
 
     augmentation: AugmentationParams
@@ -161,9 +177,10 @@ class TrainingParams:
 
 @params
 class LoaderParams:
-    """How crops are read: never a matter of results.
+    """How crops are read. No result depends on it.
 
-    cache_mb: decoded crops are kept in memory where the whole set takes no more. workers: decoding processes.
+    cache_mb: decoded crops stay in memory if the whole set needs at most so many megabytes.
+    workers: the number of processes that decode crops.
     """
 
     cache_mb: Annotated[int, Field(ge=0)]
@@ -172,10 +189,12 @@ class LoaderParams:
 
 @params
 class ProcessParams:
-    """devices: processes of a training stage on a machine, a GPU each, or all on the CPU where it has none.
+    """The processes of a training stage.
 
-    nodes: machines. endpoint: HOST:PORT of the first of them, where they meet; null for one machine.
-    batch_norm: its statistics are those of the whole batch (sync, on GPUs only) or of each process's part (local).
+    devices: the processes on each machine, each with its own GPU, or all on the CPU of a machine without GPUs.
+    nodes: the number of machines.
+    endpoint: HOST:PORT of the first machine, where all meet; null for one machine.
+    batch_norm: `sync` for statistics of the whole batch, only on GPUs; `local` for those of each process's part.
     """
 
     devices: Annotated[int, Field(ge=1)]
@@ -185,7 +204,10 @@ class ProcessParams:
 
     def __post_init__(self) -> None:
         if (self.nodes > 1) != (self.endpoint is not None):
-            raise ValueError(f"nodes: {self.nodes} with endpoint: {self.endpoint}; several nodes, and only these, meet")
+            raise ValueError(
+                f"nodes: {self.nodes} with endpoint: {self.endpoint}; several nodes need an endpoint, and one "
+                "node needs null"
+            )
 
     @property
     def world_size(self) -> int:
@@ -195,7 +217,11 @@ class ProcessParams:
 
 @params
 class SnapshotParams:
-    """A snapshot after every `epochs` epochs, and within an epoch once `minutes` have passed since the last one."""
+    """How often training saves a snapshot.
+
+    epochs: after every so many epochs.
+    minutes: and within an epoch, as soon as so many minutes have passed since the last one.
+    """
 
     epochs: Annotated[int, Field(ge=1)]
     minutes: Annotated[float, Field(gt=0)]

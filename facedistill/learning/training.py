@@ -1,4 +1,4 @@
-"""Training, from parameters to saved models: networks learn by their recipes on the crops of one task."""
+"""Training, from parameters to saved models. Networks learn by their recipes on the crops of one task."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from facedistill.recipe import Recipe
 
 
 def trained_on(model: Path) -> TaskParams:
-    """The task of the model in that folder, as its record says. Raises ModelError or ParamsError where it is none."""
+    """The task of the model in a folder, from its record. Raises ModelError or ParamsError if it has none."""
     task: TaskParams = check(
         TaskParams, model_files.read_record(model).get("task"), f"{model / model_files.RECORD}: task"
     )
@@ -55,7 +55,12 @@ def trained_on(model: Path) -> TaskParams:
 
 @dataclass(frozen=True)
 class Plan:
-    """One network to train. model: the folder to save it in. start: folder of the model that `recipe.start` names."""
+    """One network to train.
+
+    model: the folder to save it in.
+    recipe: the recipe that trains it.
+    start: the folder of the model that `recipe.start` names; None for random weights.
+    """
 
     model: Path
     recipe: Recipe
@@ -63,7 +68,10 @@ class Plan:
 
 
 def rounds(plans: Iterable[Plan]) -> Iterator[list[Plan]]:
-    """The plans in their order, in runs that train together: at one rate, none from the end of another of its run."""
+    """Split the plans, in their order, into runs that train together.
+
+    All plans of a run have the same rate, and none starts from a model of its own run.
+    """
     run: list[Plan] = []
     for plan in plans:
         if run and (plan.recipe.rate_name != run[0].recipe.rate_name or plan.start in [p.model for p in run]):
@@ -89,25 +97,25 @@ def train_networks(
     soft_teacher: Path | None = None,
     hidden_teacher: Path | None = None,
 ) -> dict[str, Any]:
-    """Train one network by each plan, on the same batches, and save each with its loss curves.
+    """Train one network for each plan, all on the same batches, and save each with its loss curves.
 
-    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. What a network becomes does not depend on the others. A run
-    that was stopped goes on from its last snapshot in `workspace`. Where `processes` asks for several, each of them
-    calls this function, and they train together. Returns where the time went: JSON values under the folder of the
-    first network; an empty dictionary in a process that writes no files.
+    `soft_teacher` gives P_T^τ and `hidden_teacher` K_T. No network depends on the others. A run that was stopped goes
+    on from its last snapshot in `workspace`. If `processes` asks for several processes, each of them calls this
+    function, and they train together. Returns the times as JSON values, with the folder of the first network as key;
+    an empty dictionary in every process but the main one.
 
-    Raises ModelError for a start or a teacher that is missing, damaged or of another network or class list,
-    DataError where there are no crops, alignment has some without landmarks, or another task has fewer than two people,
-    and RuntimeError where `training.deterministic` is set and an operation has no deterministic algorithm.
+    Raises ModelError if a start or a teacher is missing or damaged, or has another network or class list. Raises
+    DataError if there are no crops, if crops for alignment have no landmarks, or if another task has fewer than two
+    people. Raises RuntimeError if `training.deterministic` is set and an operation has no deterministic algorithm.
     """
     be_deterministic(training.deterministic)
     process = join(processes)
     device = choose_device()
     crops = Crops(CROPS / task.dataset, "train")
     if not len(crops):
-        raise DataError(f"{crops.folder}: no crops on the training side to learn from; is the set one for pairs alone?")
+        raise DataError(f"{crops.folder}: no crops on the training side to learn from; is this set only for pairs?")
     if task.phi != "landmarks" and len(crops.classes) < 2:
-        raise DataError(f"{crops.folder}: {len(crops.classes)} people on the training side; to tell apart it takes two")
+        raise DataError(f"{crops.folder}: {len(crops.classes)} people on the training side; training needs two or more")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
         raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb)
@@ -171,13 +179,17 @@ def train_networks(
     for plan, trained, record in zip(plans, students, records, strict=True):
         if process.is_main:
             model_files.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
-    # The next networks may start from these.
+    # The next networks may start from these models, so every process waits until they are saved.
     process.barrier()
     return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.is_main else {}
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
-    """Width of the classifier: the soft teacher's, whose classes it learns, else that of the crops; 0 for none."""
+    """The number of classes of a student's classifier; 0 for no classifier.
+
+    If the recipe uses the soft teacher's classifier, the student has the same classes. If not, it has those of the
+    crops. Raises ModelError if the two have to be the same people and are not.
+    """
     if not recipe.needs_identity:
         return 0
     if not (soft_teacher and (recipe.needs_soft_teacher or recipe.classifier == "teacher")):
@@ -186,17 +198,17 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
     classes = int(record["classes"])
     if recipe.learns_classes and classes != len(crops.classes):
         raise model_files.ModelError(
-            f"{soft_teacher}: a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
+            f"{soft_teacher}: it has a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
             "train the teacher again"
         )
     if recipe.learns_classes and record.get("data", {}).get("class_list") != _class_list(crops):
         raise model_files.ModelError(
-            f"{soft_teacher}: a classifier of {classes} other people than those of {crops.folder}, or of these in "
-            "another order; train the teacher again"
+            f"{soft_teacher}: it has a classifier of {classes} people, but {crops.folder} has other people, or another "
+            "order; train the teacher again"
         )
     return classes
 
 
 def _class_list(crops: Crops) -> str:
-    """A digest of who the classes are, in their order."""
+    """A sha256 of the names of the classes, in their order."""
     return hashlib.sha256(json.dumps(crops.classes).encode()).hexdigest()

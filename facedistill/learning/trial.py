@@ -1,4 +1,4 @@
-"""What params.yaml names from outside the package, run once on random crops: slips show before hours of training."""
+"""A trial of the user's own code: it runs once on random crops, so that mistakes show before hours of training."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ T = TypeVar("T")
 
 
 def try_architecture(network: NetworkParams, side: int) -> None:
-    """Raises ParamsError if an architecture from outside gives no trunk, or one that cannot be trained and kept.
+    """Raises ParamsError if the user's architecture gives no trunk, or one that cannot be trained or saved.
 
-    side: of the crops, in pixels.
+    side: the side of the crops, in pixels.
     """
     name = network.architecture
     with _trial(name, TRUNK):
@@ -43,15 +43,17 @@ def try_architecture(network: NetworkParams, side: int) -> None:
         if not isinstance(trunk, Trunk):
             raise ParamsError(f"{name} gives {_shown(trunk)}; expected {TRUNK}")
         if side < trunk.smallest_side:
-            raise ParamsError(f"{name} takes images of {trunk.smallest_side} px or more, and the input is {side}")
+            raise ParamsError(f"{name} takes images of {trunk.smallest_side} px or more, but the input is {side}")
         images = 255 * torch.rand(CROPS, 3, side, side)
         found: Any = _run(name, lambda: trunk(images))
         if not isinstance(found, Features) or found.hidden.shape != (CROPS, trunk.width):
             raise ParamsError(f"{name} gives {_shown(found)} for K; expected ({CROPS}, {trunk.width}), its `width`")
         if network.embedding and trunk.width != network.embedding:
-            raise ParamsError(f"{name}({network.embedding}) has a K {trunk.width} wide; expected {network.embedding}")
+            raise ParamsError(
+                f"{name}({network.embedding}) has a K of width {trunk.width}; expected {network.embedding}"
+            )
         if (widths := tuple(maps.shape[1] for maps in found.maps)) != tuple(trunk.map_widths):
-            raise ParamsError(f"{name} has maps of {widths} channels, and its map_widths say {trunk.map_widths}")
+            raise ParamsError(f"{name} has maps of {widths} channels, but its map_widths say {trunk.map_widths}")
         if not found.hidden.isfinite().all():
             raise ParamsError(f"{name} gives a K with NaN or infinity for random crops")
         weights = [weight for weight in trunk.parameters() if weight.requires_grad]
@@ -65,17 +67,20 @@ def try_architecture(network: NetworkParams, side: int) -> None:
             expected, got = trunk(images).hidden, folded(images).hidden
         if not torch.allclose(expected, got, rtol=1e-3, atol=1e-3 * float(expected.abs().max())):
             raise ParamsError(
-                f"{name}: a batch norm does not follow the convolution that is declared before it, with which a frozen "
-                "network folds it; declare them in the order in which they run"
+                f"{name}: a batch norm does not run right after the convolution that is declared before it, but a "
+                "frozen network folds the two; declare layers in the order in which they run"
             )
 
 
 def try_recipe(
     recipe: Recipe, equation: EquationParams, student: NetworkParams, teacher: NetworkParams, side: int, cosine: bool
 ) -> Iterator[str]:
-    """What is wrong with a recipe's Φ and Ψ from outside, for these two networks; each message begins with its key.
+    """Run a recipe's Φ and Ψ of the user's own for these two networks, and yield a message for each that is wrong.
 
-    side: of the crops, in pixels. cosine: whether the classifiers are cosine ones.
+    A message begins with the key, `phi` or `psi`.
+
+    side: the side of the crops, in pixels.
+    cosine: whether the classifiers are cosine classifiers.
     """
     for key, wanted in (("phi", PHI), ("psi", PSI)):
         name = getattr(recipe, key)
@@ -98,12 +103,12 @@ def _try_term(
     side: int,
     scale: float,
 ) -> None:
-    """Raises ParamsError if the one term of `alone` is no loss, or not one that `recipe` can weigh."""
+    """Raises ParamsError if the one term of `alone` is not a loss, or if `recipe` cannot weigh it."""
     (name,) = alone.outside
     if getattr(find(name), "margin_softmax", False) and not scale:
         raise ParamsError(
-            f"{name} is a margin on cosines, and the classifiers of this task are linear; those of arcface and "
-            "cosface are cosine ones"
+            f"{name} is a margin on cosines, but the classifiers of this task are linear; take the task arcface or "
+            "cosface"
         )
     ours, said = _random(student, PEOPLE if recipe.needs_identity else 0, scale, side)
     theirs, heard = _random(teacher, PEOPLE, scale, side)
@@ -125,16 +130,19 @@ def _try_term(
         raise ParamsError(f"{name}: no gradient reaches the student; is something detached?")
     whole = getattr(equation5.psi or equation5.phi, "whole_batch", False)
     if alone.beta > 0 and recipe.weighting is not None and (whole or not value.shape):
-        raise ParamsError(f"weighting is by sample, and {name} is one value of a whole batch")
+        raise ParamsError(f"weighting needs a value for each sample, but {name} gives one for a whole batch")
     if not whole and _run(name, lambda: _compares_samples(equation5, term)):
         raise ParamsError(
-            f"{name} compares the samples of a batch with each other, of which each of several processes has a part; "
-            "mark it with @whole_batch, of facedistill.learning.losses.whole_batch"
+            f"{name} compares the samples of a batch with each other, but each of several processes has only a part of "
+            "a batch; mark it with @whole_batch, of facedistill.learning.losses.whole_batch"
         )
 
 
 def _compares_samples(equation5: Equation5, term: Callable[[slice], Tensor]) -> bool:
-    """Whether its mean over a batch is not the mean over two halves. Batch norm and dropout are in evaluation mode."""
+    """Whether the mean of a term over a batch differs from the mean over two halves.
+
+    Batch norm and dropout are in evaluation mode.
+    """
     equation5.eval()
     with torch.no_grad():
         once, again = (term(slice(None)).mean() for _ in range(2))
@@ -142,13 +150,16 @@ def _compares_samples(equation5: Equation5, term: Callable[[slice], Tensor]) -> 
             halves = (term(slice(CROPS // 2)).mean() + term(slice(CROPS // 2, None)).mean()) / 2
         except Exception:
             return True
-    # Of a term that draws random numbers nobody can say.
+    # A term that draws random numbers differs anyway, so it is let through.
     return torch.equal(once, again) and not torch.allclose(once, halves, rtol=1e-3, atol=1e-9)
 
 
 @contextmanager
 def _trial(name: str, wanted: str) -> Iterator[None]:
-    """The same random numbers at each trial, and those of the caller untouched. Raises ParamsError for no callable."""
+    """Give each trial the same random numbers, and leave those of the caller untouched.
+
+    Raises ParamsError if `name` is not callable.
+    """
     try:
         found = find(name)
     except ParamsError as error:
@@ -161,7 +172,7 @@ def _trial(name: str, wanted: str) -> Iterator[None]:
 
 
 def _run(name: str, call: Callable[[], T]) -> T:
-    """Raises ParamsError for whatever code of the user's own raises."""
+    """Call the user's own code. Raises ParamsError for any error of it."""
     try:
         return call()
     except ParamsError:
@@ -171,7 +182,7 @@ def _run(name: str, call: Callable[[], T]) -> T:
 
 
 def _reached(value: Tensor, leaves: Sequence[Tensor]) -> bool:
-    """Whether a gradient flows back to any of the leaves."""
+    """Whether a gradient of `value` reaches any of the leaves."""
     if not value.requires_grad:
         return False
     found = torch.autograd.grad(value.sum(), leaves, retain_graph=True, allow_unused=True)
@@ -179,9 +190,11 @@ def _reached(value: Tensor, leaves: Sequence[Tensor]) -> bool:
 
 
 def _random(params: NetworkParams, classes: int, scale: float, side: int) -> tuple[FaceNetwork, Outputs]:
-    """A network, and outputs of its shapes for crops of `side` pixels: random leaves, none below 0.
+    """A network, and random outputs with its shapes for crops of `side` pixels. K and maps are not negative.
 
-    Not what it says: without training it says nearly the same of every crop. scale: of cosine logits; 0 for others.
+    The real outputs would not do, because an untrained network gives nearly the same for every crop.
+
+    scale: the scale of cosine logits; 0 for a linear classifier.
     """
     network = FaceNetwork(params, classes, scale=scale)
     with torch.no_grad():

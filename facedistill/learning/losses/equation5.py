@@ -22,9 +22,10 @@ from facedistill.recipe import Recipe
 
 
 class Targets(NamedTuple):
-    """What the frozen teachers say of a batch; None where the recipe does not ask.
+    """The outputs of the frozen teachers for a batch.
 
-    soft: the teacher whose classifier gives P_T^τ. hidden: the teacher whose layers Ψ compares with.
+    soft: the teacher whose classifier gives P_T^τ; None if the recipe does not use it.
+    hidden: the teacher whose layers Ψ compares with; None if the recipe does not use it.
     """
 
     soft: Outputs | None
@@ -32,14 +33,14 @@ class Targets(NamedTuple):
 
 
 class Equation5(nn.Module):
-    """The loss of one recipe. A term of weight 0 is neither computed nor asked of a teacher.
+    """The loss of one recipe. A term of weight 0 is not computed and needs no teacher.
 
-    Its own parameters are those of Ψ (projectors) and of a Φ of the user's own: trained with the student, thrown away
-    after. Under data parallelism each process holds an equal shard of the batch, and `gather` returns the rows of all
+    Ψ may have parameters (projectors), and so may the user's own Φ. They are trained with the student and then thrown
+    away. Under data parallelism each process holds an equal shard of the batch, and `gather` returns the rows of all
     shards: the mean of the processes' losses is the loss of the full batch.
 
-    Raises ValueError where Ψ has no teacher or a margin softmax no cosine classifier, and ParamsError where Ψ cannot
-    compare the two networks, or where a Ψ or Φ of the user's own is not found.
+    Raises ValueError if Ψ has no teacher or a margin softmax no cosine classifier. Raises ParamsError if Ψ cannot
+    compare the two networks, or if the user's own Ψ or Φ is not found.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Equation5(nn.Module):
     ) -> None:
         super().__init__()
         self.recipe, self.equation, self.scale, self.gather = recipe, equation, student.scale, gather
-        # Only a Φ of the user's own is made here: each built-in one takes other arguments.
+        # Only the user's own Φ is made here. The built-in ones are functions with different arguments.
         self.phi: Phi | None = build_phi(recipe.phi, equation) if is_outside(recipe.phi) else None
         if (recipe.margin_softmax or getattr(self.phi, "margin_softmax", False)) and not student.scale:
             raise ValueError(f"phi = {recipe.phi}: needs a student with a cosine classifier, of scale > 0")
@@ -65,8 +66,10 @@ class Equation5(nn.Module):
     def forward(self, student: Outputs, labels: Tensor, landmarks: Tensor, targets: Targets) -> dict[str, Tensor]:
         """The terms by name, unweighted, and their weighted sum as `loss`; all scalars.
 
-        With teacher weighting also `mu`, its mean, and `mu_below_1`, the share of samples whose teacher is held back.
-        labels: (N,) identities. landmarks: (N, 5, 2) in units of the crop's side.
+        With teacher weighting there are also `mu`, the mean of μ, and `mu_below_1`, the share of samples with μ < 1.
+
+        labels: (N,) identities.
+        landmarks: (N, 5, 2) in units of the crop's side.
         """
         terms = {term: self._phi(term, student, labels, landmarks) for term in self.recipe.phi_terms}
         # L = Φ + mean(μ·(α·H + β·Ψ)) over the batch, term by term; μ = 1 without teacher weighting.
@@ -88,7 +91,7 @@ class Equation5(nn.Module):
         return terms
 
     def compare(self, student: Outputs, teacher: Outputs | None) -> Tensor:
-        """Ψ, unweighted: (N,), or a scalar. A Ψ of the whole batch gets K alone, of all samples."""
+        """Ψ, unweighted: (N,), or a scalar. A Ψ of the whole batch gets only K, of all samples."""
         assert self.psi is not None
         assert teacher is not None
         if getattr(self.psi, "whole_batch", False):
@@ -96,7 +99,7 @@ class Equation5(nn.Module):
         return self.psi(student, teacher)
 
     def teach(self, student: Outputs, labels: Tensor) -> Tensor:
-        """Φ of the user's own: (N,), or a scalar. A Φ of the whole batch gets K, logits and labels of all samples."""
+        """The user's own Φ: (N,), or a scalar. A Φ of the whole batch gets K, logits and labels of all samples."""
         assert self.phi is not None
         if getattr(self.phi, "whole_batch", False):
             student = Outputs(self.gather(student.hidden), (), self.gather(_logits(student)), None)
@@ -104,7 +107,7 @@ class Equation5(nn.Module):
         return self.phi(student, labels)
 
     def _phi(self, term: str, student: Outputs, labels: Tensor, landmarks: Tensor) -> Tensor:
-        """A term of Φ, the loss of the task itself; a scalar."""
+        """The term of Φ with this name, a scalar."""
         match term:
             case "softmax":
                 return F.cross_entropy(_logits(student), labels)

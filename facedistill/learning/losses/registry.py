@@ -1,4 +1,4 @@
-"""Every Ψ by its name in params.yaml, and how a Ψ or a Φ of the user's own is made."""
+"""Every Ψ by its name in params.yaml, and the functions that make a Ψ or the user's own Φ."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from facedistill.outside import find
 from facedistill.recipe import PsiName
 
 Psi = Callable[[Outputs, Outputs], Tensor]
-"""Of student and teacher: (N,), or a scalar."""
+"""A function of the outputs of student and teacher. It returns (N,), or a scalar."""
 
 Phi = Callable[[Outputs, Tensor], Tensor]
-"""Of the student and the labels (N,): (N,), or a scalar."""
+"""A function of the student's outputs and the labels, (N,). It returns (N,), or a scalar."""
 
 PSI: dict[PsiName, Callable[[Trunk, Trunk, EquationParams], Psi]] = {
     "hidden": lambda student, teacher, equation: Hidden(student.width, teacher.width, equation.reduction),
@@ -41,9 +41,9 @@ PSI: dict[PsiName, Callable[[Trunk, Trunk, EquationParams], Psi]] = {
 
 
 def build_psi(name: str, student: Trunk, teacher: Trunk, equation: EquationParams) -> Psi:
-    """A Ψ for these trunks. A class from outside is made by (student, teacher), and a function taken as it is.
+    """Make a Ψ for these trunks. The user's own class is called with (student, teacher); a function is used as it is.
 
-    Raises ParamsError if Ψ cannot compare the two, or if it is from outside and is not found.
+    Raises ParamsError if Ψ cannot compare the two, or if the user's own is not found.
     """
     if name in PSI:
         return PSI[name](student, teacher, equation)
@@ -53,7 +53,7 @@ def build_psi(name: str, student: Trunk, teacher: Trunk, equation: EquationParam
 
 
 def build_phi(name: str, equation: EquationParams) -> Phi:
-    """A Φ from outside: a class is made by (equation), and a function taken as it is.
+    """Make the user's own Φ. A class is called with (equation); a function is used as it is.
 
     Raises ParamsError if it is not found.
     """

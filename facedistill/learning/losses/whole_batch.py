@@ -1,4 +1,4 @@
-"""The mark of a term that compares the samples of a batch with each other."""
+"""A decorator for terms that compare the samples of a batch with each other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ T = TypeVar("T")
 
 
 def whole_batch(term: T) -> T:
-    """Decorator of a function or a class: Equation 5 hands it the whole batch, of which each process has a part.
+    """Mark a function or a class, so that Equation 5 gives it the whole batch and not only this process's part.
 
-    A Ψ gets `hidden` of both networks alone: maps and logits of a whole batch would be dear to send. A Φ gets `hidden`,
-    `logits` and labels.
+    A Ψ then gets only `hidden` of both networks, because maps and logits of a whole batch would be slow to send. A Φ
+    gets `hidden`, `logits` and labels.
     """
     marked: Any = term
     marked.whole_batch = True

@@ -1,4 +1,4 @@
-"""Trunks that turn a photograph into the hidden layer K, and the heads on top of it."""
+"""Trunks, which compute the hidden layer K of a photograph, and the heads on top of them."""
 
 from facedistill.learning.networks.face_network import FaceNetwork, Outputs
 

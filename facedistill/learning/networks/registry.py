@@ -17,7 +17,7 @@ from facedistill.learning.networks.trunk import Trunk
 from facedistill.learning.parameters import Architecture, NetworkParams
 from facedistill.outside import find
 
-# The trunk of each, by the width of its embedding; ResNet-50 has a divisor besides.
+# Each makes a trunk from the width of its embedding. ResNet-50 is missing because it also needs a divisor.
 TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
     "resnet27": partial(FaceResNet, 32, (1, 2, 5, 3)),
     "resnet27_thin": partial(FaceResNet, 16, (1, 2, 5, 3)),
@@ -33,9 +33,9 @@ TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
 
 
 def build_trunk(network: NetworkParams) -> Trunk:
-    """A trunk with random weights.
+    """Make a trunk with random weights.
 
-    Raises ParamsError if the architecture is from outside and is not found.
+    Raises ParamsError if the architecture is the user's own and is not found.
     """
     if network.architecture == "resnet50":
         return ResNet50(network.divisor, network.embedding)

@@ -174,7 +174,7 @@ def test_an_export_of_no_model_of_the_tables_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"export\.models: 'resnet50-8/hint' is not a model.*resnet50-8/table2/wang"):
         chosen(Layout.read(file), file)
     file = write(tmp_path, PARAMS, "resnet50-8/table2/wang", "resnet50-8/table2/wang")
-    with pytest.raises(ParamsError, match="there twice"):
+    with pytest.raises(ParamsError, match="listed twice"):
         chosen(Layout.read(file), file)
 
 

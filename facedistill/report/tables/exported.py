@@ -45,9 +45,9 @@ def versions(found: Mapping[str, Mapping[str, Any]], layout: Layout) -> list[str
     header = ["Model", "Version", "MB", "Measured (%)", "Least cosine", *LATENCIES.values(), "Times as fast"]
     return [
         table(header, rows, names=2),
-        "The columns 1, 1 to 32, 2 are milliseconds for a batch of 1 or 32 photographs on 1 or 2 threads of this "
-        "machine's CPU, as the median of warm runs. Times as fast compares with the classification teacher in ONNX "
-        "float32, for one photograph on one thread. Least cosine is the smallest cosine between this version's "
+        "The columns “1, 1” to “32, 2” are milliseconds for a batch of 1 or 32 photographs on 1 or 2 threads of this "
+        "machine's CPU, as the median of warm runs. “Times as fast” compares with the classification teacher in ONNX "
+        "float32, for one photograph on one thread. “Least cosine” is the smallest cosine between this version's "
         "embedding of a test crop and PyTorch's. int8 is calibrated on training crops only. A CPU without float16 "
         "arithmetic computes the float16 version in float32.",
         *(_losses(model, metrics) for model, metrics in found.items()),

@@ -1,4 +1,4 @@
-"""Whether the committed report is what its numbers say, and whether these are as good as they were."""
+"""Check a committed report: its documents have to follow from its metrics, and these have to be as good as before."""
 
 from __future__ import annotations
 
@@ -19,12 +19,17 @@ from facedistill.results.verdicts import CLAIMS, Finding
 
 CHECKS = Path("checks.yaml")
 SHOWN = 60
-"""Most characters of a line that a message quotes on each side of where it begins to differ."""
+"""A message quotes at most this many characters of a line before and after its first difference."""
 
 
 @params
 class Checks:
-    """A report's entry in checks.yaml, which explains it. claims: names of comparisons."""
+    """A report's entry in checks.yaml. The comment at the top of that file explains the fields.
+
+    tolerance: in points.
+    floors: a number in percent for each address in Results, with / between the parts of the address.
+    claims: names of comparisons.
+    """
 
     tolerance: Annotated[float, Field(ge=0)]
     floors: dict[str, float]
@@ -32,22 +37,22 @@ class Checks:
 
     @classmethod
     def read(cls, root: Path) -> Checks | None:
-        """The checks of the report that params.yaml makes; None if it has none. Raises ParamsError."""
+        """The checks of the report that params.yaml is for; None if it has no entry. Raises ParamsError."""
         name, values = load(Heading, "report", root / PARAMS_FILE).name, read(root / CHECKS)
         found: dict[str, Checks] = check(dict[str, Checks], values, str(root / CHECKS))
         return found.get(name)
 
 
 def stale_documents(reading: Reading) -> Iterator[str]:
-    """A message for each document that does not follow from the committed metrics: which line, and what it should be.
+    """A message for each document that does not follow from the committed metrics: the first wrong line and its text.
 
-    Rendered again from what git keeps alone; pictures are left out of the comparison.
+    Each document is written again from files that git keeps, and compared without its pictures.
     """
     for name, text in documents(reading, pictures=()).items():
         file = Path("reports") / name
-        mended = f"run `dvc repro -f report` and commit {file}"
+        todo = f"run `dvc repro -f report` and commit {file}"
         if not (reading.root / file).is_file():
-            yield f"{file}: no such file; {mended}"
+            yield f"{file}: no such file; {todo}"
             continue
         lines = (reading.root / file).read_text(encoding="utf-8").splitlines()
         expected = text.splitlines()
@@ -60,12 +65,15 @@ def stale_documents(reading: Reading) -> Iterator[str]:
             number, there, follows = wrong[0]
             yield (
                 f"{file}: {len(wrong)} of {len(expected)} lines do not follow from the metrics. Line {number} is "
-                f"{_around(there, follows)}, and should be {_around(follows, there)}; {mended}"
+                f"{_around(there, follows)}, and should be {_around(follows, there)}; {todo}"
             )
 
 
 def below_floors(results: Results, checks: Checks) -> Iterator[str]:
-    """A message for each number that lies beyond its floor by more than the tolerance. Raises ParamsError."""
+    """A message for each number that is worse than its floor by more than the tolerance.
+
+    Raises ParamsError if the grid does not have the number.
+    """
     for address, floor in checks.floors.items():
         place = tuple(address.split("/"))
         value = results.get(*place)
@@ -81,7 +89,7 @@ def below_floors(results: Results, checks: Checks) -> Iterator[str]:
 
 
 def flipped_claims(found: Mapping[str, Finding], checks: Checks) -> Iterator[str]:
-    """A message for each claim that held and does so no more. Raises ParamsError for one that is not asked."""
+    """A message for each claim that has to hold and does not. Raises ParamsError if a claim is not asked."""
     for name in checks.claims:
         if name not in found:
             raise ParamsError(f"{CHECKS}: claims: {name!r} is not in {CLAIMS}")
@@ -89,13 +97,13 @@ def flipped_claims(found: Mapping[str, Finding], checks: Checks) -> Iterator[str
         if finding.verdict != "holds":
             ends = "" if finding.low is None else f" [{finding.low:+.2f}, {finding.high:+.2f}]"
             yield (
-                f"the claim {name} held, and now {finding.verdict}: {finding.difference:+.2f} points{ends}; find what "
-                f"turned it, or take it out of {CHECKS}"
+                f"the claim {name} held, and now {finding.verdict}: {finding.difference:+.2f} points{ends}; find out "
+                f"what changed it, or remove it from {CHECKS}"
             )
 
 
 def check_report(root: Path) -> Iterator[str]:
-    """All messages of the report of a repository. Raises ParamsError or MissingResultError."""
+    """All messages about the report of the repository at `root`. Raises ParamsError or MissingResultError."""
     reading = Reading(root)
     yield from stale_documents(reading)
     if checks := Checks.read(root):
@@ -104,7 +112,7 @@ def check_report(root: Path) -> Iterator[str]:
 
 
 def _around(line: str | None, other: str | None) -> str:
-    """What stands in a line where it begins to differ from the other."""
+    """The part of `line` around the first character that differs from `other`, in quotes."""
     if line is None:
         return "missing"
     same = next(i for i, (a, b) in enumerate(zip_longest(line, other or "")) if a != b)

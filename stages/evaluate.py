@@ -1,4 +1,4 @@
-"""Evaluate every model of one student, the user's own of that student, or the teachers: metrics, and rows for plots."""
+"""Evaluate all models of a student, the user's own models of it, or the teachers. Write metrics, and rows for plots."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from stages.common import check_crops, run
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--student", help="a key of `students` in params.yaml; the teachers if it is left out")
-    parser.add_argument("--group", help="of the user's own groups; or alignment, verification: by `alpha` and `beta`")
+    parser.add_argument(
+        "--group", help="one of the user's own groups; or `alignment` or `verification`, for models by `alpha`, `beta`"
+    )
     args = parser.parse_args()
 
     layout, found = Layout.read(), dict[str, Any]()
-    # The cells of a transfer by the user's weights are trained in the same stage, on crops that were compared then.
+    # The stages `custom_alignment` and `custom_verification` have compared the crops before they trained these cells.
     if args.group not in TEACHERS:
         check_crops(*load(dict[str, Any], "datasets"))
     params = load(EvaluationParams, "evaluation")

@@ -1,4 +1,4 @@
-"""Export one model of `export.models` in params.yaml to ONNX, checked against PyTorch, with a card beside it."""
+"""Export models of `export.models` in params.yaml to ONNX, compare them with PyTorch, and write a card for each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main() -> None:
     layout = Layout.read()
     models = chosen(layout)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", nargs="+", choices=models, default=list(models), help="all of them if left out")
+    parser.add_argument("--model", nargs="+", choices=models, default=list(models), help="all models if it is left out")
     for name in parser.parse_args().model:
         task = trained_on(MODELS / name)
         check_crops(task.dataset)

@@ -18,7 +18,7 @@ from stages.common import network_params, run
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     side = load(TaskParams, "tasks.classification").input
-    # Weights have no part in it: random ones do, and one seed stands for all.
+    # The cost does not depend on weights, so random ones are enough, and one seed for each network.
     sections = {TEACHER: "teacher.network"}
     sections |= {student.name: f"students.{student.name}" for student in Layout.read().first.values()}
     networks = {name: network_params(section)[0] for name, section in sections.items()}

@@ -1,4 +1,4 @@
-"""Write tables, claims and plots below reports/ from the metrics, curves and rows of all cells."""
+"""Write tables, claims and plots to reports/, from the metrics, learning curves and rows of all cells."""
 
 from __future__ import annotations
 

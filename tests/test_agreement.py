@@ -123,7 +123,7 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
         ),
         ({"datasets.lfw.crop.method": "box"}, "datasets.lfw.crop.method: box", "source.kind celeba"),
         ({"datasets.lfw.leave_out": "list.txt"}, "datasets.lfw.leave_out", "data/leave_out"),
-        ({"export.models": ["resnet50-8/strongest"]}, "export.models", "no model of the tables"),
+        ({"export.models": ["resnet50-8/strongest"]}, "export.models", "not a model of the tables"),
         ({"students.cost": {"architecture": "conv5"}}, "students: the project's own files", "the name 'cost'"),
     ],
 )

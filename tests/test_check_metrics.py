@@ -187,8 +187,8 @@ def test_a_claim_that_held_and_does_so_no_more_is_told(repository: Path, verdict
     rendered(repository)
     (message,) = check_report(repository)
     assert message == (
-        f"the claim {HELD} held, and now {verdict}: -1.25 points [-2.00, -0.50]; find what turned it, or take it out "
-        "of checks.yaml"
+        f"the claim {HELD} held, and now {verdict}: -1.25 points [-2.00, -0.50]; find out what changed it, or remove "
+        "it from checks.yaml"
     )
 
 

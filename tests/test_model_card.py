@@ -76,14 +76,15 @@ def test_it_says_what_it_is_what_it_learned_from_and_what_made_it(repository: Pa
         "# resnet50-8-seed1/table2/wang",
         "ResNet-50/8, 374,158 parameters without heads, 25.0 million multiply-adds",
         "synthetic faces, 6 people, 48 training and 48 test photographs, crops of 24 px. Licence: drawn by",
-        "Equation 5 with Φ = softmax, α = 1, β = 0, from the weights of `softmax`: 4 epochs at 0.01, batches of 64",
+        "Equation 5 with Φ = softmax, α = 1, β = 0, from the weights of `softmax`",
+        ": 4 epochs at learning rate 0.01, batches of 64",
         "below a squared distance of 1.250",
         "- It learned from drawn faces and has never seen a real one",
-        "- Not for finding or following people who did not agree",
+        "- It is not for finding or following people who did not agree",
         f"`dvc repro export@{NAMES[1]}`, at revision {'cd' * 20}",
     ):
         assert words in text
-    assert "One seed" not in text
+    assert "With one seed" not in text
 
 
 def test_a_teacher_and_a_model_of_landmarks_have_theirs(repository: Path) -> None:
@@ -93,8 +94,8 @@ def test_a_teacher_and_a_model_of_landmarks_have_theirs(repository: Path) -> Non
     assert points["metrics"].keys() == {"nrmse", "nme"}
     text = markdown(points)
     assert "alignment NRMSE (%)" in text
-    assert "tpr` at FAR 0.001. One seed: no spread" in text
-    assert "pass for one person" not in text
+    assert "tpr` is at FAR 0.001. With one seed, the only spread" in text
+    assert "count as the same person" not in text
 
 
 def test_every_kind_of_photographs_has_its_licence_note() -> None:

@@ -135,7 +135,7 @@ class TestProxyless:
         ]
         assert line(arcface, "Teacher") == ["92.50", "90.83 ± 1.93", "46.25", "82.50", "–", "–"]
         assert text.count("| *Margin alone* |") == 2
-        assert "tables are not public here" in text
+        assert "tables are not available here" in text
         assert "all pairs of two people (50,000)" in text
 
 
@@ -151,7 +151,7 @@ class TestResults:
         edit(copy, "teacher.json", lambda m: m.update(negatives=NEGATIVES | {"pose": 0}))
         text = section(tables(copy), "Table 6")
         assert "TPR, frontal | TPR, lighting |" in text
-        assert "No TPR on pose: too few pairs." in text
+        assert "There is no TPR on pose: too few pairs." in text
 
     @pytest.mark.parametrize(
         ("file", "change", "message"),
@@ -260,7 +260,8 @@ class TestRanking:
         assert feature[6].endswith(" %")
 
     def test_says_which_recipe_is_best_and_which_lose_to_no_distillation_for_as_long(self, ranked: str) -> None:
-        assert "best is “Soft target, full budget”, top-1 86.25, +5.00 against “Softmax alone, full budget”" in ranked
+        best, against = "“Soft target, full budget”: top-1 86.25, +5.00 points", "against “Softmax alone, full budget”"
+        assert f"best recipe of ResNet-50/8 is {best} {against}" in ranked
         longer = re.search(r"Trained for longer than W_S0, 4 of 5 .*? \(81\.25\): (.*?)\.", ranked)
         assert longer
         assert set(longer[1].split("; ")) == {

@@ -94,7 +94,7 @@ class TestSeveralSets:
             ("All recipes", "| Top-1 | Drawn pairs | AgeDB-30 | pose | TPR | Cross-model |"),
         ):
             assert header in section(text, title)
-        assert "TPR at FAR 0.1 % among unseen people, those of Drawn pairs: " in section(text, "Table 6")
+        assert "TPR at FAR 0.1 % among the unseen people of Drawn pairs: " in section(text, "Table 6")
         assert "Pairs, AgeDB-30: photographs in a .bin file, 600 pairs of 48 photographs" in table2
 
     def test_a_set_without_its_numbers_is_named_with_the_stage_to_run(self, several: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The card of an exported model: what it is, what it learned from, what was measured, what it is for and what not."""
+"""The card of an exported model: what it is, what it learned from, what was measured, and what it is (not) for."""
 
 from __future__ import annotations
 
@@ -17,37 +17,39 @@ from facedistill.results.metrics import Mean, read_json
 from facedistill.results.names import LATENCIES, VERSIONS, network, pair_labels
 from facedistill.results.provenance import FORMS, NAMES, Dataset, rate_in_words
 
-USERS_OWN = "the terms of the photographs themselves, which whoever put them there has to know"
+USERS_OWN = "the terms of the photographs themselves, which the person who provided them has to know"
 LICENCES = {
     "synthetic": "drawn by this project's code: nobody is shown",
     "casia": "CASIA-WebFace: non-commercial research; photographs of public people, who were not asked",
     "celeba": "CelebA: non-commercial research; photographs of public people, who were not asked",
     "lfw": "LFW: research; press photographs, whose owners and subjects were not asked",
-    "msceleb": "MS-Celeb-1M: withdrawn by its publisher in 2019; people on it were not asked",
+    "msceleb": "MS-Celeb-1M: withdrawn by its publisher in 2019; the people shown were not asked",
     "folder": USERS_OWN,
     "table": USERS_OWN,
     "recordio": USERS_OWN,
     "bin": USERS_OWN,
 }
-"""What a model inherits from what it was trained on, by kind of source."""
+"""The terms that a model inherits from its training data, by kind of source."""
 
 USE = (
-    "Comparing ways to compress face models, and as the small model of an application whose every subject agreed to it."
+    "It is for comparing ways to compress face models, and for applications that need a small model and in which every "
+    "person shown has agreed to it."
 )
 LIMITS = (
-    "Nothing was measured but what stands here: neither other cameras, ages and skin tones, nor how its errors differ "
-    "among groups of people.",
-    "A threshold holds for pairs like those that it was set on. Set it anew on your own photographs.",
-    "Not for finding or following people who did not agree, and not for a decision about anyone without a human who "
-    "answers for it.",
+    "Only what this card lists was measured. Other cameras, ages and skin tones were not, nor how the model's errors "
+    "differ between groups of people.",
+    "A threshold is valid only for pairs like those that it was chosen on. Choose it again on your own photographs.",
+    "It is not for finding or following people who did not agree, and not for a decision about anyone without a human "
+    "who is responsible for it.",
 )
-DRAWN = "It learned from drawn faces and has never seen a real one: nothing that it says of a real person is measured."
+DRAWN = "It learned from drawn faces and has never seen a real one. How it does on real people was not measured."
 
 
 def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
-    """The card as JSON values. Accuracies and errors are in percent; multiply_adds in millions, of one photograph.
+    """The card as JSON values, from the files of training, export and evaluation below `root`.
 
-    Reads what training, export and evaluation left below `root`. Raises MissingResultError where something is missing.
+    Accuracies and errors are in percent. `multiply_adds` is in millions, for one photograph.
+    Raises MissingResultError if a file is missing.
     """
     record = read_json(root / MODELS / model.name / "model.json", f"export@{model.name}")
     measured = read_json(root / model.metrics, f"export@{model.name}")
@@ -92,7 +94,7 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
 
 
 def licence(data: Dataset) -> str:
-    """What is known of it: of a published set, only where these photographs are that set."""
+    """The licence of a data set. A published set's licence is given only if these photographs are that set."""
     return LICENCES[data.kind] if data.what in (*FORMS.values(), *NAMES.values()) else USERS_OWN
 
 
@@ -101,7 +103,7 @@ def _at(document: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, float]:
-    """Every number by its address, dotted."""
+    """Every number below `node`, by its keys joined by dots."""
     found: dict[str, float] = {}
     for key, value in node.items():
         found |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
@@ -109,7 +111,10 @@ def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, float]:
 
 
 def markdown(found: Mapping[str, Any]) -> str:
-    """A card as people read it."""
+    """The card in Markdown, for people.
+
+    found: as `card` returns it.
+    """
     training = found["training"]
     recipe = training["recipe"]
     terms = f"Φ = {recipe['phi']}, α = {recipe['alpha']:g}, β = {recipe['beta']:g}"
@@ -137,10 +142,10 @@ def markdown(found: Mapping[str, Any]) -> str:
         f"seed {training['seed']}. Crops by `{found['crop']['method']}`.",
         "## What was measured",
         table(header, rows),
-        f"In percent; `tpr` at FAR {found['far']:g}. "
-        + ("" if several else "One seed: no spread is known but that over the folds of the pairs."),
+        f"All in percent; `tpr` is at FAR {found['far']:g}."
+        + ("" if several else " With one seed, the only spread that is known is the one over the folds of the pairs."),
         table(["Version", "MB", f"{found['measured_on']} {error} (%)", *LATENCIES.values()], versions),
-        "The last four: milliseconds by batch and threads, on the CPU of the machine that exported it.",
+        "The last four columns are milliseconds by batch and threads, on the CPU of the machine that exported it.",
         *_threshold(found["versions"]["float32"], found["measured_on"]),
         "## What it is for, and what not",
         found["use"],
@@ -159,7 +164,7 @@ def _threshold(version: Mapping[str, Any], dataset: str) -> list[str]:
     if "threshold" not in version:
         return []
     return [
-        f"Two photographs pass for one person below a squared distance of {version['threshold']:.3f} (float32; each "
-        f"file has its own inside): set on {dataset} at FAR {version['far']:g}, where {version['tpr']:.1f} % of the "
-        "pairs of one person pass."
+        f"Two photographs count as the same person below a squared distance of {version['threshold']:.3f}. This is the "
+        f"threshold of the float32 file; each file holds its own. It was chosen on {dataset} at FAR "
+        f"{version['far']:g}, where {version['tpr']:.1f} % of genuine pairs are accepted."
     ]

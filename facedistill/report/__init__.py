@@ -1,1 +1,1 @@
-"""The report of a repository: tables, claims and pictures of what was measured, as Markdown and as one page."""
+"""The report of a repository: tables, claims and pictures of what was measured, in Markdown and as one HTML page."""

@@ -1,4 +1,4 @@
-"""The report in Markdown: tables 1 to 5 of the main paper, 6 to 9 of the poster, 10 of ProxylessKD, ranking, claims."""
+"""The documents of the report, and tables.md: tables 1 to 11, the user's own recipes, and the ranking."""
 
 from __future__ import annotations
 
@@ -27,28 +27,30 @@ TITLES = {
     "triplet_softmax": "Table 5. Verification with triplet and softmax loss: nearest-neighbour top-1 (%)",
 }
 LEGEND = (
-    "Everything is in percent, except the costs. In brackets: the number that the paper prints, – if it prints none; "
-    "its photographs and sizes are others, so compare orders and gaps, not levels. In italics: what the paper lacks. "
-    "W_S0 is the student that the trick of Wang et al. starts from; “full budget” means both rates, as long as that "
-    "trick takes in all. Tables 1 to 5 are of Wang et al. (2018), 6 to 9 of Fujitsu's poster on "
-    "improved KD (2018), 10 of ProxylessKD (2020)."
+    "All numbers are in percent, except the costs. The number in brackets is the one that the paper prints, – if it "
+    "prints none. The paper used other photographs and sizes, so compare orders and gaps, not levels. Recipes in "
+    "italics are not in the paper. W_S0 is the student trained by softmax alone; the trick of Wang et al. starts from "
+    "it. “Full budget” means training at both rates, as long as that trick takes in all. Tables 1 to 5 follow Wang et "
+    "al. (2018), tables 6 to 9 Fujitsu's poster on improved KD (2018), and table 10 ProxylessKD (2020)."
 )
 SOFT_NOTE = (
-    "The paper prints soft from scratch at /8 as 61.27 (Table 1, targets), 64.49 (Table 1, initialisations) and 66.12 "
-    "(Table 2, on CASIA-WebFace); its text does not settle why. Here it is one network."
+    "For soft targets from scratch at /8, the paper prints 61.27 (Table 1, targets), 64.49 (Table 1, initialisations) "
+    "and 66.12 (Table 2, on CASIA-WebFace). Its text does not say why they differ. Here they are one network."
 )
 
 GROUPED = (
-    "These photographs come in groups, such as the frames of a video, and the nearest neighbour of one is mostly of "
-    "its own group: every network is far better here than at knowing a person again."
+    "These photographs come in groups, such as the frames of a video. The nearest neighbour of a photograph is mostly "
+    "from its own group, so every network looks far better here than it is at recognising a person again."
 )
 
 
 def documents(reading: Reading, pictures: Sequence[str]) -> dict[str, str]:
-    """tables.md, claims.md and index.html by name, from parameters, metrics, CLAIMS, DATASETS and TRAINED.
+    """The texts of tables.md, claims.md and index.html, by file name.
 
-    So from nothing that git lacks. pictures: Markdown blocks for the end of tables.md.
-    Raises ParamsError or MissingResultError where anything that the parameters ask for is not there.
+    They follow from parameters, metrics, CLAIMS, DATASETS and TRAINED, which are all in git.
+
+    pictures: Markdown blocks for the end of tables.md.
+    Raises ParamsError or MissingResultError if anything that the parameters ask for is missing.
     """
     texts = {
         "tables.md": report(reading, reading.found, pictures),
@@ -58,9 +60,10 @@ def documents(reading: Reading, pictures: Sequence[str]) -> dict[str, str]:
 
 
 def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[str]) -> str:
-    """The whole of tables.md; a table without students is left out.
+    """The whole of tables.md. A table without students is left out.
 
-    found: the verdict on each claim, by name. pictures: as in `documents`.
+    found: the finding of each comparison, by its name.
+    pictures: as in `documents`.
     """
     provenance, layout = reading.provenance, reading.layout
     heading = provenance.heading
@@ -83,7 +86,7 @@ def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[st
             "## Table 2. Classification: top-1 and accuracy on pairs (%)",
             *wang.table2(reading, corpus),
             provenance.caption("classification", *layout.pairs, corpus=corpus),
-            f"In brackets is the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
+            f"The numbers in brackets are the half of the paper's Table 2 on {NAMES[corpus]}. {SOFT_NOTE}",
             *leads(reading),
         ]
     for task in filter(layout.transfer, TRANSFER):
@@ -109,15 +112,16 @@ def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[st
 
 
 def _seeds(layout: Layout) -> str:
-    """In words, which networks have a spread."""
+    """Which networks were trained with several seeds, in words."""
     seeds: dict[str, list[str]] = {}
     for student in layout.students:
         seeds.setdefault(student_label(student), []).append(str(student.seed))
     several = [f"{label} with seeds {', '.join(found)}" for label, found in seeds.items() if len(found) > 1]
     if not several:
-        return "One seed: no gap has a spread."
+        return "Every network was trained with one seed, so no gap has a spread over seeds."
     return (
-        f"Trained several times: {'; '.join(several)}. A mean over these has ± their standard deviation, and says "
-        "(seeds) in columns where others have a ± of another kind. The teacher and all else is of one seed, whose gaps "
-        "have no spread. Accuracy is plotted against cost as the mean; all other plots show each network's first seed."
+        f"Trained with several seeds: {'; '.join(several)}. Their numbers are means ± the standard deviation over "
+        "seeds, marked (seeds) in columns in which ± has another meaning. The teacher and all other networks have one "
+        "seed, so their gaps have no spread. The plot of accuracy against cost shows means; all other plots show the "
+        "first seed of each network."
     )

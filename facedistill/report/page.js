@@ -1,5 +1,5 @@
 "use strict";
-// Contents are folded where there is no room beside the page.
+// The contents are folded if there is no room for them beside the page.
 document.querySelector("nav details").open = matchMedia("(min-width: 76rem)").matches;
 
 // A click on a column's heading sorts its table: best first, then the other way, then as it was.
@@ -9,14 +9,14 @@ for (const table of document.querySelectorAll("main table")) {
   const headings = [...table.tHead.rows[0].cells];
   const own = rows.map((row) => row.cells[0].innerHTML);
 
-  // The number that a cell begins with; what stands in brackets or after ± is not compared.
+  // The number that a cell begins with. What follows in brackets or after ± does not count.
   function number(cell) {
     const text = cell.textContent.trim().replaceAll(",", "").replace("−", "-");
     const found = /^(?:[<~] ?)?([+-]?\d+(?:\.\d+)?)/.exec(text);
     return found ? Number(found[1]) - (text.startsWith("<") ? 1e-9 : 0) : NaN;
   }
 
-  // A first cell that is empty means the one above it, which a sorted table no longer has there.
+  // An empty first cell means the same as the cell above it. Sorting moves that one away, so we fill in its text.
   function fill(sorted) {
     let above = "";
     rows.forEach((row, i) => {
@@ -40,7 +40,7 @@ for (const table of document.querySelectorAll("main table")) {
     const known = ([value, text]) => (words ? text !== "" : !Number.isNaN(value));
     body.append(...[...rows].sort((a, b) => {
       const [x, y] = [keys.get(a), keys.get(b)];
-      // What has no value stays last, either way.
+      // Rows without a value stay last in both directions.
       if (!known(x) || !known(y)) return known(y) - known(x);
       return direction * (words ? x[1].localeCompare(y[1], "en", { numeric: true }) : x[0] - y[0]);
     }));

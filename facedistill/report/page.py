@@ -1,4 +1,4 @@
-"""reports/index.html: the documents and their pictures as one page that needs no network and no other file."""
+"""reports/index.html: the documents and their pictures as one page, which needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -19,24 +19,29 @@ from markdown_it.token import Token
 from facedistill.results.statistics import Verdict
 
 PLOTS = "plots"
-"""The id of the section of pictures: all else follows from what Markdown says."""
+"""The id of the section of pictures."""
 
 PICTURE = re.compile(r"plots/\w+\.(png|jpg)")
-"""What a picture of a report is called; no other file gets into the page."""
+"""The file names of the report's pictures. No other file gets into the page."""
 MEDIA_TYPES = {"png": "image/png", "jpg": "image/jpeg"}
 
 LINKS = {"claims.md": "#claims", "tables.md": "#top"}
-"""Where in the page the documents stand that they name."""
+"""Links between the documents, and the parts of the page that they lead to."""
 
 VERDICTS = {verdict: verdict.split(" ")[0] for verdict in get_args(Verdict)}
-"""The class of a cell, by the word in it."""
+"""The CSS class of a cell, by the verdict in it."""
 
 PRINTED = re.compile(r"(.*\S) \((–|[\d.]+(?: ± [\d.]+)?)\)")
-"""A number of ours, and in brackets the paper's."""
+"""A cell with a number of ours and, in brackets, the paper's."""
 
 
 class Section(NamedTuple):
-    """A part of the page. name: its id. title, body: Markdown; body without the title's line."""
+    """A part of the page.
+
+    name: its id.
+    title: its heading, in Markdown.
+    body: the rest, in Markdown.
+    """
 
     name: str
     title: str
@@ -46,12 +51,13 @@ class Section(NamedTuple):
 def page(documents: Mapping[str, str], origin: str, root: Path) -> str:
     """The whole of index.html.
 
-    documents: tables.md and claims.md, in Markdown. origin: Markdown on where the numbers come from. Pictures that
-    tables.md shows are read below `root`/reports, the top of a repository.
+    documents: the Markdown of tables.md and claims.md.
+    origin: Markdown on where the numbers come from.
+    root: the top of the repository. The pictures that tables.md shows are read below its reports/.
     """
     heading, *tables = _sections(documents["tables.md"])
     claims, *parts = _sections(documents["claims.md"])
-    # The claims of table 1 stand one level below the page's own table 1.
+    # The page has a table 1 of its own, so the headings of the claims move one level down.
     claimed = "\n\n".join([claims.body, *(f"### {part.title}\n\n{part.body}" for part in parts)])
     sections = [*tables, Section("claims", "Claims", claimed), Section("origin", "Where this comes from", origin)]
     markdown = _markdown(root / "reports")
@@ -60,7 +66,7 @@ def page(documents: Mapping[str, str], origin: str, root: Path) -> str:
         f"{markdown.render(section.body)}</section>"
         for section in sections
     ]
-    # In the contents without the unit, and what is said after it.
+    # The contents show titles without the unit and the words after it.
     titles = {section.name: section.title.partition(" (%)")[0] for section in sections}
     links = [f'<li><a href="#{name}">{markdown.renderInline(title)}</a></li>' for name, title in titles.items()]
     style, script = (files(__package__).joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
@@ -77,7 +83,7 @@ def page(documents: Mapping[str, str], origin: str, root: Path) -> str:
 
 
 def without_pictures(lines: Sequence[str]) -> list[str]:
-    """The lines of a page but those between the ends of its section of pictures."""
+    """The lines of a page without those inside its section of pictures."""
     opening = f'<section id="{PLOTS}">'
     if opening not in lines:
         return list(lines)
@@ -118,20 +124,23 @@ script-src 'sha256-{script_hash}'">
 </body>
 </html>
 """
-"""No word of a document is a script: the policy lets this page run its own alone, and fetch nothing."""
+"""The Content-Security-Policy lets the page run only its own script and fetch nothing, whatever the documents say."""
 
 
 def _sections(document: str) -> list[Section]:
-    """The parts of a document under its headings of level 1 and 2; the first is under its title."""
+    """The parts of a document, split at its headings of level 1 and 2. The first one has the document's title."""
     parts = re.split(r"^#{1,2} (.*)\n", document, flags=re.MULTILINE)[1:]
     titles, bodies = parts[::2], parts[1::2]
-    # Of a table its number.
+    # The id of a table has its number only: table-1.
     names = [re.sub(r"\W+", "-", title.partition(".")[0].lower()) for title in titles]
     return [Section(*section) for section in zip(names, titles, bodies, strict=True)]
 
 
 def _markdown(folder: Path) -> MarkdownIt:
-    """Without HTML in it: what data says can be no element of the page. folder: where its pictures lie."""
+    """A renderer of Markdown that escapes HTML, so that no name in the data can become an element of the page.
+
+    folder: the folder that the paths of pictures start from.
+    """
     markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
     markdown.core.ruler.before("inline", "captions", _captions)
     markdown.core.ruler.push("cells", _cells)
@@ -159,7 +168,7 @@ def _markdown(folder: Path) -> MarkdownIt:
 
 
 def _captions(state: StateCore) -> None:
-    """A paragraph that is all small print, in Markdown by an element of HTML."""
+    """Paragraphs that are <sub>…</sub> as a whole, the small print of the Markdown, get the class `caption`."""
     for opening, token in zip(state.tokens, state.tokens[1:], strict=False):
         if token.type == "inline" and token.content.startswith("<sub>") and token.content.endswith("</sub>"):
             token.content = token.content.removeprefix("<sub>").removesuffix("</sub>")
@@ -167,7 +176,7 @@ def _captions(state: StateCore) -> None:
 
 
 def _cells(state: StateCore) -> None:
-    """Verdicts get the class of their word, intervals theirs, and the paper's numbers an element of their own."""
+    """Cells with a verdict or an interval get its CSS class. The paper's numbers get an element of their own."""
     for opening, token in zip(state.tokens, state.tokens[1:], strict=False):
         if opening.type not in ("td_open", "th_open"):
             continue

@@ -1,4 +1,4 @@
-"""From parameters, metrics and what training and evaluation left, to the documents of a report and its pictures."""
+"""Write the documents and pictures of a report, from parameters, metrics, and the files of training and evaluation."""
 
 from __future__ import annotations
 
@@ -20,19 +20,22 @@ from facedistill.results.verdicts import CLAIMS, findings, save
 
 
 class PictureError(ValueError):
-    """Pictures that could not be drawn."""
+    """Some pictures could not be drawn."""
 
 
 def render(root: Path = Path()) -> None:
-    """Write what the stage `report` has for outputs below `root`, the top of a repository: documents, then pictures.
+    """Write the outputs of the stage `report`: documents, then pictures.
 
-    No picture costs a document, or another picture. Raises ParamsError, DataError or MissingResultError where anything
-    that the documents ask for is not there; at the end, PictureError naming each picture that lacks something.
+    If a picture fails, all documents and all other pictures are written nevertheless.
+
+    root: the top of the repository.
+    Raises ParamsError, DataError or MissingResultError if anything that the documents need is missing. Raises
+    PictureError at the end, which names the pictures that could not be drawn.
     """
     reading = Reading(root)
-    # First, so that a repository that lacks a number gets no new file.
+    # Read first: if a number is missing, no file is written.
     results = reading.results
-    # All that the documents say rests on what git has: they can be written again, and compared, without data.
+    # These files are kept in git. With them the documents can be written again, and compared, without data.
     write_datasets(reading.layout, root)
     write_trained(reading.layout, root)
     save(findings(results, reading.provenance.corpus, root), root / CLAIMS)
@@ -49,36 +52,36 @@ def _write(reading: Reading, pictures: Sequence[str]) -> None:
 
 
 def _draw(root: Path, drawing: Drawing) -> tuple[list[str], dict[Path, Exception]]:
-    """The Markdown of all pictures, in their order, and why some are not there, by their files."""
+    """Draw all pictures. Returns their Markdown, in order, and the errors of those that failed, by file."""
     there: list[Picture] = []
     failed: dict[Path, Exception] = {}
     saving = []
     for folder in (PLOTS, PRIVATE):
         (root / folder).mkdir(parents=True, exist_ok=True)
-    # Rendering a figure takes most of a second: a process a core.
+    # Rendering a figure takes most of a second, so every core renders some.
     with pool() as processes:
         for picture in chain(drawing.numbers(), drawing.photographs()):
-            # A picture of another run, or one of photographs that are now private, may lie there.
+            # An earlier run may have left the picture here, or in the other folder if the data has changed.
             for folder in (PLOTS, PRIVATE):
                 (root / folder / picture.file.name).unlink(missing_ok=True)
             try:
                 if figure := picture.draw():
                     saving.append((picture, processes.submit(style.save, figure, root / picture.file)))
                     there.append(picture)
-            except Exception as error:  # of any kind: matplotlib's too
+            except Exception as error:  # of any kind, also matplotlib's own
                 failed[picture.file] = error
                 there.append(picture)
         for picture, saved in saving:
             try:
                 saved.result()
-            except Exception as error:  # of any kind: the disk's too
+            except Exception as error:  # of any kind, also from a full disk
                 failed[picture.file] = error
     return [f"{p.file.name}: not drawn." if p.file in failed else p.shown for p in there], failed
 
 
 def _refuse(failed: dict[Path, Exception]) -> None:
-    """Raises PictureError for all that failed, or, with its traceback, the first error that nobody expected."""
-    told = f"{', '.join(map(str, failed))}: not drawn; every document and every other picture is written"
+    """Raise PictureError about all failures. If one is a defect, raise that error instead, with its traceback."""
+    told = f"{', '.join(map(str, failed))}: not drawn; all documents and all other pictures are written"
     for error in failed.values():
         if not isinstance(error, MissingResultError | DataError | ParamsError):
             error.add_note(told)

@@ -1,4 +1,4 @@
-"""Where the numbers come from, for the page: parameters, data and models, by their hashes."""
+"""The page's section on where the numbers come from: parameters, data and models, with their hashes."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ from facedistill.results.metrics import read_json
 from facedistill.results.reading import Reading
 
 TRAINED = Path("reports/models.json")
-"""What the page says of each model, which git keeps: the models themselves it does not."""
+"""What the page says about each model. Git keeps this file, and not the models themselves."""
 
 IDLE = ("loader", "processes", "snapshots")
 """Sections of the parameter file that no stage depends on."""
 
 SHOWN = 12
-"""Digits of a hash that the page shows."""
+"""The number of digits of a hash that the page shows."""
 
 
 @params
 class Trained:
-    """A trained model. revision: of the repository when it was trained, None outside git. sha256: of its weights."""
+    """The record of a trained model.
+
+    revision: the git revision that trained it; None outside git.
+    sha256: the hash of its weights.
+    seed: the seed of its training.
+    """
 
     revision: str | None
     sha256: str
@@ -36,19 +41,19 @@ class Trained:
 
 
 def write_trained(layout: Layout, root: Path) -> None:
-    """TRAINED of a repository, from the records beside its models. Raises MissingResultError where one is not there."""
+    """Write TRAINED of a repository, from the record beside each model. Raises MissingResultError if one is missing."""
     found = {}
     for model in [*(teacher(task) for task in layout.tasks), *(cell.model for cell in cells(layout))]:
-        # Read as JSON: the module of models imports torch, which takes seconds.
-        record = read_json(root / model / "model.json", "--pull")
+        # Read as plain JSON, because the module that loads models imports torch, which takes seconds.
+        record = read_json(root / model / "model.json", None)
         found[str(model)] = asdict(Trained(record["git_revision"], record["sha256"], record["seed"]))
     write_json(root / TRAINED, found)
 
 
 def origin(reading: Reading) -> str:
-    """In Markdown, all that is known of what the numbers come from.
+    """What is known of where the numbers come from, in Markdown.
 
-    Raises MissingResultError, or ParamsError where TRAINED holds something else.
+    Raises MissingResultError if TRAINED is missing, or ParamsError if it holds something else.
     """
     file, provenance = reading.root / TRAINED, reading.provenance
     models: dict[str, Trained] = check(dict[str, Trained], read_json(file, "report"), str(file))
@@ -57,9 +62,9 @@ def origin(reading: Reading) -> str:
     parameters = {name: value for name, value in reading.values.items() if name not in IDLE}
     return "\n\n".join(
         [
-            "`dvc.lock` has the hashes of every stage's code, parameters, data and outputs. This page is one of these, "
-            "so it cannot name that file's own hash, nor the revision that it is committed in. On which machine a "
-            "network was trained and how long that took is not recorded.",
+            "`dvc.lock` has the hashes of every stage's code, parameters, data and outputs. This page is one of these "
+            "outputs, so it cannot give the hash of `dvc.lock`, or the revision that it is committed in. The page does "
+            "not say on which machine a network was trained, or how long that took.",
             "### Data",
             table(
                 ["Set", "What", "sha256 of its crops"],
@@ -75,7 +80,7 @@ def origin(reading: Reading) -> str:
                 names=4,
             ),
             "### Parameters",
-            f"Those of `params.yaml`, without `{'`, `'.join(IDLE)}`, on which no stage depends.",
+            f"All of `params.yaml`, except `{'`, `'.join(IDLE)}`, on which no stage depends.",
             f"```yaml\n{yaml.safe_dump(parameters, sort_keys=False, allow_unicode=True, width=100).strip()}\n```",
         ]
     )

@@ -1,4 +1,4 @@
-"""The training behind a cell as params.yaml asks for it: how long it takes, and how much computing."""
+"""What the training of each recipe costs, by params.yaml: epochs and multiply-adds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from facedistill.recipe import Recipe
 class Budget:
     """What each recipe costs to train.
 
+    layout: the groups of recipes that the parameters ask for.
     values: the parameter file.
-    crops: on the training side of classification.
+    crops: the number of training crops of the classification set.
     """
 
     layout: Layout
@@ -24,25 +25,27 @@ class Budget:
 
     @property
     def side(self) -> int:
-        """Of the classification networks' input, in pixels."""
+        """The side of the classification networks' input, in pixels."""
         return int(self.values["tasks"]["classification"]["input"])
 
     @property
     def undistilled(self) -> str | None:
-        """The recipe of table 2 without a teacher that trains longest: distillation is held against it."""
+        """The recipe of table 2 that trains longest without a teacher, if any. Distillation is compared with it."""
         group = self.layout.groups["table2"]
         alone = [name for name, recipe in group.recipes.items() if not recipe.needs_teacher]
         return max(alone, key=lambda name: self.epochs(group, name)) if alone else None
 
     def epochs(self, group: Group, recipe: str) -> int:
-        """Of a recipe, together with the recipes that it starts from."""
+        """The epochs of a recipe, together with those of the recipes that it starts from."""
         return sum(self._epochs(link) for link in self._chain(group, recipe))
 
     def multiply_adds(self, group: Group, recipe: str, student: float, teacher: float) -> float:
-        """10¹² multiply-adds of training by a recipe, together with the recipes that it starts from.
+        """Multiply-adds of training by a recipe, in units of 10¹², together with the recipes that it starts from.
 
-        student, teacher: millions of one photograph. A training step takes three times the student's (forward, and
-        backward for inputs and weights), and the teacher's once if the recipe listens to it about each batch.
+        For each crop, a training step computes the student three times (forward, and backward for inputs and for
+        weights), and the teacher once if the recipe uses its outputs on every batch.
+
+        student, teacher: millions of multiply-adds for one photograph.
         """
         million = 0.0
         for link in self._chain(group, recipe):

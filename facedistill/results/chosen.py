@@ -1,4 +1,4 @@
-"""The models that are exported: a list in params.yaml, each the folder of a model of the tables, below models/."""
+"""The models that are exported. params.yaml lists their folders below models/; each is a model of the tables."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ from facedistill.results.metrics import address
 
 @params
 class ExportParams:
-    """models: folders below models/ of students' cells and of teachers, in the order of the report."""
+    """The section `export` of params.yaml.
+
+    models: folders below models/, of students' cells or of teachers, in the order of the report.
+    """
 
     models: tuple[str, ...]
 
 
 class Measured(NamedTuple):
-    """Where the metrics of a model lie: a file, its place in there, and the stage that writes it."""
+    """Where the metrics of a model are.
+
+    file: a JSON file.
+    path: the keys that lead to the metrics in it.
+    stage: the stage that writes it.
+    """
 
     file: Path
     path: tuple[str, ...]
@@ -33,9 +41,12 @@ class Measured(NamedTuple):
 
 @dataclass(frozen=True)
 class Chosen:
-    """name: its folder below models/. task: its section of `tasks`. network: by which its cost is listed.
+    """A model to export.
 
-    measured: its own metrics, then those of the same cell from other seeds.
+    name: its folder below models/.
+    task: its section of `tasks`.
+    network: the name that its cost is listed by.
+    measured: where its own metrics are, then the metrics of the same cell from other seeds.
     """
 
     name: str
@@ -45,32 +56,33 @@ class Chosen:
 
     @property
     def folder(self) -> Path:
-        """Where its ONNX files and its card lie."""
+        """The folder of its ONNX files and its card."""
         return EXPORTS / self.name
 
     @property
     def metrics(self) -> Path:
-        """What its export measured."""
+        """The file with what its export measured."""
         return EXPORT_METRICS / f"{self.name}.json"
 
     @property
     def shared_with(self) -> Path | None:
-        """The teacher of its margin softmax, whose space it may share; None for a teacher and other tasks."""
+        """The teacher of the same margin, whose space a student may share. None for a teacher and other tasks."""
         return teacher(self.task) if self.network != TEACHER and self.task in get_args(Margin) else None
 
 
 def chosen(layout: Layout, path: Path = PARAMS_FILE) -> dict[str, Chosen]:
-    """The models to export, by name. Raises ParamsError for one that is in no table, and one that is named twice."""
+    """The models to export, by name. Raises ParamsError if one is in no table, or is listed twice."""
     names, known = load(ExportParams, "export", path).models, _known(layout)
     for i, name in enumerate(names):
         if name not in known:
-            near = [other for other in known if other.partition("/")[0] == name.partition("/")[0]]
+            folder = name.partition("/")[0]
+            near = [other for other in known if other.partition("/")[0] == folder]
             raise ParamsError(
-                f"{path}: export.models: {name!r} is no model of the tables; "
-                f"{'there ' if near else ''}are: {', '.join(near or known)}"
+                f"{path}: export.models: {name!r} is not a model of the tables; "
+                f"{f'{folder} has' if near else 'the tables have'}: {', '.join(near or known)}"
             )
         if name in names[:i]:
-            raise ParamsError(f"{path}: export.models: {name!r} is there twice")
+            raise ParamsError(f"{path}: export.models: {name!r} is listed twice")
     return {name: known[name] for name in names}
 
 
@@ -86,7 +98,7 @@ def _known(layout: Layout) -> Mapping[str, Chosen]:
     for same in seeds.values():
         for own in same:
             name = own.model.relative_to(MODELS).as_posix()
-            # The user's own cells are measured by stages that the export does not depend on, but for the one at hand.
+            # The export depends on no stage that measures the user's own cells, except the one of this model.
             first = [own, *(cell for cell in same if cell is not own and not cell.custom)]
             measured = tuple(Measured(cell.metrics, cell.path, cell.stage) for cell in first)
             network = layout.first[own.student].name

@@ -1,4 +1,4 @@
-"""What the papers claim, read from claims.yaml: which two cells each claim compares, and by what number."""
+"""What the papers claim, from claims.yaml: which two cells each claim compares, and by which metric."""
 
 from __future__ import annotations
 
@@ -16,7 +16,12 @@ from facedistill.params import ParamsError, load, params
 
 
 class Metric(NamedTuple):
-    """place: of the number below a cell's address in Results. title: in tables. sign: −1 where the lower is better."""
+    """A metric that claims compare.
+
+    place: where Results has the number, below the address of a cell.
+    title: what tables call it.
+    sign: −1 if lower is better, else 1.
+    """
 
     place: tuple[str, ...]
     title: str
@@ -39,12 +44,12 @@ METRICS = {
 Address = tuple[str, ...]
 
 NOBODY = ""
-"""A name that no student has, so that its cells are found nowhere."""
+"""A name that no student has, so Results has no cell of it."""
 
 
 @params
 class Claim:
-    """An entry of claims.yaml, which explains its fields."""
+    """An entry of claims.yaml. The comment at the top of that file explains the fields."""
 
     name: Annotated[str, Field(pattern=r"^\w+$")]
     table: str
@@ -60,10 +65,15 @@ class Claim:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two cells that a claim is about. better, worse: addresses without the metric, students by their names in Results.
+    """Two cells that a claim compares.
 
-    name: of the claim, and what tells this comparison from its others. The student of a network that the parameters do
-    not have is NOBODY.
+    name: the claim's name, then what tells this comparison from the claim's others, joined by /.
+    claim: the claim.
+    metric: a key of METRICS.
+    better, worse: the cells' addresses in Results, without the metric. If the parameters do not have the network, the
+        student is NOBODY.
+    printed: the places of the paper's two numbers in paper.json; None if it has none.
+    corpus: the kind of classification set that the claim is about; None for any.
     """
 
     name: str
@@ -77,27 +87,27 @@ class Comparison:
 
 @cache
 def claims() -> tuple[Claim, ...]:
-    """All of claims.yaml, in its order. Raises ParamsError."""
+    """All claims of claims.yaml, in its order. Raises ParamsError."""
     with as_file(files(__package__).joinpath("claims.yaml")) as file:
         found = load(tuple[Claim, ...], "claims", file)
     if len({claim.name for claim in found}) < len(found):
-        raise ParamsError(f"{file}: two claims of one name")
+        raise ParamsError(f"{file}: two claims have the same name")
     return found
 
 
 def comparisons(layout: Layout) -> Iterator[Comparison]:
-    """Those of every claim, in the order of claims.yaml, whether or not the grid has their cells."""
+    """The comparisons of every claim, in the order of claims.yaml, whether or not the grid has their cells."""
     names = {_network(student): student.name for student in layout.first.values()}
     networks = {name: network for network, name in names.items()}
     for claim in claims():
-        # A table stands for its students; one that is left out, for a single one that is not there.
+        # The name of a table means each of its students. A table without students gives one comparison, of NOBODY.
         axes = [
             tuple(s.name for s in layout.tables[values]) or (values,) if isinstance(values, str) else values
             for values in claim.over.values()
         ]
         for chosen in product(*axes):
             words = dict(zip(claim.over, chosen, strict=True))
-            # A user may call a student as a network or a table is called: a cell is looked up by the network alone.
+            # A user may give a student the name of a network or a table, so a cell is looked up by its network only.
             for axis, values in claim.over.items():
                 if isinstance(values, str):
                     words[axis] = networks[str(words[axis])] if layout.tables[values] else NOBODY
@@ -118,28 +128,31 @@ Words = Mapping[str, str | tuple[str, ...]]
 
 
 def _filled(cell: Address, words: Words) -> Address:
-    """An address with values in place of its braces; a value GROUP/RECIPE is two parts of it."""
+    """An address with its braces filled in. A value GROUP/RECIPE becomes two parts of the address."""
     network, *rest = (word.format(**words) for word in cell)
     return (network, *(part for word in rest for part in word.split("/")))
 
 
 def _printed(place: Address, words: Words) -> Address:
-    """A place of paper.json, whose tables know recipes without their group."""
+    """A place in paper.json with its braces filled in. Recipes have no group there."""
     return tuple(word.format(**words).rpartition("/")[2] for word in place)
 
 
 def _short(value: str | tuple[str, ...]) -> str:
-    """What tells a comparison from the others of its claim."""
+    """The part of a comparison's name that tells it from the claim's others."""
     values = [value] if isinstance(value, str) else value[:2]
     return "_".join(word.rpartition("/")[2] for word in values)
 
 
 def _network(student: Student) -> str:
-    """How claims call the network of a student."""
+    """What claims call a student's network, for example resnet50/8."""
     return f"resnet50/{student.divisor}" if student.architecture == "resnet50" else student.architecture
 
 
 def _named(cell: Address, names: Mapping[str, str]) -> Address:
-    """The address with the student's name in place of the network. names: of students, by network."""
+    """The address with the student's name in place of its network.
+
+    names: the name of each student, by its network.
+    """
     network, *rest = cell
     return cell if network == TEACHER else (names.get(network, NOBODY), *rest)

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Sequence
 
 from facedistill.results.metrics import Mean
 
-SEEDS = "or, where it says (seeds), the standard deviation over these"
-"""What ± is, in a table that has other ones."""
-
+SEEDS = "or the standard deviation over seeds if the cell says (seeds)"
+"""The end of a sentence on what ± means, for tables with more than one kind of ±."""
 
 LARGE = 1e6
-"""From here on a number, such as the error of a network that is lost, is printed by its power of ten."""
+"""Larger numbers are printed with a power of ten: a network that diverged may have such an error."""
 
 
 def number(value: float | None) -> str:
-    """A number of ours, as every table prints it, ± its standard deviation where it has seeds; – for None."""
+    """A number of ours as every table prints it, with ± its standard deviation if it has several seeds; – for None."""
     if value is None:
         return "–"
     deviation = value.deviation if isinstance(value, Mean) else None
@@ -23,12 +22,12 @@ def number(value: float | None) -> str:
 
 
 def cell(value: float | None, printed: float | None) -> str:
-    """A number of ours and the paper's."""
+    """A number of ours, with the paper's in brackets."""
     return f"{number(value)} ({number(printed)})"
 
 
 def spread(value: float, deviation: float) -> str:
-    """A mean and its deviation or error; over seeds theirs, which it says: see SEEDS."""
+    """A mean ± its deviation or error. With several seeds, ± is the deviation over them, marked (seeds): see SEEDS."""
     seeds = isinstance(value, Mean) and value.deviation is not None
     return f"{number(value)} (seeds)" if seeds else f"{_short(value)} ± {_short(deviation)}"
 
@@ -39,12 +38,12 @@ def gap(points: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share in 0..1, negative ones too, as whole percent; – for None."""
+    """A share of 1, which may be negative, in whole percent; – for None."""
     return "–" if share is None else f"{round(100 * share)} %".replace("-", "−")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], names: int = 1) -> str:
-    """A Markdown table whose first `names` columns are words, aligned left, and the others numbers."""
+    """A Markdown table. The first `names` columns are words, aligned left; the others are numbers."""
     lines = [header, ["---"] * names + ["---:"] * (len(header) - names), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -1,4 +1,4 @@
-"""The numbers of the report: every cell that the parameters ask for, and nothing that lies in a folder beside them."""
+"""The numbers of the report: all cells that the parameters ask for, and no others, even if their files are there."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from facedistill.paths import COST
 
 
 class MissingResultError(ValueError):
-    """A number or a file of an enumerated cell is not there: the message names the stage to run."""
+    """A number or a file of a cell of the grid is missing. The message names the stage to run."""
 
 
 METRIC = {"alignment": "nrmse", "triplet": "nn_top1", "triplet_softmax": "nn_top1"}
-"""The number that each table of the transfer prints."""
+"""The metric that each table of the transfer prints."""
 
 LOWER_IS_BETTER = ("nrmse", "nme")
 """Metrics that are errors."""
@@ -33,7 +33,10 @@ _COST = ("parameters", "megabytes", "multiply_adds", "milliseconds")
 
 
 class Mean(float):
-    """The mean over seeds of a number. values: of each seed, in the order of params.yaml."""
+    """The mean of a number over seeds.
+
+    values: the number for each seed, in the order of params.yaml.
+    """
 
     values: tuple[float, ...]
 
@@ -44,16 +47,16 @@ class Mean(float):
 
     @property
     def deviation(self) -> float | None:
-        """The standard deviation of one seed; None where there is but one."""
+        """The standard deviation over the seeds; None if there is only one."""
         return stdev(self.values) if len(self.values) > 1 else None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What another process makes it from again."""
+        """How pickle makes it again, in another process."""
         return Mean, (self.values,)
 
 
 def address(layout: Layout, cell: Cell) -> tuple[str, ...]:
-    """Where Results has the mean of a cell over its seeds: at the address of the first seed's cell."""
+    """The address of the mean over a cell's seeds in Results. It is the address of the first seed's cell."""
     return (*((CUSTOM,) if cell.custom else ()), layout.first[cell.student].name, *cell.path)
 
 
@@ -62,16 +65,17 @@ class Results:
 
     The metrics of a teacher are under ("teacher", task), the costs of a network under ("cost", name). Everything is in
     percent, except the costs and `parameters` (of the trunk alone, without heads). A student that was trained with
-    several seeds has one address, by the name of its first seed, and the mean over its seeds there.
+    several seeds has one address, with the name of its first seed. It holds the mean over the seeds.
 
-    identified: whether it is known who is on the photographs of the first set of pairs; if not, there is no rank-1.
-    subsets: of these photographs, by the number of pairs of two people in each; `all` is first.
-    unresolved: subsets without a TPR, because they have too few such pairs.
-    far: the share of such pairs that a TPR accepts.
+    layout: the tables that the parameters ask for.
+    identified: whether it is known who is on the photographs of the first set of pairs. If not, there is no rank-1.
+    subsets: the subsets of these photographs, each with its number of impostor pairs; `all` is first.
+    unresolved: subsets without a TPR, because they have too few impostor pairs.
+    far: the share of impostor pairs that is accepted where a TPR is measured.
     """
 
     def __init__(self, layout: Layout, root: Path = Path()) -> None:
-        """Reads the metrics of a repository. Raises MissingResultError for a cell that the files do not hold."""
+        """Reads the metrics of the repository at `root`. Raises MissingResultError if a cell is missing."""
         self.layout = layout
         seeds: dict[tuple[str, ...], list[float]] = defaultdict(list)
         document = cache(read_json)
@@ -113,18 +117,23 @@ class Results:
         return self._values[address]
 
     def get(self, *address: str) -> Mean | None:
-        """None where the grid or the recipe has no such number."""
+        """The number at an address; None if the grid or the recipe has no such number."""
         return self._values.get(address)
 
 
-def read_json(file: Path, stage: str) -> Any:
-    """What a stage wrote. Raises MissingResultError where it did not."""
+def read_json(file: Path, stage: str | None) -> Any:
+    """The JSON that a stage wrote. Raises MissingResultError if the file is missing or is not JSON.
+
+    stage: named in the message; None if the file is part of a trained model, which DVC may also fetch.
+    """
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MissingResultError(f"{file}: no such file; run `dvc repro {stage}`") from None
+        mend = f"`dvc repro {stage}`" if stage else "`dvc pull`, or train it by `dvc repro`"
+        raise MissingResultError(f"{file}: no such file; run {mend}") from None
     except json.JSONDecodeError as error:
-        raise MissingResultError(f"{file}: not valid JSON ({error}); run `dvc repro -f {stage}`") from None
+        mend = f"`dvc repro -f {stage}`" if stage else "`dvc checkout`"
+        raise MissingResultError(f"{file}: not valid JSON ({error}); run {mend}") from None
 
 
 def _mapping(document: Any, name: str, file: Path, stage: str) -> Mapping[str, Any]:

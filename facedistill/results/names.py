@@ -1,4 +1,4 @@
-"""What tables, claims, pictures and cards call networks, sets of pairs, recipes, targets, tasks and versions."""
+"""The names that tables, claims, pictures and cards print: of networks, sets of pairs, recipes, targets and tasks."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PAPERS = {
     "weighting": "Fujitsu",
     PROXYLESS: "ProxylessKD",
 }
-"""The paper that each group of recipes is of."""
+"""The paper that each group of recipes comes from."""
 
 VERSIONS = {"pytorch": "PyTorch", "float32": "ONNX float32", "float16": "ONNX float16", "int8": "ONNX int8"}
 LATENCIES = {f"batch{b}_threads{t}": f"{b}, {t}" for b in (1, 32) for t in (1, 2)}
@@ -48,25 +48,25 @@ LATENCIES = {f"batch{b}_threads{t}": f"{b}, {t}" for b in (1, 32) for t in (1, 2
 
 
 def network(architecture: str, divisor: int = 1) -> str:
-    """How tables call a network, for example ResNet-50/8."""
+    """What tables call a network, for example ResNet-50/8."""
     if architecture != "resnet50":
-        # One of the user's own is called as its class is.
+        # An architecture from outside has the name of its class.
         return ARCHITECTURES.get(architecture, attribute(architecture))
     return "ResNet-50" if divisor == 1 else f"ResNet-50/{divisor}"
 
 
 def student_label(student: Student) -> str:
-    """How tables call a student: ResNet-50/1 is a student as wide as the teacher."""
+    """What tables call a student. ResNet-50/1 is a student as wide as the teacher."""
     return f"ResNet-50/{student.divisor}" if student.architecture == "resnet50" else network(student.architecture)
 
 
 def student_labels(layout: Layout) -> dict[str, str]:
-    """How tables call every student, by its name."""
+    """What tables call each student, by its name in params.yaml."""
     return {student.name: student_label(student) for student in layout.students}
 
 
 def pair_labels(layout: Layout) -> dict[str, str]:
-    """How tables call each set of verification pairs, by its key. Drawn pairs are never called LFW."""
+    """What tables call each set of verification pairs, by its key. Drawn pairs are never called LFW."""
     return {
         name: (DRAWN if name in SETS else name) if kind == "synthetic" else SETS.get(name, name)
         for name, kind in layout.pairs.items()
@@ -80,7 +80,7 @@ class Row:
     group: the group that trains it.
     recipe: its name there.
     label: what the table calls it.
-    paper: the paper that it is from; None for a control, for this project's own and for the user's own recipes.
+    paper: the paper that it comes from; None for a control, for this project's own and for the user's own recipes.
     """
 
     group: Group
@@ -90,16 +90,16 @@ class Row:
 
     @property
     def key(self) -> str:
-        """GROUP/RECIPE, by which the papers' printed numbers are filed."""
+        """GROUP/RECIPE, with the section of params.yaml for the group."""
         return f"{self.group.section}/{self.recipe}"
 
     @property
     def printed_label(self) -> str:
-        """The label, in italics for what no paper has."""
+        """The label, in italics if no paper has this recipe."""
         return self.label if self.paper or self.group.custom else f"*{self.label}*"
 
     def of(self, student: Student) -> tuple[str, ...] | None:
-        """The address of its cell in Results; None if it does not train this student."""
+        """The address of its cell in Results; None if the group does not train this student."""
         if student not in self.group.students:
             return None
         prefix = (CUSTOM,) if self.group.custom else ()
@@ -107,7 +107,7 @@ class Row:
 
 
 def addressed(rows: Iterable[Row], student: Student) -> list[tuple[Row, tuple[str, ...]]]:
-    """The rows that train a student, each with the address of its cell in Results."""
+    """The rows that train this student, each with the address of its cell in Results."""
     return [(row, address) for row in rows if (address := row.of(student))]
 
 
@@ -115,8 +115,9 @@ def addressed(rows: Iterable[Row], student: Student) -> list[tuple[Row, tuple[st
 class Labels:
     """What the report calls recipes.
 
-    labels: the section of params.yaml: by table, then by GROUP/RECIPE.
-    own: recipes of the papers' groups that are in no paper.
+    layout: the groups of recipes.
+    labels: the section `labels` of params.yaml: by table, then by GROUP/RECIPE.
+    own: recipes of the papers' groups, GROUP/RECIPE, that are in no paper.
     """
 
     layout: Layout
@@ -124,19 +125,19 @@ class Labels:
     own: Sequence[str]
 
     def label(self, section: str, recipe: str, table: str = "") -> str:
-        """How a table calls a recipe; else how its own table does, and else its name."""
+        """What a table calls a recipe. Without a label there: what its own table calls it, or else its name."""
         key = f"{section}/{recipe}"
         told = self.labels.get(table, {}).get(key) or self.labels.get(section, {}).get(key)
         return told or recipe.replace("_", " ")
 
     def row(self, group: Group, recipe: str, table: str = "") -> Row:
-        """A recipe as a table shows it; as its own table does if none is named."""
+        """A recipe as `table` shows it. Without `table`: as its own table shows it."""
         plain = group.recipes[recipe].needs_teacher and f"{group.section}/{recipe}" not in self.own
         paper = PAPERS.get(group.section) if plain else None
         return Row(group, recipe, self.label(group.section, recipe, table), paper)
 
     def rows(self, group: Group) -> list[Row]:
-        """The rows of a group's table: those that `labels` lists, then the group's others. Without steps."""
+        """The rows of a group's table: the recipes that `labels` lists, then the group's others, without steps."""
         found = []
         for key in self.labels.get(group.section, {}):
             section, _, recipe = key.partition("/")
@@ -148,7 +149,7 @@ class Labels:
         return [*found, *(self.row(group, name) for name in rest)]
 
     def of(self, cell: Cell) -> str:
-        """How plots and claims call the recipe or the target of a cell."""
+        """What plots and claims call the recipe or the target of a cell."""
         if cell.task in TRANSFER:
             return TARGET_NAMES[cell.method]
         return self.label(self.layout.groups[cell.group].section, cell.method)

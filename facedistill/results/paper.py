@@ -1,4 +1,4 @@
-"""The numbers that the papers print, beside which the report shows those of here."""
+"""The numbers that the papers print. The report shows them in brackets after ours."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from importlib.resources import files
 
 
 class Paper:
-    """The numbers that the papers print: the main one on CASIA-WebFace, CelebA and LFW, half of its table 2 on
-    MS-Celeb-1M, the poster on CASIA-WebFace, LFW and photographs of its own. In percent, but the cost: milliseconds, MB
-    and millions of multiply-adds."""
+    """The numbers that the papers print, from paper.json.
+
+    Wang et al. used CASIA-WebFace, CelebA and LFW, and MS-Celeb-1M for half of table 2. The poster used CASIA-WebFace,
+    LFW and photographs of its own. All numbers are in percent, except the costs: milliseconds, MB and millions of
+    multiply-adds.
+    """
 
     def __init__(self) -> None:
         self._tables = json.loads(files(__package__).joinpath("paper.json").read_text(encoding="utf-8"))
 
     def get(self, *path: str) -> float | None:
-        """The number at this place of paper.json; None where the papers have none."""
+        """The number at this place of paper.json; None if the papers print none."""
         value = self._tables
         for name in path:
             if not isinstance(value, Mapping) or name not in value:

@@ -1,4 +1,4 @@
-"""What stands behind the numbers: which photographs, how many, how long the training, which seed."""
+"""What the numbers come from: which photographs and how many, how long the networks trained, and from which seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from facedistill.results.names import pair_labels
 
 NAMES = {"casia": "CASIA-WebFace", "celeba": "CelebA", "lfw": "LFW", "msceleb": "MS-Celeb-1M"}
 PUBLISHED = {"casia": 10_575, "celeba": 10_177, "lfw": 5_749, "msceleb": 99_892}
-"""People in the sets that are known by these names. Others may lie on the disk as these do."""
+"""The number of people in each published set. Other photographs may be stored in the same layout."""
 
 FORMS = {
     "synthetic": "synthetic faces",
@@ -28,19 +28,19 @@ FORMS = {
     "recordio": "photographs in RecordIO",
     "bin": "photographs in a .bin file",
 }
-"""Kinds of source that tell how photographs lie on the disk, and not which they are; but for the drawn ones."""
+"""What the report calls a kind of source that says how photographs are stored, not which they are; and drawn faces."""
 
 CORPUS, ALIGNED = "casia", "celeba"
-"""The kinds of source behind the papers' numbers: those of alignment, and all others but half of Table 2."""
+"""The kinds of source behind the papers' numbers: ALIGNED for alignment, CORPUS for all else but half of Table 2."""
 
 
 @params
 class Heading:
-    """What a report says of itself.
+    """What a report says about itself.
 
-    name: of its entry in checks.yaml.
+    name: the key of its entry in checks.yaml.
     title: its first line.
-    note: a sentence under it, for instance that all this is a demo.
+    note: a sentence under the title, for instance that this is a demo.
     own: recipes of the papers' groups, GROUP/RECIPE, that are in no paper.
     """
 
@@ -51,16 +51,24 @@ class Heading:
 
 
 DATASETS = Path("reports/datasets.json")
-"""What the report says of each data set, which git keeps: the sets themselves it does not."""
+"""What the report says about each data set. Git keeps this file, and not the sets themselves."""
 
 
 @params
 class Dataset:
-    """A data set as it was trained and tested on. people: in all. pixels: side of a crop. pairs: 0 for none.
+    """A data set as networks were trained and tested on it.
 
+    name: its key in `datasets`.
+    kind: the kind of its source.
+    people: the number of people, training and test together.
+    train, test: the numbers of training and test photographs.
+    pairs: the number of verification pairs; 0 if it has none.
+    pixels: the side of a crop.
     grouped: whether test photographs come in groups, such as the frames of a video.
-    leave_out: the list of identities to leave out, None for none; people_left_out, photographs_left_out: what it took.
-    bad: records that could not be used. sha256: of the index of its crops, which has those of all its files.
+    leave_out: the file that lists identities to leave out; None if there is none.
+    people_left_out, photographs_left_out: what was left out because of that list.
+    bad: the number of records that could not be used.
+    sha256: the hash of the index of its crops, which holds the hashes of all their files.
     """
 
     name: str
@@ -79,9 +87,12 @@ class Dataset:
 
     @classmethod
     def read(cls, name: str, params: Mapping[str, Any], pairs: bool, root: Path) -> Dataset:
-        """From its section of the parameter file and what `prepare` and `align_crop` left below `root`.
+        """Reads what `prepare` and `align_crop` wrote below `root`.
 
-        Raises DataError or MissingResultError where that is not there.
+        name: the key of the set in `datasets`.
+        params: its section there.
+        pairs: whether it is a set of verification pairs.
+        Raises DataError or MissingResultError if a file is missing.
         """
         folder = root / CROPS / name
         train, test = Crops(folder, "train"), Crops(folder, "test")
@@ -104,7 +115,11 @@ class Dataset:
         )
 
     def line(self, paper: str | None) -> str:
-        """What it is and how large. paper: the kind of set that the papers' numbers beside are of, None for none."""
+        """What the set is and how large, in words.
+
+        paper: the kind of set behind the papers' numbers that are shown beside ours; None if there are none. If this
+        set is another one, the line says so.
+        """
         if self.pairs:
             photographs = f"{self.pairs:,} pairs of {self.test:,} photographs of people nobody trained on"
         else:
@@ -115,7 +130,7 @@ class Dataset:
 
     @property
     def what(self) -> str:
-        """Which photographs these are: of a published set only where nine in ten of its people are there."""
+        """Which photographs these are. A set has the name of a published one only with nine in ten of its people."""
         if self.kind in FORMS:
             return FORMS[self.kind]
         whole = self.people >= 0.9 * PUBLISHED[self.kind]
@@ -123,7 +138,7 @@ class Dataset:
 
     @property
     def lost(self) -> str:
-        """In words, what was left out of it; empty where nothing was, nor was asked for."""
+        """What was left out of the set, in words. Empty if nothing was, and no list asked for it."""
         people, photographs = f"{self.people_left_out:,} people", f"{self.photographs_left_out:,} photographs"
         words = [f"{people} with {photographs}, by {self.leave_out}"] if self.leave_out else []
         if self.bad:
@@ -134,7 +149,7 @@ class Dataset:
 
 
 def write_datasets(layout: Layout, root: Path) -> None:
-    """DATASETS of a repository, from its manifests and crops. Raises DataError or MissingResultError."""
+    """Write DATASETS of a repository, from its manifests and crops. Raises DataError or MissingResultError."""
     found = {
         name: asdict(Dataset.read(name, section, name in layout.pairs, root))
         for name, section in read(root / PARAMS_FILE)["datasets"].items()
@@ -144,7 +159,13 @@ def write_datasets(layout: Layout, root: Path) -> None:
 
 @dataclass(frozen=True)
 class Provenance:
-    """heading: what the profile says of itself. datasets: by name. training: a sentence on epochs and seed."""
+    """The data and the training behind the numbers.
+
+    heading: what the report says about itself.
+    datasets: every data set, by name.
+    layout: the tables that the parameters ask for.
+    training: a sentence on epochs, learning rates and seed.
+    """
 
     heading: Heading
     datasets: dict[str, Dataset]
@@ -153,7 +174,7 @@ class Provenance:
 
     @classmethod
     def read(cls, layout: Layout, root: Path = Path()) -> Provenance:
-        """From the parameter file and DATASETS of a repository. Raises ParamsError or MissingResultError."""
+        """Reads the parameter file and DATASETS of a repository. Raises ParamsError or MissingResultError."""
         values = read(root / PARAMS_FILE)
         datasets = check(dict[str, Dataset], read_json(root / DATASETS, "report"), str(root / DATASETS))
         rates = [
@@ -162,8 +183,8 @@ class Provenance:
             for name in ("scratch", "initialised")
         ]
         training = (
-            f"Students: {rates[0]} from random weights, {rates[1]} from given ones; teacher: {rates[2]}, then "
-            f"{rates[3]} for another task. Seed {values['seed']}."
+            f"Students: {rates[0]} from random weights, {rates[1]} from trained weights. Teacher: {rates[2]}, then "
+            f"{rates[3]} for each other task. Seed {values['seed']}."
         )
         return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout, training)
 
@@ -173,14 +194,15 @@ class Provenance:
 
     @property
     def corpus(self) -> str:
-        """Whose half of the paper's Table 2 stands beside ours: the kind of the classification set."""
+        """The half of the paper's Table 2 that is shown beside ours, by the kind of our classification set."""
         return "msceleb" if self.of("classification").kind == "msceleb" else CORPUS
 
     def caption(self, task: str, *pairs: str, corpus: str = CORPUS) -> str:
-        """The line under a table: the data that its numbers come from, and the training.
+        """The line under a table: the data behind its numbers, and the training.
 
-        task: of the table. pairs: the sets of pairs that it has a column of, by key. corpus: the kind of classification
-        set that the papers' numbers in the table are of.
+        task: the task of the table.
+        pairs: the keys of the sets of pairs that have a column in it.
+        corpus: the kind of classification set behind the paper's numbers in it.
         """
         lines = [f"Data: {self.of(task).line(ALIGNED if task == 'alignment' else corpus)}."]
         for name in pairs:
@@ -190,6 +212,9 @@ class Provenance:
 
 
 def rate_in_words(rate: Mapping[str, object]) -> str:
-    """How long and how fast, of a mapping with `epochs` and `learning_rate`."""
+    """Epochs and learning rate in words.
+
+    rate: a mapping with `epochs` and `learning_rate`.
+    """
     epochs = rate["epochs"]
-    return f"{epochs} epoch{'' if epochs == 1 else 's'} at {rate['learning_rate']}"
+    return f"{epochs} epoch{'' if epochs == 1 else 's'} at learning rate {rate['learning_rate']}"

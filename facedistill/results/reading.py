@@ -1,4 +1,4 @@
-"""All that a report says of a repository, read from its files once."""
+"""All that a report needs to know about a repository, read from its files once."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ from facedistill.results.verdicts import CLAIMS, Finding, load_findings
 
 @dataclass(frozen=True)
 class Reading:
-    """Every part is read when it is first asked for, and kept: a change of a file after that is not seen.
+    """The files of a repository that a report is written from.
 
-    root: top of the repository. Git keeps all that is read here; crops, models and rows are not among it. Each part
-    raises ParamsError, and those that read reports/ MissingResultError, if a file lacks what the parameters ask for.
+    Each part is read when it is first used, and kept: later changes of its file have no effect. Git keeps all of these
+    files; crops, models and rows are not read here. Every part raises ParamsError, and the parts that read reports/
+    raise MissingResultError, if a file lacks what the parameters ask for.
+
+    root: the top of the repository.
     """
 
     root: Path
@@ -40,7 +43,7 @@ class Reading:
 
     @cached_property
     def labels(self) -> Labels:
-        """What tables and plots call recipes."""
+        """The names of recipes in tables and plots."""
         file = self.root / PARAMS_FILE
         labels = load(dict[str, dict[str, str | None]], "labels", file)
         return Labels(self.layout, labels, load(Heading, "report", file).own)
@@ -57,7 +60,7 @@ class Reading:
 
     @cached_property
     def provenance(self) -> Provenance:
-        """The data and the training, from DATASETS, which `write_datasets` writes."""
+        """The data and the training behind the numbers, from DATASETS, which `write_datasets` writes."""
         return Provenance.read(self.layout, self.root)
 
     @cached_property

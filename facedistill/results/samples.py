@@ -1,4 +1,4 @@
-"""What each photograph or fold of a test adds to a number, from the rows that evaluation leaves."""
+"""The samples behind a metric, one for each test photograph or fold, from the rows that evaluation writes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,24 @@ from facedistill.results.metrics import MissingResultError
 
 
 class Samples:
-    """The samples of every model by metric, in percent; their mean is the metric. root: top of the repository."""
+    """The samples of every model and metric, in percent. Their mean is the metric."""
 
     def __init__(self, layout: Layout, root: Path) -> None:
         self._first, self._root = layout.first_pairs, root
-        # Opening a set compares its files with their sha256.
+        # Opening a set hashes its files, so each set is opened once.
         self._tested = cache(lambda task: Crops(root / CROPS / layout.datasets[task], "test"))
-        # A model stands on one side of many claims.
+        # Many claims are about the same model.
         self.of = cache(self._of)
         self.groups = cache(self._groups)
 
     def _of(self, metric: str, run: str, model: str, stage: str) -> NDArray[np.float64] | None:
-        """(n,) of a model by its name in the rows of `run`, which `stage` writes; None where no rows are kept.
+        """The samples of a model, (n,); None if evaluation keeps no rows of this metric.
 
-        metric: a key of METRICS. lfw: an accuracy a fold, where LFW is the first set of pairs; others: a photograph.
+        metric: a key of METRICS. For `lfw` a sample is the accuracy on a fold, if LFW is the first set of pairs; for
+            the others it is a photograph.
+        run: the folder of the evaluation below EVALUATION.
+        model: the model's name in its rows.
+        stage: the stage that writes the rows.
         Raises MissingResultError.
         """
         folder = self._root / EVALUATION / run
@@ -57,7 +61,7 @@ class Samples:
         return None
 
     def _groups(self, metric: str) -> NDArray[np.int64] | None:
-        """(n,) the group of each sample of `of`, from 0: frames of one video are nearly alike; None without groups.
+        """The group of each sample of `of`, (n,) from 0; None without groups. The frames of a video are a group.
 
         metric: a key of METRICS.
         """
@@ -76,17 +80,21 @@ class Samples:
 
 
 def predicted_landmarks(folder: Path, model: str, crops: Crops, stage: str) -> NDArray[np.float64]:
-    """(n, 5, 2) in pixels of the crops, in their order. folder: of an evaluation. Raises MissingResultError."""
+    """The landmarks that a model found, (n, 5, 2) in pixels of the crops and in their order.
+
+    folder: the folder of the evaluation.
+    Raises MissingResultError.
+    """
     file = folder / "landmarks.parquet"
     table = model_rows(file, model, stage)
     if table["key"].to_pylist() != crops.keys:
-        raise MissingResultError(f"{file}: other photographs than {crops.folder}'s; run `dvc repro -f {stage}`")
+        raise MissingResultError(f"{file}: its photographs are not those of {crops.folder}; run `dvc repro -f {stage}`")
     points = np.stack([table[name].to_numpy() for name in COORDINATES], axis=1)
     return points.reshape(-1, 5, 2)
 
 
 def model_rows(file: Path, model: str, stage: str) -> pa.Table:
-    """The rows of one model in a table that evaluation wrote. Raises MissingResultError."""
+    """The rows of one model in a table that evaluation wrote. Raises MissingResultError if there are none."""
     try:
         table = pq.read_table(file, filters=[("model", "=", model)])
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The paper's selection rule (section 5.3): measure each target alone, and drop the one that hurts."""
+"""The selection rule of Wang et al. (section 5.3): measure each target alone, and drop the target that hurts."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from facedistill.results.names import student_label
 from facedistill.results.paper import Paper
 
 TIE = 0.3
-"""Points, in percent: a smaller gap tells nothing, since the paper publishes no variance."""
+"""In points of percent. A smaller gap is called a tie: the paper publishes no variance to compare it with."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One row of the grid and what the rule makes of it.
+    """What the rule keeps for one task, student and initialisation.
 
-    gains: of every target over none, in points, positive where it helps. paper: the same from the paper's numbers,
-    None where it has none.
+    task: a task of TRANSFER.
+    student: what tables call the student.
+    init: `pretrain` or `distill`.
+    gains: the gain of each target over none, in points, positive if the target helps.
+    preferred: the weights of the targets that the rule keeps.
+    paper: the same by the paper's numbers; None if it prints none.
     """
 
     task: str
@@ -31,20 +35,20 @@ class Choice:
 
 
 def verdict(gain: float) -> str:
-    """`helps`, `hurts` or `tie`, of a gain in points."""
+    """What a gain in points means: `helps`, `hurts` or `tie`."""
     if abs(gain) < TIE:
         return "tie"
     return "helps" if gain > 0 else "hurts"
 
 
 def preferred(gains: Mapping[str, float], weights: Mapping[str, Weights]) -> Weights:
-    """The weights with every target that does not hurt; a tie is kept, as the paper keeps soft in its Table 4."""
+    """The weights with every target that does not hurt. A tie is kept, as the paper keeps soft in its Table 4."""
     kept = [weights[target] for target, gain in gains.items() if verdict(gain) != "hurts"]
     return Weights(max((w.alpha for w in kept), default=0.0), max((w.beta for w in kept), default=0.0))
 
 
 def agrees(chosen: Weights, rule: Weights) -> bool:
-    """Whether weights that a user chose keep the targets that the rule keeps, and no others."""
+    """Whether the weights that a user chose keep exactly the targets that the rule keeps."""
     return (chosen.alpha > 0, chosen.beta > 0) == (rule.alpha > 0, rule.beta > 0)
 
 

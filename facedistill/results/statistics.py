@@ -1,4 +1,4 @@
-"""How sure a gap between two models is: over seeds where there are several, over what was tested on within one."""
+"""How sure a gap between two models is: over seeds if there are several, else over the test photographs or folds."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ Verdict = Literal["holds", "fails", "cannot be told"]
 LEVEL = 0.95
 RESAMPLES = 5000
 LEAST = 6
-"""Fewest samples that differ of which a bootstrap is believed: of five that all speak for one model a sign test has
-p = 1/16, and a bootstrap would be sure."""
+"""A bootstrap needs at least this many samples that differ. If only five differ, and all favour one model, a sign test
+has p = 1/16, but a bootstrap would be certain."""
 
 BATCHES = 50
-"""In so many parts groups are resampled, so that memory does not hold all."""
+"""Groups are resampled in this many parts, because all resamples at once take too much memory."""
 
 ROUNDING = 1e-9
-"""Points by which equal differences may differ: they are differences of rounded numbers."""
+"""Differences that are nearer than this, in points, are equal: they are computed from rounded numbers."""
 
 FEW = 100
-"""Most distinct differences whose counts are drawn at once, in place of one sample after the other."""
+"""With at most this many distinct differences, a resample is drawn as the count of each, which is faster."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """low, high: the ends of the 95 % confidence interval of a mean difference. p: two-sided, of there being none."""
+    """How sure a mean difference is.
+
+    low, high: the ends of its 95 % confidence interval.
+    p: the two-sided p-value, under the hypothesis that there is no difference.
+    """
 
     low: float
     high: float
@@ -38,9 +42,11 @@ class Interval:
 
 
 def students_t(differences: NDArray[np.float64]) -> Interval | None:
-    """Student's paired t over (n,) differences, one a seed or a fold; None where all are one, so without a spread.
+    """Student's paired t-test. None if all differences are equal, because then there is no spread.
 
-    Of ten folds a percentile bootstrap is a fifth too narrow.
+    Not a bootstrap: over ten folds, its percentile intervals are a fifth too narrow.
+
+    differences: (n,), one for each seed or fold.
     """
     from scipy import stats
 
@@ -52,11 +58,14 @@ def students_t(differences: NDArray[np.float64]) -> Interval | None:
 
 
 def over_samples(differences: NDArray[np.float64], groups: NDArray[np.int64] | None = None) -> Interval | None:
-    """The percentile bootstrap of the mean of (n,) paired differences; None where fewer than LEAST are not 0.
+    """The percentile bootstrap of a mean of paired differences. None if fewer than LEAST of them are not 0.
 
-    groups: (n,) from 0, of samples that are nearly alike, such as the frames of a video: whole groups are drawn then,
-    and counted. Seeded: the same for the same differences. p is twice the share of resampled means on the other side of
-    0, or at it.
+    The seed is fixed: equal differences give equal intervals. p is twice the share of resampled means that are 0 or on
+    the other side of it.
+
+    differences: (n,), one for each sample.
+    groups: (n,) from 0, the group of each sample, if samples of a group are nearly alike, such as the frames of a
+        video. Then whole groups are drawn, and LEAST counts groups.
     """
     if groups is not None:
         return _over_groups(differences, groups)
@@ -65,7 +74,7 @@ def over_samples(differences: NDArray[np.float64], groups: NDArray[np.int64] | N
     values, counts = np.unique(differences, return_counts=True)
     rng, n = np.random.default_rng(0), len(differences)
     if len(values) <= FEW:
-        # The mean of a resample depends on how often each value was drawn, and on nothing else.
+        # The mean of a resample depends only on how often each value was drawn.
         means = rng.multinomial(n, counts / n, RESAMPLES) @ values / n
     else:
         from scipy import stats
@@ -94,17 +103,22 @@ def _over_groups(differences: NDArray[np.float64], groups: NDArray[np.int64]) ->
 
 
 def _interval(means: NDArray[np.float64]) -> Interval:
-    """Of the means of RESAMPLES resamples."""
+    """The interval from the means of RESAMPLES resamples."""
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     beyond = min(int((means <= 0).sum()), int((means >= 0).sum()))
     return Interval(float(low), float(high), min(1.0, 2 * (beyond + 1) / (RESAMPLES + 1)))
 
 
 def judge(difference: float, interval: Interval | None, seeds: int, tie: bool) -> Verdict:
-    """Whether a claim holds. difference: in points, positive where it is as claimed. seeds: how many it is the mean of.
+    """Whether a claim holds.
 
-    tie: the claim is that there is no difference. Under TIE points is none, unless several seeds say otherwise: one
-    seed knows nothing of what chance does in training.
+    Two cells differ if the interval excludes 0. With one seed the gap must also reach TIE points, because one seed says
+    nothing about chance in training. They are level if they do not differ and the interval is within ± TIE.
+
+    difference: in points, positive if it is as claimed.
+    interval: the interval of the difference; None if there is nothing to take it over.
+    seeds: the number of seeds that the difference is a mean over.
+    tie: whether the claim is that there is no difference.
     """
     if interval is None:
         return "cannot be told"

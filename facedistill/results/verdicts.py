@@ -1,4 +1,4 @@
-"""Each claim of the papers against the measured grid: the gap, how sure it is, and whether the claim holds."""
+"""Each claim of the papers, compared with what was measured: the gap, how sure it is, and whether the claim holds."""
 
 from __future__ import annotations
 
@@ -19,19 +19,25 @@ from facedistill.results.samples import Samples
 from facedistill.results.statistics import Verdict, judge, over_samples, students_t
 
 Source = tuple[str, str, str]
-"""Of a model's rows: the evaluation that left them, the model's name in there, and the stage."""
+"""Where a model's rows are: the evaluation that wrote them, the model's name in them, and the stage to run."""
 
 Side = tuple[float, Source]
+"""The number of one cell for one seed, and where its rows are."""
 
 CLAIMS = Path("reports/claims.json")
-"""Not among the metrics of METRICS: the stage that writes it depends on that folder."""
+"""The verdicts. The file is not in the folder METRICS, because the stage that writes it depends on that folder."""
 
 
 @params
 class Finding:
-    """difference: in points, positive where it is as claimed. low, high: of its 95 % confidence interval.
+    """What came out for one comparison.
 
-    p: two-sided. basis: what the interval is taken over. All four are None where there is nothing to take it over.
+    verdict: whether the claim holds.
+    difference: in points, positive if it is as claimed.
+    low, high: the ends of its 95 % confidence interval.
+    p: the two-sided p-value.
+    basis: what the interval is taken over, in words.
+    The last four are None if there is nothing to take an interval over.
     """
 
     verdict: Verdict
@@ -43,10 +49,10 @@ class Finding:
 
 
 def asked(comparison: Comparison, results: Results, corpus: str) -> list[tuple[Side, Side]] | None:
-    """What a claim compares, a pair of numbers for each seed that both cells have.
+    """What a claim compares: a pair of numbers for each seed that both cells have.
 
-    A teacher, of one seed, is there with each; of cells that share none it is the first of both. None where the grid
-    does not have the numbers, or the claim is about another set.
+    A teacher has one seed, which is paired with every seed of a student. If two cells share no seed, their first seeds
+    are paired. None if the grid does not have the numbers, or if the claim is about another set than `corpus`.
     """
     place, sources = METRICS[comparison.metric].place, _sources(results)
     sides = []
@@ -59,17 +65,20 @@ def asked(comparison: Comparison, results: Results, corpus: str) -> list[tuple[S
 
 
 def over(pairs: Sequence[tuple[Side, Side]]) -> tuple[Mean, Mean]:
-    """The two numbers that are compared, over the seeds that are."""
+    """The two numbers that are compared, each as the mean over the seeds that are compared."""
     better, worse = (Mean([*{source: value for value, source in side}.values()]) for side in zip(*pairs, strict=True))
     return better, worse
 
 
 def findings(results: Results, corpus: str, root: Path) -> dict[str, Finding]:
-    """By the name of each comparison that the grid has the cells of. corpus: the kind of the classification set.
+    """The finding of each comparison whose cells are in the grid, by the comparison's name.
 
-    Over several seeds that both cells have, by pairs of these; within one, over the photographs or folds that both were
-    tested on.
-    Raises MissingResultError for rows that evaluation should have left.
+    If both cells have several seeds, the interval is over pairs of seeds. With one seed, it is over the photographs or
+    folds that both cells were tested on.
+
+    corpus: the kind of the classification set.
+    root: the top of the repository.
+    Raises MissingResultError if evaluation has not written the rows.
     """
     samples = Samples(results.layout, root)
     return {
@@ -80,7 +89,7 @@ def findings(results: Results, corpus: str, root: Path) -> dict[str, Finding]:
 
 
 def save(found: Mapping[str, Finding], file: Path) -> None:
-    """As JSON, a line for each claim, so that a diff shows which one has changed."""
+    """Write findings as JSON, one a line, so that a diff shows which ones changed."""
     lines = []
     for name, finding in found.items():
         kept = {key: value for key, value in asdict(finding).items() if value is not None}
@@ -89,14 +98,14 @@ def save(found: Mapping[str, Finding], file: Path) -> None:
 
 
 def load_findings(file: Path) -> dict[str, Finding]:
-    """What `save` wrote. Raises MissingResultError, or ParamsError for other content."""
+    """Read what `save` wrote. Raises MissingResultError, or ParamsError if the file holds something else."""
     found: dict[str, Finding] = check(dict[str, Finding], read_json(file, "report"), str(file))
     return found
 
 
 @lru_cache(1)
 def _sources(results: Results) -> dict[Address, dict[int | None, Source]]:
-    """By a cell's address, then by seed, in the order of the values of a Mean; None is the seed of a teacher."""
+    """The rows of each cell, by address, then by seed in the order of `Mean.values`. A teacher has the seed None."""
     layout = results.layout
     seeds = {student.name: student.seed for student in layout.students}
     found: dict[Address, dict[int | None, Source]] = {
@@ -108,7 +117,7 @@ def _sources(results: Results) -> dict[Address, dict[int | None, Source]]:
 
 
 def _paired(better: Mapping[int | None, Side], worse: Mapping[int | None, Side]) -> list[tuple[Side, Side]]:
-    """As `asked` gives them, from the sides by seed."""
+    """The pairs that `asked` returns, from the sides of both cells by seed."""
     if None in better:
         better = dict.fromkeys(worse, better[None])
     if None in worse:
@@ -123,7 +132,7 @@ def _finding(comparison: Comparison, pairs: Sequence[tuple[Side, Side]], samples
     seeds, interval, basis = len(gaps), students_t(gaps), f"{len(gaps)} seeds"
     if seeds == 1:
         one, other = (samples.of(comparison.metric, *source) for _, source in pairs[0])
-        # Of two tasks that are tested on different photographs nothing is paired.
+        # Two tasks may be tested on different photographs, which cannot be paired.
         if one is not None and other is not None and one.shape == other.shape:
             gaps = sign * (one - other)
             groups = samples.groups(comparison.metric)

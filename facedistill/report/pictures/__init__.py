@@ -1,1 +1,1 @@
-"""The pictures of the report, by matplotlib."""
+"""The pictures of the report, drawn by matplotlib."""

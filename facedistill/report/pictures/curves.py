@@ -1,4 +1,4 @@
-"""Loss terms over training steps, as training logged them."""
+"""Learning curves: loss terms over training steps, as training logged them."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ TITLES = {
     "architectures": "architectures of the poster",
     "weighting": "teacher weighting",
 }
-"""What the figure of each group of recipes is about."""
+"""What the figure of each of the papers' groups is about. A figure of a margin has the margin's name."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """The training of one cell.
+    """The learning curves of one cell.
 
-    student: its name.
+    student: the student's name.
     method: a target, or GROUP/RECIPE.
-    init: `pretrain` or `distill`, empty without a transfer.
-    recipe: what it was trained by.
-    terms: steps and unweighted values of each loss term, and of their weighted sum as `loss`.
+    init: `pretrain` or `distill`; empty if it is not of a transfer.
+    recipe: the recipe that trained it.
+    terms: steps and unweighted values, each (n,), of each loss term; and of their weighted sum, as `loss`.
     """
 
     student: str
@@ -48,12 +48,12 @@ class Curve:
 
 @dataclass(frozen=True)
 class CurvesFigure:
-    """A figure of cells that are compared, of every network its first seed alone.
+    """A figure of cells that are compared. It shows the first seed of each network.
 
-    name: of its file.
+    name: the last part of its file's name.
     title: what it is about.
-    rows: its recipes; none for a transfer.
-    cells: in the order of the table, each with its method.
+    rows: its recipes; empty for a transfer.
+    cells: its cells in the order of the table, each after its method.
     """
 
     name: str
@@ -63,7 +63,10 @@ class CurvesFigure:
 
 
 def curve(cell: Cell, method: str, reading: Reading) -> Curve:
-    """The training of a cell. Raises MissingResultError for a term that was not logged."""
+    """The learning curves of a cell. Raises MissingResultError if a term was not logged.
+
+    method: as in Curve.
+    """
     recipe = cell.recipe
     if recipe is None:
         weights = reading.layout.weights[cell.method]
@@ -92,7 +95,7 @@ def figures(reading: Reading) -> Iterator[CurvesFigure]:
 
 
 def _series(model: Path, terms: Sequence[str]) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Steps and values of each term."""
+    """The steps and values of each term, from the log in the folder `model`."""
     file = model / STEPS
     try:
         with file.open(encoding="utf-8", newline="") as lines:

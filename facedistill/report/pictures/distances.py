@@ -1,4 +1,4 @@
-"""The pictures of distances between embeddings: ROC and DET, and histograms."""
+"""The pictures of distances between embeddings: ROC and DET curves, and histograms."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from facedistill.report.pictures.style import WIDTH, Method, legend, lines, look
 
 BINS = 40
 CENTRES = (Method("Own class", "#0072B2"), Method("Nearest other class", "#D55E00", "--"))
-"""How the two distances to the teacher's class centres are drawn."""
+"""The look of the two distances to the teacher's class centres."""
 PAIRS = (Method("Same person (genuine)", "#0072B2"), Method("Two people (impostor)", "#D55E00", "--"))
-"""How the distances of pairs are drawn."""
+"""The look of the two kinds of pairs."""
 
 TICKS = (0.00001, 0.0001, 0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99)
-"""Shares at the ticks of a DET's axes, which stretch them as a normal deviate."""
+"""The ticks of a DET's axes, as shares. The axes are scaled as normal deviates."""
 LEAST, MOST = 0.005, 0.999
-"""The ends of a DET's axis of false rejects: 0 and 1 are infinitely far away, and are marked at these."""
+"""The ends of a DET's axis of false rejects. 0 and 1 would be infinitely far away, so they are drawn at these ends."""
 
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""FAR and TPR, each (n,) in 0..1."""
 
 
 @styled
@@ -36,16 +37,18 @@ def roc_and_det(
     far: float,
     methods: Mapping[str, Method],
 ) -> Figure:
-    """Above TPR over FAR, below FRR over FAR on normal deviates, a column for each student.
+    """ROC curves (TPR over FAR) above DET curves (FRR over FAR, as normal deviates), with a column for each student.
 
-    panels: label of the student, then method: (far, tpr) in 0..1. operating: likewise, the TPR in 0..1 at `far` over
-    the pairs that the operating point is set on, which are marked; if that is 0 or 1, at the edge of the DET. methods:
-    the look of each method.
+    panels: the curve of each method, by the student's label and then by the method.
+    operating: the TPR in 0..1 of each method at the operating point, which is marked. A TPR of 0 or 1 is marked at the
+        edge of the DET. It may lie off the curve, because the tables set the threshold on more pairs.
+    far: the FAR of the operating point, in 0..1.
+    methods: the look of each method.
     """
     figure = Figure(figsize=(WIDTH, 7.2), layout="constrained")
     axes = figure.subplots(2, len(panels), squeeze=False, sharey="row")
     lowest = min(f[f > 0].min() for curves in panels.values() for f, _ in curves.values())
-    # A decade at least, or a logarithmic axis has no two ticks.
+    # The axis shows at least a decade: on a shorter one, a logarithmic axis has less than two ticks.
     left = min(lowest, far, 0.1) / 1.6
     worst = max(1 - tpr for points in operating.values() for tpr in points.values())
     right, top = max(0.6, 1 - (1 - far) / 1.6), min(MOST, max(0.6, 1 - (1 - worst) / 1.6))
@@ -85,14 +88,17 @@ def histograms(
     distance: str,
     counted: str,
 ) -> Figure:
-    """Two kinds of distances over one another, a row for each student.
+    """Histograms of two kinds of distances, drawn over one another, with a row for each student.
 
-    rows: a label, then the two by the title of their panel, as many panels in each row: each (n,), not negative.
+    rows: the two kinds of distances, each (n,) and not negative, by the row's label and then by the panel's title. All
+        rows have the same number of panels.
+    looks: the look of each kind.
+    title: the title of the figure.
     distance, counted: what the axes show.
     """
     figure = Figure(figsize=(WIDTH, 2.2 * len(rows) + 0.9), layout="constrained")
     axes = figure.subplots(len(rows), len(next(iter(rows.values()))), squeeze=False, sharex=True, sharey="row")
-    # All are 0 where every photograph has one embedding.
+    # All distances are 0 if every photograph has the same embedding.
     most = max(np.max(values) for panels in rows.values() for pair in panels.values() for values in pair) or 1.0
     bins = np.linspace(0, most, BINS + 1)
     for line, (label, panels) in zip(axes, rows.items(), strict=True):
@@ -112,16 +118,21 @@ def histograms(
 
 
 def equal_error(far: NDArray[np.float64], tpr: NDArray[np.float64]) -> float:
-    """The error in percent where as many genuine pairs are rejected as impostors are accepted; of a step, its middle.
+    """The equal error rate in percent: at its threshold, FAR and FRR are equal.
 
-    far, tpr: (n,) in 0..1, rising together, as `evaluation.pairs.roc` gives them.
+    If no threshold makes them equal, it is the mean of the two where they are nearest.
+
+    far, tpr: (n,) in 0..1, rising together, as `evaluation.pairs.roc` returns them.
     """
     crossing = int(np.argmin(np.abs(far - (1 - tpr))))
     return float(50 * (far[crossing] + 1 - tpr[crossing]))
 
 
 def _deviates(ax: Axes, x: tuple[float, float], y: tuple[float, float]) -> None:
-    """Axes in normal deviates, each between two shares, that are labelled with shares."""
+    """Scale the axes as normal deviates and label them with shares.
+
+    x, y: the shares at the ends of each axis.
+    """
     for axis, (low, high) in ((ax.xaxis, x), (ax.yaxis, y)):
         shown = [share for share in TICKS if low <= share <= high]
         axis.set_ticks(norm.ppf(shown), [_percent(share) for share in shown])

@@ -1,4 +1,4 @@
-"""Which pictures a report has, and of which models, from the rows that training and evaluation left."""
+"""Which pictures a report has and which models they show, from the files that training and evaluation wrote."""
 
 from __future__ import annotations
 
@@ -26,20 +26,21 @@ from facedistill.results.reading import Reading
 from facedistill.results.samples import Samples, model_rows, predicted_landmarks
 
 PLOTS, PRIVATE = Path("reports/plots"), Path("reports/private")
-"""Pictures of numbers and of drawn faces, which git keeps; and those of photographs of people, which it never does."""
+"""The folder of pictures of numbers and of drawn faces, which git keeps; and of people, which git never keeps."""
 
 PLACES = (("best", 0.0), ("", 0.0), ("", 0.5), ("median", 0.5), ("", 0.5), ("", 1.0), ("worst", 1.0))
-"""Of the test photographs whose landmarks are drawn, in a network's own order: the share that is better."""
+"""The test photographs whose landmarks are drawn: a name, and the share of photographs with a lower error."""
 SHEET = (6, 10)
-"""People in the sheet of crops, and photographs of each."""
+"""The number of people in the sheet of crops, and of photographs of each."""
 
 
 class Picture(NamedTuple):
-    """A picture of the report: its file below the top of the repository, a JPEG where it shows photographs.
+    """A picture of the report.
 
-    shown: the Markdown that shows or names it. draw: makes the figure, None where there is nothing to show. Raises
-    MissingResultError for rows that training or evaluation should have left, ParamsError, and DataError for crops that
-    are not what `align_crop` wrote.
+    file: its file below the top of the repository, a JPEG if it shows photographs.
+    shown: the Markdown that shows it, or that names it if it is private.
+    draw: makes the figure; None if there is nothing to show. Raises MissingResultError if a file of training or
+        evaluation is missing, ParamsError, and DataError if crops are not what `align_crop` wrote.
     """
 
     file: Path
@@ -57,7 +58,7 @@ class Drawing:
         self._samples = Samples(self._layout, self._root)
 
     def numbers(self) -> Iterator[Picture]:
-        """The plots of numbers. No file is read until one is drawn."""
+        """The plots of numbers. Files are read when a plot is drawn."""
         tables = self._layout.tables
         yield _plot("accuracy.png", "Accuracy against cost", lambda: plots.accuracy_by_cost(self._reading))
         if tables["table2"]:
@@ -75,7 +76,7 @@ class Drawing:
             yield _plot(f"curves_{figure.name}.png", title, partial(self._curves, figure, title))
 
     def photographs(self) -> Iterator[Picture]:
-        """The pictures of photographs: drawn ones for PLOTS, others for PRIVATE."""
+        """The pictures of photographs: in PLOTS if the faces are drawn, else in PRIVATE."""
         layout = self._layout
         shown = [
             (layout.first_pairs, "pairs.jpg", "The hardest pairs", self._hardest),
@@ -93,7 +94,7 @@ class Drawing:
                 yield Picture(PRIVATE / file, words, partial(draw, title))
 
     def _rows(self, cell: Cell | None, name: str) -> pa.Table:
-        """The rows of a cell, or of the classification teacher, in a table of its evaluation."""
+        """The rows of a cell in the table `name` of its evaluation. None means the classification teacher."""
         run, model, stage = (
             (cell.run, cell.name, cell.stage) if cell else (TEACHER, "classification", "evaluate_teacher")
         )
@@ -112,7 +113,10 @@ class Drawing:
         return self._reading.labels.row(self._layout.groups[group], recipe)
 
     def _few(self) -> Iterator[tuple[str, Cell | None]]:
-        """By title, the teacher, and W_S0 and W_S^cls of the smallest student of table 2, if it has any."""
+        """The models of a small picture, each after its title: the teacher, W_S0 and W_S^cls.
+
+        The student is the smallest one of table 2; if that has no student, there is only the teacher.
+        """
         yield "Teacher", None
         if students := self._layout.tables["table2"]:
             smallest = min(students, key=lambda s: self._results["cost", s.name, "parameters"])
@@ -136,7 +140,7 @@ class Drawing:
 
     def _distances(self) -> Figure:
         group = self._layout.groups["table2"]
-        # W_S0, and what has been distilled for as long as any.
+        # W_S0, and the distilled recipes that start from another one, so that they trained for longest.
         own = [row for row in self._reading.labels.rows(group) if row.group is group]
         shown = [self._scratch, *(row for row in own if (r := group.recipes[row.recipe]).needs_teacher and r.start)]
         rows: dict[str, dict[str, Any]] = {}
@@ -156,7 +160,7 @@ class Drawing:
         return far, tpr
 
     def _centres(self) -> Figure | None:
-        """Of the recipes that take the teacher's centres for their classifier."""
+        """For the recipes whose classifier is the teacher's class centres."""
         found: dict[str, dict[str, Any]] = {}
         for margin in self._layout.margins:
             group = self._layout.groups[margin]
@@ -227,7 +231,7 @@ class Drawing:
         order = np.argsort(errors, kind="stable")
         places = []
         for i, (name, share) in enumerate(PLACES):
-            # Those of one share stand side by side, and within the set.
+            # Places with the same share take photographs next to one another in this order.
             beside = i - next(j for j, place in enumerate(PLACES) if place[1] == share)
             many = sum(place[1] == share for place in PLACES)
             row = int(order[min(len(order) - 1, round(share * max(0, len(order) - many)) + beside)])

@@ -1,4 +1,4 @@
-"""The pictures of who is taken for whom: a confusion, and a map of embeddings. They show no photograph and no name."""
+"""The pictures of identities: confusion matrices and maps of embeddings. They show no photograph and no name."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from numpy.typing import NDArray
 from facedistill.report.pictures.style import PEOPLE, WIDTH, styled
 
 MIXED = 10
-"""People in a confusion."""
+"""The most people in a confusion matrix."""
 
 MARKERS = "osv^DPX*"
 PERPLEXITY = 15
 FEWEST = 4
-"""Different points that t-SNE needs: it divides by the spread of all, and looks for neighbours among the others."""
+"""t-SNE needs this many different points: it divides by their spread, and looks for neighbours among the others."""
 DIGITS = 6
-"""Behind the point, by which points differ: float32 knows no more, and t-SNE crashes where there is no spread."""
+"""Points are different if they differ in this many decimals. float32 has no more, and t-SNE fails without a spread."""
 
 Confusion = Mapping[tuple[int, int], int]
-"""How many photographs of a label got an answer, by (label, answer)."""
+"""The number of photographs for each (label, answer)."""
 
 
 def mixed_up(models: Iterable[Confusion]) -> list[int]:
-    """At most MIXED labels, in rising order: those of the pairs that the models confuse most, both ways together."""
+    """The labels that the models confuse most, at most MIXED, in rising order. Both directions count together."""
     confused: Counter[tuple[int, int]] = Counter()
     for model in models:
         for (label, answer), photographs in model.items():
             if label != answer:
                 confused[min(label, answer), max(label, answer)] += photographs
     found: dict[int, None] = {}
-    # Of equals the lowest labels.
+    # Among equally confused pairs, the lowest labels come first.
     for pair in sorted(confused, key=lambda pair: (-confused[pair], pair)):
         if len(found.keys() | set(pair)) <= MIXED:
             found |= dict.fromkeys(pair)
@@ -42,9 +42,9 @@ def mixed_up(models: Iterable[Confusion]) -> list[int]:
 
 @styled
 def confusions(models: Mapping[str, Confusion]) -> Figure:
-    """Of the people who are mixed up most, which share of a person's photographs is taken for whom.
+    """Confusion matrices of the people who are mixed up most: which share of a person's photographs is taken for whom.
 
-    models: by their titles, at least one of which mixes up two people.
+    models: the confusions of each model, by its title. At least one model mixes up two people.
     """
     labels = mixed_up(models.values())
     figure = Figure(figsize=(WIDTH, WIDTH / len(models) + 0.4), layout="constrained")
@@ -73,10 +73,11 @@ def confusions(models: Mapping[str, Confusion]) -> Figure:
 
 @styled
 def embedding_map(models: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float64]]]) -> Figure:
-    """Embeddings of a few unseen people in the plane, a colour and a marker for each person.
+    """Embeddings of a few unseen people in the plane, with a colour and a marker for each person.
 
-    models: by their titles, (n,) the person, from 0, and (n, d) principal components of the embedding. By t-SNE from a
-    fixed seed: neighbours are near each other, distances across the map mean nothing.
+    The map is made by t-SNE with a fixed seed. Neighbours are near each other; large distances mean nothing.
+
+    models: by its title, the person of each photograph, (n,) from 0, and principal components of its embedding, (n, d).
     """
     figure = Figure(figsize=(WIDTH, WIDTH / len(models) + 0.7), layout="constrained")
     for ax, (title, (person, components)) in zip(
@@ -94,7 +95,7 @@ def embedding_map(models: Mapping[str, tuple[NDArray[np.int32], NDArray[np.float
 
 
 def _plane(components: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n, 2) by t-SNE; of fewer than FEWEST different points, the first two of (n, d) components."""
+    """Map (n, d) components to (n, 2) by t-SNE. With fewer than FEWEST different points, take the first two columns."""
     from sklearn.manifold import TSNE
 
     n, d = components.shape

@@ -1,4 +1,4 @@
-"""The pictures of photographs: landmarks drawn on test crops, hardest pairs, and a sheet of crops."""
+"""The pictures of photographs: landmarks on test crops, the hardest pairs, and a sheet of crops."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from facedistill.report.pictures.style import WIDTH, styled
 TRUE, PREDICTED = "#009E73", "#D55E00"
 
 HARDEST = 5
-"""Pairs of each kind in the picture of the hardest."""
+"""The number of pairs of each kind in the picture of the hardest pairs."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """Landmarks on one test crop. image: (size, size, 3) uint8 RGB. true, predicted: (5, 2) in its pixels.
+    """The landmarks that a network found on one test crop.
 
-    nrmse: of the prediction, in percent.
+    image: the crop, (size, size, 3) uint8 RGB.
+    true, predicted: the landmarks, (5, 2) in pixels of the crop.
+    nrmse: the error of the prediction, in percent.
     """
 
     image: NDArray[np.uint8]
@@ -34,7 +36,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two crops, each (size, size, 3) uint8 RGB, and the squared distance of their embeddings, in 0..4."""
+    """A verification pair.
+
+    a, b: its two crops, (size, size, 3) uint8 RGB.
+    distance: the squared distance of their embeddings, in 0..4.
+    """
 
     a: NDArray[np.uint8]
     b: NDArray[np.uint8]
@@ -43,9 +49,11 @@ class Pair:
 
 @styled
 def landmarks(rows: Mapping[str, Sequence[tuple[str, Found]]], title: str) -> Figure:
-    """Each row a network, each column a place in its order from best to worst, with true and predicted points.
+    """Test crops with true and predicted landmarks: a row for each network, from its best crop to its worst.
 
-    rows: the network's label, then the name of each place, empty for one beside another of that name.
+    rows: the crops of each network, by its label. Each crop comes after the name of its place, such as `median`, which
+        may be empty.
+    title: the title of the figure.
     """
     columns = max(map(len, rows.values()))
     figure = Figure(figsize=(WIDTH, (WIDTH - 0.5) / columns * 1.18 * len(rows) + 0.75), layout="constrained")
@@ -71,9 +79,10 @@ def landmarks(rows: Mapping[str, Sequence[tuple[str, Found]]], title: str) -> Fi
 
 @styled
 def hardest_pairs(rows: Mapping[str, Sequence[Pair]], title: str) -> Figure:
-    """A row of pairs for each network and kind of pair, by label, the hardest first; the distance over each.
+    """The hardest pairs, with a row for each network and kind of pair. The distance is printed over each pair.
 
-    rows: HARDEST pairs each; where there are fewer, the rest of the row is empty.
+    rows: the pairs of each row by its label, the hardest first; at most HARDEST.
+    title: the title of the figure.
     """
     figure = Figure(figsize=(WIDTH, (WIDTH - 1.1) / HARDEST * 0.66 * len(rows) + 0.5), layout="constrained")
     for line, (label, pairs) in zip(figure.subplots(len(rows), HARDEST, squeeze=False), rows.items(), strict=True):
@@ -90,7 +99,11 @@ def hardest_pairs(rows: Mapping[str, Sequence[Pair]], title: str) -> Figure:
 
 @styled
 def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], title: str) -> Figure:
-    """Crops as they are stored, a row for each person. rows: crops, (size, size, 3) uint8 RGB, all of one size."""
+    """Crops as they are stored, with a row for each person.
+
+    rows: the crops of each person, (size, size, 3) uint8 RGB, all of one size.
+    title: the title of the figure.
+    """
     size, gap = len(rows[0][0]), 1
     pitch = size + gap
     mosaic = np.full((pitch * len(rows) - gap, pitch * max(map(len, rows)) - gap, 3), 255, np.uint8)
@@ -98,7 +111,7 @@ def sheet(rows: Sequence[Sequence[NDArray[np.uint8]]], title: str) -> Figure:
         for j, image in enumerate(row):
             mosaic[i * pitch : i * pitch + size, j * pitch : j * pitch + size] = image
     height, width = mosaic.shape[:2]
-    # Of a column of single photographs the height is the limit.
+    # A sheet that is taller than wide is drawn smaller, so that the figure does not get taller too.
     figure = Figure(figsize=(WIDTH, WIDTH * min(1, height / width) + 0.35), layout="constrained")
     ax = figure.subplots()
     _show(ax, mosaic)

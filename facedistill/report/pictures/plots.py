@@ -1,4 +1,4 @@
-"""The pictures of numbers: learning curves, accuracy against cost, errors of landmarks."""
+"""The pictures of numbers: learning curves, accuracy against cost, and landmark errors."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ from facedistill.results.names import pair_labels, student_labels
 from facedistill.results.reading import Reading
 
 POINTS = 50
-"""Most points of a learning curve: longer ones are averaged in bins."""
+"""The most points of a learning curve. A longer one is averaged in bins."""
 
 COSTS = {
     "parameters": "Parameters of the trunk (millions)",
     "multiply_adds": "Multiply-adds (millions)",
     "milliseconds": "Latency (ms, one thread)",
 }
-"""What networks cost, as Results names it, and the axes."""
+"""The labels of the axes, by the name of the cost in Results."""
 
 FRONT = "#d0d0d0"
 
 LOST = 100.0
-"""An NRMSE in percent: landmarks that are off by the distance between the eyes are not found at all."""
+"""An NRMSE in percent. Landmarks that are wrong by the distance between the eyes are not found at all."""
 
 PHI_PANELS = {
     "Φ, softmax": {"softmax"},
@@ -56,22 +56,25 @@ PHI_PANELS = {
     "Φ, landmarks": {"landmarks"},
     "Φ, triplet": {"triplet"},
 }
-"""Titles of the panels of the built-in Φ, and the terms that each draws."""
+"""The terms of the built-in Φ that each panel draws, by the panel's title."""
 
 
 @styled
 def learning_curves(
     curves: Sequence[Curve], methods: Mapping[str, Method], labels: Mapping[str, str], title: str
 ) -> Figure:
-    """A row for each student, a column for each part of Equation 5; dashed lines start from Pretrain.
+    """Learning curves: a row for each student, a column for each part of Equation 5. Dashed lines are of Pretrain.
 
-    curves: those of one task. methods: the look of each method. labels: the printed name of each student.
+    curves: the curves of one task.
+    methods: the look of each method.
+    labels: the printed name of each student.
+    title: the title of the figure.
     """
     students = list(dict.fromkeys(curve.student for curve in curves))
     panels = {
         title: terms for title, terms in _panels(curves).items() if any(curve.terms.keys() & terms for curve in curves)
     }
-    # Where a loss is 0 throughout a logarithmic axis has no place for it.
+    # A loss that is always 0 has no place on a logarithmic axis.
     positive = {
         panel
         for panel, terms in panels.items()
@@ -109,10 +112,10 @@ def learning_curves(
 
 @styled
 def accuracy_by_cost(reading: Reading) -> Figure:
-    """Top-1, and accuracy on the first set of pairs with its standard error, against what a network costs.
+    """Accuracy against what a network costs: top-1, and accuracy on the first set of pairs with its standard error.
 
-    Every recipe of classification that has a classifier is shown; lines join the widths of ResNet-50. The front, in
-    grey, is of those that no other beats at their cost or under it.
+    All recipes of classification that have a classifier are shown. Lines join the widths of ResNet-50. The grey Pareto
+    front joins the networks that none beats at the same or a lower cost.
     """
     results, layout = reading.results, reading.layout
     cells: dict[str, list[tuple[str, ...]]] = defaultdict(list)
@@ -140,7 +143,7 @@ def accuracy_by_cost(reading: Reading) -> Figure:
             for i, (name, method) in enumerate(methods.items()):
                 found = sorted(_point(results, labels, address, cost, scale, metric) for address in cells[name])
                 points += [point[:3] for point in found]
-                # A little aside, or equal accuracies would hide each other.
+                # Points are shifted a little, because equal accuracies would hide each other.
                 aside = 1.03 ** (i - len(methods) / 2)
                 joined = [point for point in found if point[2].startswith("ResNet-50")]
                 for run in (joined, *([point] for point in found if point not in joined)):
@@ -149,7 +152,7 @@ def accuracy_by_cost(reading: Reading) -> Figure:
                     ax.errorbar(x, y, yerr=bars, elinewidth=0.9, **look(method))
             _front(ax, points)
             ax.margins(0.14, 0.1)
-            # A cost that was measured as 0 has no place on a logarithmic axis.
+            # A cost of 0 has no place on a logarithmic axis.
             if min(points)[0] > 0:
                 ax.set_xscale("log")
                 _ticks(ax.xaxis)
@@ -163,14 +166,15 @@ def accuracy_by_cost(reading: Reading) -> Figure:
 
 @styled
 def nrmse_curves(panels: Mapping[str, Sequence[tuple[str, str, NDArray[np.float64]]]]) -> Figure:
-    """The share of test photographs whose landmarks are off by no more than so much.
+    """The share of test photographs whose NRMSE is at most the value on the x axis.
 
-    panels: label of the student, then method, initialisation (empty for the teacher) and (n,) NRMSE in percent.
+    panels: the models of each student, by its label. Each model has a method, an initialisation (empty for the teacher)
+        and the NRMSE of each photograph, (n,) in percent.
     """
     figure = Figure(figsize=(WIDTH, 4.2), layout="constrained")
     axes: Sequence[Axes] = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     ends = [float(np.percentile(errors, 99)) for models in panels.values() for *_, errors in models]
-    # A model that is lost leaves the others room; an error of 0 has no axis.
+    # A model that finds no landmarks must not squeeze the others. If all errors are 0, the axis still needs a length.
     most = max((end for end in ends if end <= LOST), default=min(ends)) or 1.0
     for ax, (title, models) in zip(axes, panels.items(), strict=True):
         for name, init, errors in models:
@@ -193,13 +197,13 @@ def _point(
     scale: float,
     metric: Sequence[str],
 ) -> tuple[float, float, str, tuple[str, ...]]:
-    """What a network costs, how good it is, what it is called, and its address."""
+    """The cost of a network, its accuracy, its label and its address."""
     student = address[0] if address[0] in labels else address[1]
     return results["cost", student, cost] / scale, results[*address, *metric], labels[student], address
 
 
 def _panels(curves: Sequence[Curve]) -> dict[str, set[str]]:
-    """The title of each panel of learning curves, and the unweighted terms that it draws; some perhaps of no curve."""
+    """The unweighted terms that each panel of learning curves may draw, by the panel's title."""
     own = [term for curve in curves if is_outside(curve.recipe.phi) for term in curve.recipe.phi_terms]
     return {
         "Whole loss": {"loss"},
@@ -213,7 +217,7 @@ def _panels(curves: Sequence[Curve]) -> dict[str, set[str]]:
 
 
 def pareto(points: Iterable[tuple[float, float, str]]) -> list[tuple[float, float, str]]:
-    """The points (cost, value, name) that none beats at their cost or under it, the cheapest first."""
+    """The Pareto front: the points (cost, value, name) that none beats at the same or a lower cost, cheapest first."""
     front: list[tuple[float, float, str]] = []
     for point in sorted(points, key=lambda p: (p[0], -p[1])):
         if not front or point[1] > front[-1][1]:
@@ -222,18 +226,18 @@ def pareto(points: Iterable[tuple[float, float, str]]) -> list[tuple[float, floa
 
 
 def _front(ax: Axes, points: Iterable[tuple[float, float, str]]) -> None:
-    """Draw the front of the points (cost, value, name) under them, with the name of each network on it."""
+    """Draw the Pareto front of the points (cost, value, name) below them, with the names of its networks."""
     front = pareto(points)
     x, y, names = zip(*front, strict=True)
     ax.step(x, y, where="post", color=FRONT, linewidth=5, zorder=0, solid_joinstyle="round")
-    # Of several points of one network the best is named.
+    # If a network has several points on the front, the best one gets its name.
     for cost, value, name in {name: point for point, name in zip(front, names, strict=True)}.values():
         short = name.removeprefix("ResNet-50")
         ax.annotate(short, (cost, value), (0, 9), textcoords="offset points", ha="center", fontsize=7, color="#555555")
 
 
 class _Ticks(LogLocator):
-    """Where less than two of its ticks lie on the axis, those of a linear one."""
+    """The ticks of a logarithmic axis; the ticks of a linear axis if less than two of them are on it."""
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         ticks = super().tick_values(vmin, vmax)
@@ -241,14 +245,14 @@ class _Ticks(LogLocator):
 
 
 def _ticks(axis: Axis) -> None:
-    """Those of a logarithmic axis at 1, 2 and 5, in plain numbers."""
+    """Put ticks at 1, 2 and 5 times powers of ten on a logarithmic axis, as plain numbers."""
     axis.set_major_locator(_Ticks(subs=(1, 2, 5), numticks=8))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_locator(NullLocator())
 
 
 def _binned(steps: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Means over equal runs of points, at most POINTS of them."""
+    """The means of steps and values over bins of equal size, at most POINTS bins."""
     starts = np.arange(0, len(steps), ceil(len(steps) / POINTS))
     counts = np.diff(starts, append=len(steps))
     return np.add.reduceat(steps, starts) / counts, np.add.reduceat(values, starts) / counts

@@ -1,4 +1,4 @@
-"""One look for all plots: the same colour for the same method, told apart by the colour-blind, on white."""
+"""The look of all plots: on white, with colours that the colour-blind can tell apart."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from facedistill.grid.layout import CUSTOM, TEACHER
 from facedistill.results.names import TARGET_NAMES, Row
 
 WIDTH = 9.0
-"""Inches: shown at the width of a README, 9-point type stays readable."""
+"""The width of a figure in inches. Shown at the width of a README, 9-point type stays readable."""
 
 _RC: Any = {
     "font.family": "DejaVu Sans",
@@ -43,14 +43,19 @@ _RC: Any = {
     "figure.facecolor": "white",
 }
 styled = matplotlib.rc_context(_RC)
-"""Decorator of a function that draws."""
-
+"""A decorator for functions that draw."""
 
 Line = Literal["-", "--", "-."]
 
 
 class Method(NamedTuple):
-    """How a recipe or a target is drawn."""
+    """How a recipe or a target is drawn.
+
+    label: its name in the legend.
+    colour: as #rrggbb.
+    line: the style of its lines.
+    marker: matplotlib's name of its marker.
+    """
 
     label: str
     colour: str
@@ -60,7 +65,7 @@ class Method(NamedTuple):
 
 GREY = "#999999"
 COLOURS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
-"""Okabe and Ito's, and Tol's wine in place of their yellow, which is faint on white."""
+"""The colours of Okabe and Ito, with Tol's wine instead of their yellow, which is too faint on white."""
 LINES: tuple[Line, ...] = ("-", "--", "-.")
 MARKERS = "ovP^XpdhD<>sH"
 
@@ -72,13 +77,13 @@ TARGET_LOOKS = {
     "soft": Method(TARGET_NAMES["soft"], "#56B4E9", "-", "v"),
     CUSTOM: Method(TARGET_NAMES[CUSTOM], "#882255", "-", "h"),
 }
-"""Targets of the transfer, in the order of legends."""
+"""The looks of the transfer's targets, in the order of legends."""
 
 
 def looks(rows: Iterable[Row]) -> dict[str, Method]:
-    """The look of each recipe of a figure, by GROUP/RECIPE, and of the teacher. Controls are grey.
+    """The looks of a figure's recipes, by GROUP/RECIPE, and of the teacher. Controls are grey.
 
-    Two recipes of one figure differ in colour, in line or in both. Another figure may give a recipe another colour.
+    Two recipes of one figure differ in colour, in line or in both. A recipe may have another colour in another figure.
     """
     found = {TEACHER: TEACHER_LOOK}
     seen = {True: 0, False: 0}
@@ -93,31 +98,31 @@ def looks(rows: Iterable[Row]) -> dict[str, Method]:
 
 
 PEOPLE = ("#000000", "#E69F00", "#56B4E9", "#009E73", "#882255", "#0072B2", "#D55E00", "#CC79A7")
-"""Colours of people who are shown together."""
+"""The colours of people who are shown together."""
 
 PALETTE = 256
+"""The number of colours of a saved plot. Its file is then a third as large, and git keeps all of them."""
 JPEG_QUALITY = 90
-"""Of a saved plot, which is then a third as large: git keeps them all."""
 
 
 def look(method: Method, markersize: float = 7.5) -> dict[str, Any]:
-    """How lines with markers of a method are drawn, as keyword arguments of `plot`."""
+    """The keyword arguments of matplotlib's `plot` that draw a method's lines and markers."""
     edge = {"markeredgecolor": "white", "markeredgewidth": 0.6, "markersize": markersize}
     return {"color": method.colour, "linestyle": method.line, "marker": method.marker, **edge}
 
 
 def lines(methods: Iterable[Method]) -> list[Line2D]:
-    """Entries of a legend."""
+    """The entries of a legend for these methods."""
     return [Line2D([], [], color=method.colour, linestyle=method.line, label=method.label) for method in methods]
 
 
 def init_lines() -> list[Line2D]:
-    """The entries that tell the two initialisations of a transfer apart."""
+    """The entries of a legend for the two initialisations of a transfer."""
     return lines([Method("from Distill", "#555555"), Method("from Pretrain", "#555555", "--")])
 
 
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """Under the panels, in as few and as even rows as fit."""
+    """Draw a legend under the panels, in as few rows as fit, and of even length."""
     for columns in range(min(4, len(handles)), 0, -1):
         rows = ceil(len(handles) / columns)
         drawn = figure.legend(handles=handles, loc="outside lower center", ncols=ceil(len(handles) / rows))
@@ -127,9 +132,9 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
 
 
 def save(figure: Figure, file: Path) -> None:
-    """The same bytes for the same numbers: no date and no version of matplotlib inside.
+    """Write a figure. The same numbers give the same bytes: the file holds no date and no version of matplotlib.
 
-    file: a .png has few colours; a .jpg, for photographs, is at the size that it is shown at.
+    file: a .png, which is reduced to PALETTE colours; or a .jpg, for photographs, at the size that it is shown at.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".jpg":

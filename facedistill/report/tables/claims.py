@@ -1,4 +1,4 @@
-"""reports/claims.md: every claim of the papers, what is printed, what came out here, and whether it holds."""
+"""reports/claims.md: every claim of the papers, the numbers they print, our numbers, and whether the claim holds."""
 
 from __future__ import annotations
 
@@ -22,24 +22,27 @@ from facedistill.results.verdicts import CLAIMS, Finding, asked, over
 VERDICTS = get_args(Verdict)
 
 LEGEND = (
-    "A claim is compared cell by cell, and the difference is positive where it is as claimed: in points of percent, of "
-    "NRMSE too. In square brackets its 95 % confidence interval, and what that is taken over: pairs of seeds, by "
-    "Student's t, where both networks have several; else, within one seed, LFW's folds, by the same, or the test "
-    "photographs, by a bootstrap of the paired differences. Under Ours stand the seeds that both networks have. Within "
-    "a seed that says how far the test bears the gap out, and nothing of what another "
-    "seed would make of it; photographs of one person are taken for independent, but "
-    "those of one group (the frames of a video) are drawn together. Teachers are of one seed.\n\n"
-    "A claim **holds** where the interval lies above 0, and **fails** where it lies below. Under "
-    f"{TIE:g} points a gap is a tie, unless several seeds say otherwise: two cells are level where the whole interval "
-    f"lies within ± {TIE:g}, and then a claim of a tie holds and any other fails. All else **cannot be told**; so too "
-    f"where no rows are left to take an interval over (TPR, with one seed), where fewer than {LEAST} photographs "
-    "differ, or where the gap is the same in all folds or seeds, as where both networks are right about all. p is "
-    "not corrected for the number of claims: of twenty true ties one shows a gap by chance."
+    "Each claim compares pairs of cells. **Ours** shows our numbers for both cells, over the seeds that both networks "
+    "have. **Difference** is in points of percent, also for NRMSE, and is positive if it is as claimed. Its 95 % "
+    "confidence interval is in square brackets, followed by what the interval is taken over:\n\n"
+    "- seeds, if both networks have several: Student's paired t-test over pairs of seeds;\n"
+    "- LFW's folds, with one seed: the same test over folds;\n"
+    "- test photographs, with one seed: a bootstrap of the paired differences. Photographs of one person count as "
+    "independent. Photographs of one group (the frames of a video) are drawn together.\n\n"
+    "With one seed, the interval says how well the test supports the gap, and not what another seed would give. Every "
+    "teacher has one seed.\n\n"
+    f"Two cells differ if the interval excludes 0 and, with one seed, the gap is at least {TIE:g} points. They are "
+    f"level if they do not differ and the whole interval is within ± {TIE:g}. A claim **holds** if the cells differ as "
+    "claimed, and **fails** if they differ the other way or are level. A claim of a tie holds if the cells are level, "
+    "and fails if they differ. Everything else **cannot be told**. This includes comparisons without an interval: TPR "
+    f"with one seed, for which no rows are kept; fewer than {LEAST} photographs that differ; or the same gap in all "
+    "folds or seeds, for example if both networks are always right. p is not corrected for the number of claims: of "
+    "twenty true ties, one shows a gap by chance."
 )
 
 
 def summary(found: Mapping[str, Finding]) -> str:
-    """How many of the claims hold, in words."""
+    """How many of the claims hold, fail and cannot be told, in words."""
     counts = Counter(finding.verdict for finding in found.values())
     told = ", ".join(
         f"{counts[verdict]} {verdict.replace('holds', 'hold').replace('fails', 'fail')}" for verdict in VERDICTS
@@ -48,16 +51,16 @@ def summary(found: Mapping[str, Finding]) -> str:
 
 
 def claims_document(reading: Reading) -> str:
-    """The whole of claims.md. Comparisons that the grid has no cells of are listed as not asked.
+    """The whole of claims.md. Comparisons whose cells are not in the grid are listed as not asked.
 
-    Raises MissingResultError if the findings of the reading are of another grid.
+    Raises MissingResultError if the findings belong to another grid.
     """
     results, paper, provenance, found = reading.results, reading.paper, reading.provenance, reading.found
     everything = list(comparisons(results.layout))
     numbers = {c.name: over(pairs) for c in everything if (pairs := asked(c, results, provenance.corpus))}
     if wrong := sorted(numbers.keys() ^ found.keys()):
         raise MissingResultError(
-            f"{CLAIMS}: {wrong[0]} is in one of it and the grid, not in both; run `dvc repro -f report`"
+            f"{CLAIMS}: {wrong[0]} is either in this file or in the grid, but not in both; run `dvc repro -f report`"
         )
     blocks = [f"# Claims: {provenance.heading.title}"]
     if provenance.heading.note:
@@ -78,12 +81,13 @@ def claims_document(reading: Reading) -> str:
             header = ["Claim", "Cells", "Printed", "Ours", "Difference", "p", "Verdict"]
             blocks.append(table(header, lines, names=2))
         if idle:
-            blocks.append(f"Not asked, for {_why(idle, provenance.corpus)}: {', '.join(f'`{c.name}`' for c in idle)}.")
+            why, names = _why(idle, provenance.corpus), ", ".join(f"`{c.name}`" for c in idle)
+            blocks.append(f"Not asked, because {why}: {names}.")
     return "\n\n".join(blocks) + "\n"
 
 
 def compared(comparison: Comparison, reading: Reading) -> str:
-    """The two cells in words, what they share first: “ResNet-50/8, Distill, top-1: Soft target > No target”."""
+    """The two cells in words. What they share comes first: “ResNet-50/8, Distill, top-1: Soft target > No target”."""
     cells = (comparison.better, comparison.worse)
     tasks = {cell[1] for cell in cells if cell[0] == TEACHER or cell[1] in TRANSFER}
     sides = [_words(cell, reading, told=len(tasks) > 1) for cell in cells]
@@ -96,7 +100,10 @@ def compared(comparison: Comparison, reading: Reading) -> str:
 
 
 def _words(cell: Address, reading: Reading, told: bool) -> list[str]:
-    """told: whether the task of a transfer is among the words."""
+    """A cell in words.
+
+    told: whether to name the task of a transfer.
+    """
     if cell[0] == TEACHER:
         return ["Teacher"]
     student, *rest = cell
@@ -105,7 +112,7 @@ def _words(cell: Address, reading: Reading, told: bool) -> list[str]:
 
 
 def _printed(comparison: Comparison, paper: Paper) -> str:
-    """The paper's two numbers; a gap that is a tie by the rule of this report is marked."""
+    """The paper's two numbers, marked if their gap is a tie by the rule of this report."""
     if comparison.printed is None:
         return "–"
     better, worse = (paper.get(*place) for place in comparison.printed)
@@ -116,7 +123,7 @@ def _printed(comparison: Comparison, paper: Paper) -> str:
 
 
 def _told(finding: Finding) -> list[str]:
-    """The columns difference, p and verdict."""
+    """The columns Difference, p and Verdict."""
     difference = gap(finding.difference)
     if finding.low is not None and finding.high is not None and finding.p is not None:
         difference += f" [{gap(finding.low)}, {gap(finding.high)}], {finding.basis}"
@@ -126,7 +133,7 @@ def _told(finding: Finding) -> list[str]:
 
 
 def _overview(everything: Iterable[Comparison], found: Mapping[str, Finding]) -> str:
-    """A line for each claim: of how many cells it holds, fails, cannot be told, is not asked."""
+    """A table with a line for each claim: how many of its comparisons hold, fail, cannot be told, and are not asked."""
     lines = []
     for claim, group in groupby(everything, key=lambda c: c.claim):
         counts = Counter(found[c.name].verdict if c.name in found else "" for c in group)
@@ -136,7 +143,7 @@ def _overview(everything: Iterable[Comparison], found: Mapping[str, Finding]) ->
 
 
 def _why(idle: Iterable[Comparison], corpus: str) -> str:
-    """Why comparisons are not asked."""
+    """Why these comparisons are not asked, in words."""
     others = sorted({NAMES[c.corpus] for c in idle if c.corpus and c.corpus != corpus})
-    words = ["the parameters have no such cells"] if any(c.corpus in (None, corpus) for c in idle) else []
-    return " or ".join([*words, *(f"they are about {name}" for name in others)])
+    words = ["the parameters do not have these cells"] if any(c.corpus in (None, corpus) for c in idle) else []
+    return " or because ".join([*words, *(f"they are about {name}" for name in others)])

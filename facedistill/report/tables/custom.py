@@ -1,4 +1,4 @@
-"""The user's own recipes, a table for each group and student, under the teacher and the students without one."""
+"""The user's own recipes: a table for each group and student, with the teacher and undistilled students on top."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from facedistill.results.reading import Reading
 
 
 def custom(reading: Reading) -> list[str]:
-    """All of these tables, and what their columns are; nothing if the user has no recipe."""
+    """All of these tables, and what their columns mean. Empty if the user has no recipe."""
     results, layout = reading.results, reading.layout
     groups = [group for group in layout.groups.values() if group.custom and group.students]
     if not groups:
@@ -30,7 +30,7 @@ def custom(reading: Reading) -> list[str]:
 
 
 def _controls(reading: Reading) -> Iterator[Row]:
-    """The students of classification that no teacher taught, in the usual two budgets."""
+    """The undistilled students of classification: W_S0, and the one with the full budget."""
 
     def row(group: Group, recipe: str) -> Row:
         return reading.labels.row(group, recipe)

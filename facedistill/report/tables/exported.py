@@ -1,4 +1,4 @@
-"""What became of the models that were exported: size, what each version loses, and how fast it is."""
+"""Table 11, the exported models: how large each version is, what it loses, and how fast it is."""
 
 from __future__ import annotations
 
@@ -16,16 +16,19 @@ ONE = "batch1_threads1"
 
 
 def exported(models: Iterable[Chosen], layout: Layout, root: Path = Path()) -> list[str]:
-    """Table 11, from the metrics of every exported model below `root`; nothing where there is none.
+    """Table 11, from the metrics of every exported model below `root`. Empty if no model is exported.
 
-    Raises MissingResultError naming the stage to run.
+    Raises MissingResultError, which names the stage to run.
     """
     found = {model.name: read_json(root / model.metrics, f"export@{model.name}") for model in models}
     return ["## Table 11. Exported models", *versions(found, layout)] if found else []
 
 
 def versions(found: Mapping[str, Mapping[str, Any]], layout: Layout) -> list[str]:
-    """The table, and the text under it, of what `export` found of each model, by its name."""
+    """The table and the text under it.
+
+    found: what `export` measured of each model, by the model's name.
+    """
     teacher = found.get(f"{TEACHER}/classification")
     slow = teacher["float32"][ONE] if teacher else None
     rows = []
@@ -42,16 +45,17 @@ def versions(found: Mapping[str, Mapping[str, Any]], layout: Layout) -> list[str
     header = ["Model", "Version", "MB", "Measured (%)", "Least cosine", *LATENCIES.values(), "Times as fast"]
     return [
         table(header, rows, names=2),
-        "Under 1, 1 and so on: milliseconds for a batch of 1 or 32 photographs, on 1 or 2 threads of this machine's "
-        "CPU, the median of warm runs. Times as fast: one photograph on one thread, against the classification teacher "
-        "in ONNX float32. Least cosine: between the embeddings of one test crop here and by PyTorch. int8 is set on "
-        "training crops alone; a CPU without float16 arithmetic computes that version in float32.",
+        "The columns “1, 1” to “32, 2” are milliseconds for a batch of 1 or 32 photographs on 1 or 2 threads of this "
+        "machine's CPU, as the median of warm runs. “Times as fast” compares with the classification teacher in ONNX "
+        "float32, for one photograph on one thread. “Least cosine” is the smallest cosine between this version's "
+        "embedding of a test crop and PyTorch's. int8 is calibrated on training crops only. A CPU without float16 "
+        "arithmetic computes the float16 version in float32.",
         *(_losses(model, metrics) for model, metrics in found.items()),
     ]
 
 
 def _losses(model: str, metrics: Mapping[str, Any]) -> str:
-    """In words, what the smaller versions lose."""
+    """What the smaller versions of a model lose, in words."""
     key, sign = ("accuracy", 1) if "accuracy" in metrics["pytorch"] else ("nrmse", -1)
     words = []
     for version in ("float16", "int8"):

@@ -1,4 +1,4 @@
-"""How far a teacher is ahead of its undistilled students, and what share of that a recipe closes."""
+"""How far a teacher is ahead of its undistilled students, and what share of this lead a recipe closes."""
 
 from __future__ import annotations
 
@@ -10,28 +10,34 @@ from facedistill.results.names import student_label
 from facedistill.results.reading import Reading
 
 CLEAR = {"top1": 2.0, "nn_top1": 2.0, "nrmse": 0.3, "tpr": 2.0}
-"""By how many points a teacher must lead an undistilled student to be called clearly better."""
+"""The points by which a teacher must lead an undistilled student to be called clearly better, for each metric."""
 
 
 def closed(teacher: float, alone: float, value: float, metric: str) -> float | None:
-    """The share of the teacher's lead over the undistilled student that `value` closes; None under a clear lead.
+    """The share of the teacher's lead over the undistilled student that `value` closes. None if the lead is not clear.
 
-    All three are of one metric of CLEAR, higher is better. 0: as good as undistilled; 1: as good as the teacher.
+    0 means as good as the undistilled student, 1 as good as the teacher.
+
+    teacher, alone, value: the metric of the teacher, of the undistilled student and of the recipe; higher is better.
+    metric: a key of CLEAR.
     """
     lead = teacher - alone
     return (value - alone) / lead if lead >= CLEAR[metric] else None
 
 
 def teacher_sentence(teacher: float, undistilled: Mapping[str, float], metric: str) -> str:
-    """In words, whether the teacher is clearly better than every undistilled student (by label), and by how much."""
+    """Whether the teacher is clearly better than every undistilled student, and by how much, in words.
+
+    undistilled: the metric of each undistilled student, by its label.
+    """
     sign = -1 if metric in LOWER_IS_BETTER else 1
     leads = {label: sign * (teacher - value) for label, value in undistilled.items()}
     shown = ", ".join(f"{label} {number(undistilled[label])}" for label in leads)
     if weak := [label for label, lead in leads.items() if lead < CLEAR[metric]]:
         return (
             f"**The teacher is not clearly better than the undistilled student here** (teacher {number(teacher)}; "
-            f"{shown}; under {CLEAR[metric]:g} points ahead of {', '.join(weak)}): differences between recipes say "
-            "little about distillation."
+            f"{shown}). It is less than {CLEAR[metric]:g} points ahead of {', '.join(weak)}, so differences between "
+            "recipes say little about distillation."
         )
     low, high = min(leads.values()), max(leads.values())
     by = f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
@@ -39,9 +45,9 @@ def teacher_sentence(teacher: float, undistilled: Mapping[str, float], metric: s
 
 
 def leads(reading: Reading) -> list[str]:
-    """What share of the teacher's lead over the undistilled student each distilled recipe of tables 1 and 2 closes.
+    """A table of the share of the teacher's lead that each distilled recipe of tables 1 and 2 closes.
 
-    Nothing if table 2 has no recipe without a teacher: there is no undistilled student then.
+    Empty if table 2 has no recipe without a teacher, because then there is no undistilled student to compare with.
     """
     results, layout = reading.results, reading.layout
     if (undistilled := reading.budget.undistilled) is None:
@@ -59,7 +65,8 @@ def leads(reading: Reading) -> list[str]:
         lines.append([student_label(student), number(teacher - alone), *shares])
     return [
         "### How much of the teacher's lead does each recipe close?",
-        "0 % is the student trained by softmax alone with the full budget, 100 % the teacher; negative: worse than no "
-        f"distillation. – if the lead is under {CLEAR['top1']:g} points and the share means nothing.",
+        "0 % is the student trained by softmax alone with the full budget, and 100 % is the teacher. Negative shares "
+        f"are worse than no distillation. – means that the lead is under {CLEAR['top1']:g} points, too small for a "
+        "share.",
         table(["Student", "Lead in points", *(row.label for row in rows)], lines),
     ]

@@ -9,7 +9,7 @@ from facedistill.results.reading import Reading
 
 
 def table10(reading: Reading) -> list[str]:
-    """A table for each margin and student: the teacher, the undistilled student, and every method."""
+    """A table for each margin and student, with the teacher, the undistilled student and every method."""
     results = reading.results
     titles, places = zip(*columns(results, shared=True), strict=True)
     blocks = []
@@ -19,5 +19,5 @@ def table10(reading: Reading) -> list[str]:
             rows = reading.labels.rows(reading.layout.groups[margin])
             lines += [[row.printed_label, *line(results, places, a)] for row, a in addressed(rows, student)]
             blocks.append(table([f"{MARGINS[margin]}, {student_label(student)}", *titles], lines))
-    said = ["The paper's tables are not public here, so nothing is in brackets.", *notes(results, shared=True)]
+    said = ["The paper's tables are not available here, so no number is in brackets.", *notes(results, shared=True)]
     return [*blocks, " ".join(said)]

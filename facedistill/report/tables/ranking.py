@@ -1,4 +1,4 @@
-"""Every recipe of the three papers beside the others, for one student, on the same data and by the same yardstick."""
+"""The ranking: all recipes of one student, from all papers, on the same data and by the same metrics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from facedistill.results.metrics import Results
 from facedistill.results.names import MARGINS, Row, pair_labels, student_label
 from facedistill.results.reading import Reading
 
-CROSS = "Cross-model: rank-1 of the student's probes in the teacher's gallery; – if the two do not share one width. "
+CROSS = (
+    "“Cross-model” is rank-1 of the student's probes in the teacher's gallery, – if their embeddings differ in width. "
+)
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,11 @@ class Entry:
     """A recipe of one student.
 
     row: what the tables call it.
-    address: its cell in Results.
-    top1: percent; None without a classifier.
-    tpr: percent.
-    tera: 10¹² multiply-adds of its training.
-    epochs: of its training, together with the recipes that it starts from.
+    address: the address of its cell in Results.
+    top1: in percent; None without a classifier.
+    tpr: in percent.
+    tera: multiply-adds of its training, in units of 10¹², together with the recipes that it starts from.
+    epochs: epochs of its training, together with the recipes that it starts from.
     """
 
     row: Row
@@ -37,7 +39,7 @@ class Entry:
 
     @property
     def label(self) -> str:
-        """The recipe, after the margin that it was trained by."""
+        """The recipe's label, after the name of the margin if it was trained with one."""
         margin = MARGINS.get(self.row.group.task)
         return f"{margin}: {self.row.label}" if margin else self.row.label
 
@@ -48,25 +50,26 @@ class Entry:
 
     @property
     def whose(self) -> str:
-        """The paper that it is from, or what else it is."""
+        """The paper that it comes from; or custom, this project or control."""
         if self.row.group.custom:
             return "*custom*"
         return self.row.paper or ("*this project*" if self.distilled else "*control*")
 
 
 def ranking(reading: Reading) -> list[str]:
-    """For each student of the poster's losses and of the user's own recipes a table, best first, and it in words."""
+    """A table of all recipes, best first, and a summary, for each student of the poster's losses and of custom."""
     results, layout = reading.results, reading.layout
     students = [s for s in layout.firsts(layout.students) if s in (*layout.tables["losses"], *layout.tables["custom"])]
     if not students:
         return []
     blocks = [
         "## All recipes, ranked",
-        "“Closes”: the share of the classification teacher's lead over softmax alone with the full budget, in top-1 "
-        f"and in TPR; – if that lead is under {CLEAR['top1']:g} points. {CROSS if results.identified else ''}"
-        "Training: 10¹² multiply-adds, crops × epochs × (3 × the student's, and the teacher's if the recipe listens "
-        "to it), with those of the models that it starts from, but not of the teacher. "
-        f"{operating_point(results)}",
+        "“Closes” is the share that a recipe closes of the classification teacher's lead over softmax alone with the "
+        f"full budget, in top-1 and in TPR; – if that lead is under {CLEAR['top1']:g} points. "
+        f"{CROSS if results.identified else ''}"
+        "“Training” is in 10¹² multiply-adds: crops × epochs × (3 × the student's multiply-adds, plus the teacher's if "
+        "the recipe uses the teacher's outputs). It includes the models that the recipe starts from, but not the "
+        f"training of the teacher. {operating_point(results)}",
     ]
     cross = ["Cross-model"] if results.identified else []
     for student in students:
@@ -84,7 +87,7 @@ def ranking(reading: Reading) -> list[str]:
 
 
 def rank(reading: Reading, student: Student) -> list[Entry]:
-    """Every recipe of one student, best top-1 first, TPR between equals, those without a classifier last."""
+    """Every recipe of one student, by top-1, best first. Equals are ordered by TPR; recipes without top-1 are last."""
     results, budget = reading.results, reading.budget
     own, teacher = (results["cost", name, "multiply_adds"] for name in (student.name, "teacher"))
     entries = []
@@ -106,7 +109,11 @@ def rank(reading: Reading, student: Student) -> list[Entry]:
 
 
 def sentence(entries: list[Entry], student: str) -> str:
-    """In words: the best recipe, and the distilled ones whose top-1 is below no distillation for as many epochs."""
+    """The best recipe, and the distilled recipes that lose to no distillation for as many epochs, in words.
+
+    entries: as `rank` returns them.
+    student: what tables call the student.
+    """
     full = _undistilled(entries)
     short = min(_alone(entries), key=lambda entry: entry.epochs)
     distilled = [entry for entry in entries if entry.distilled and entry.top1 is not None]
@@ -123,18 +130,18 @@ def sentence(entries: list[Entry], student: str) -> str:
         )
     best, ahead = entries[0], gap(_top1(entries[0]) - _top1(full))
     return (
-        f"**At {student} the best is “{best.label}”, top-1 {number(best.top1)}, {ahead} against “{full.label}” "
-        f"({number(full.top1)}).** {' '.join(words)}"
+        f"**The best recipe of {student} is “{best.label}”: top-1 {number(best.top1)}, {ahead} points against "
+        f"“{full.label}” ({number(full.top1)}).** {' '.join(words)}"
     )
 
 
 def _alone(entries: list[Entry]) -> list[Entry]:
-    """The students of classification without a teacher; W_S0 is always among them."""
+    """The undistilled students of classification. W_S0 is always among them."""
     return [entry for entry in entries if entry.row.group.task == "classification" and not entry.distilled]
 
 
 def _undistilled(entries: list[Entry]) -> Entry:
-    """The one of them that was trained longest: what every recipe is held against."""
+    """The undistilled student that was trained longest. Every recipe is compared with it."""
     return max(_alone(entries), key=lambda entry: entry.epochs)
 
 

@@ -1,4 +1,4 @@
-"""The columns of tables on recognition: top-1, accuracy on pairs, TPR, rank-1 in its own and a teacher's gallery."""
+"""The columns of tables on recognition: top-1, accuracy on pairs, TPR, and rank-1 in the own or a teacher's gallery."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ Place = tuple[str, ...]
 
 
 def columns(results: Results, shared: bool) -> list[tuple[str, Place]]:
-    """The title of each column and the place of its number, without rank-1 if nobody knows who is on the photographs.
+    """The title of each column, and the place of its number below a model's address.
 
-    shared: whether student and teacher share a space, so that one searches the gallery of the other.
-    A list, for a user may call a set of pairs as another column is called.
+    There is no rank-1 if it is not known who is on the photographs. This is a list and not a dict, because a user may
+    give a set of pairs the title of another column.
+
+    shared: whether student and teacher share a space, so that one can search the gallery of the other.
     """
     sets = pair_labels(results.layout)
     found: list[tuple[str, Place]] = [("Top-1", ("top1",))]
@@ -29,7 +31,7 @@ def columns(results: Results, shared: bool) -> list[tuple[str, Place]]:
 
 
 def line(results: Results, places: Iterable[Place], address: tuple[str, ...]) -> list[str]:
-    """The numbers of a model at these places."""
+    """The numbers of the model at `address`, one for each place."""
     row = []
     for place in places:
         if place[0] == "pairs":
@@ -40,15 +42,18 @@ def line(results: Results, places: Iterable[Place], address: tuple[str, ...]) ->
 
 
 def notes(results: Results, shared: bool) -> list[str]:
-    """Sentences on what the columns are."""
-    gallery = ", or by the teacher while the student embeds the probes" if shared else ""
+    """Sentences on what the columns mean.
+
+    shared: as in `columns`.
+    """
+    gallery = "; the teacher's gallery is embedded by the teacher, the probes by the student" if shared else ""
     rank1 = (
-        "Rank-1: the nearest other photograph of unseen people, by cosine, shows the same person; the gallery is "
-        f"embedded by the model itself{gallery}."
+        "Rank-1 is the share of photographs of unseen people whose nearest other photograph, by cosine, shows the same "
+        f"person. The model's own gallery is embedded by the model itself{gallery}."
     )
     across = (
-        "Across models: of each pair one photograph by the teacher, the other by the student; the teacher's row is "
-        "teacher against teacher. "
+        "Across models, the teacher embeds one photograph of each pair, and the student the other; in the teacher's "
+        "row, the teacher embeds both. "
     )
-    sets = f"{', '.join(pair_labels(results.layout).values())} ± the deviation between folds, {SEEDS}."
+    sets = f"{', '.join(pair_labels(results.layout).values())}: ± is the standard deviation over the folds, {SEEDS}."
     return [*([rank1] if results.identified else []), (across if shared else "") + sets, operating_point(results)]

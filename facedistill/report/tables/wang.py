@@ -1,4 +1,4 @@
-"""Tables 1 to 5 in the main paper's shape, its number in brackets after ours, and its rule on targets."""
+"""Tables 1 to 5 in the shape of Wang et al., with its numbers in brackets after ours, and its rule on targets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from facedistill.results.selection import TIE, agrees, choices, verdict
 
 
 def table1(reading: Reading) -> list[str]:
-    """Targets, initialisations and controls: top-1 of every student of the table."""
+    """Table 1: targets, initialisations and controls, with the top-1 of every student of the table."""
     results, paper = reading.results, reading.paper
     students = reading.layout.tables["table1"]
     teacher = cell(results["teacher", "classification", "top1"], paper.get("table2", "casia", "top1", "teacher"))
@@ -30,13 +30,16 @@ def table1(reading: Reading) -> list[str]:
 
 
 def table2(reading: Reading, corpus: str) -> list[str]:
-    """Top-1, and accuracy on each set of pairs, of every student. corpus: the half of the paper's, casia or msceleb."""
+    """Table 2: top-1 and the accuracy on each set of pairs, of every student.
+
+    corpus: the half of the paper's table that is in brackets, `casia` or `msceleb`.
+    """
     results, paper = reading.results, reading.paper
 
     def entry(pairs: str | None, address: tuple[str, ...], *place: str) -> str:
         if pairs is None:
             return cell(results.get(*address, "top1"), paper.get("table2", corpus, "top1", *place))
-        # A user's own set may be called top1.
+        # A user's own set may have the name top1, which is a place of paper.json.
         printed = paper.get("table2", corpus, pairs, *place) if pairs in SETS else None
         accuracy, error = (results[*address, "pairs", pairs, key] for key in ("accuracy", "standard_error"))
         return f"{spread(accuracy, error)} ({number(printed)})"
@@ -60,7 +63,7 @@ def table2(reading: Reading, corpus: str) -> list[str]:
 
 
 def _lead(reading: Reading, students: Iterable[Student]) -> str:
-    """In words, whether the classification teacher leads the undistilled students."""
+    """Whether the classification teacher leads the undistilled students, in words."""
     results, layout, full = reading.results, reading.layout, reading.budget.undistilled
     alone = {}
     for s in students:
@@ -73,7 +76,10 @@ def _lead(reading: Reading, students: Iterable[Student]) -> str:
 
 
 def transfer(reading: Reading, task: str) -> list[str]:
-    """Table 3, 4 or 5, by the task of TRANSFER."""
+    """Table 3, 4 or 5.
+
+    task: a task of TRANSFER.
+    """
     results, paper, weights = reading.results, reading.paper, reading.layout.weights
     metric = METRIC[task]
     columns = [f"{w} (custom)" if name == CUSTOM else f"{w}" for name, w in weights.items()]
@@ -104,15 +110,16 @@ def transfer(reading: Reading, task: str) -> list[str]:
     if task == "alignment":
         nrmse, nme = (number(results["teacher", task, f"mean_shape_{name}"]) for name in ("nrmse", "nme"))
         blocks += [
-            f"The mean shape of the training landmarks, without a look at the photograph: NRMSE {nrmse}, NME {nme}.",
-            "The same as NME (mean point error over inter-ocular distance, %):",
+            "The mean shape of the training landmarks is a prediction without a look at the photograph: NRMSE "
+            f"{nrmse}, NME {nme}.",
+            "The same cells by NME, the mean error of the points as a percentage of the distance between the eyes:",
             table(header, lines("nme", printed=False), names=2),
         ]
     return blocks
 
 
 def selection(reading: Reading) -> list[str]:
-    """What the paper's rule keeps, from our numbers and from its own; nothing if no task was transferred to."""
+    """What the paper's rule keeps, by our numbers and by the paper's. Empty if there is no task of TRANSFER."""
     targets = [name for name in reading.layout.weights if name not in ("none", CUSTOM)]
     custom = reading.layout.weights[CUSTOM]
     rows = [
@@ -131,11 +138,11 @@ def selection(reading: Reading) -> list[str]:
         return []
     return [
         "## Which targets to keep",
-        "The paper's rule (its section 5.3): measure each target alone against none, drop the one that hurts, keep "
-        "those that do not. Points gained over none, positive if the target helps (a lower NRMSE); under "
-        f"{TIE:g} points is a tie, and a tied target stays, as soft does after the paper's Table 4. The custom "
-        "weights agree if they keep the same targets. The paper itself "
-        "keeps the hidden layer alone in alignment, on gaps of 0.08 to 0.25 points, which are ties here.",
+        "The rule of Wang et al. (section 5.3) compares each target alone with no target, drops a target that hurts, "
+        "and keeps the others. The table shows the points gained over no target, positive if the target helps (for "
+        f"NRMSE, if the error is lower). A gain or loss under {TIE:g} points is a tie. A tied target is kept, as the "
+        "paper keeps soft after its Table 4. The custom weights agree if they keep the same targets. In alignment, the "
+        "paper itself keeps only the hidden layer, because of gaps of 0.08 to 0.25 points, which are ties here.",
         table(
             [
                 "Task",

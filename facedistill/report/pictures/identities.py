@@ -42,7 +42,7 @@ def mixed_up(models: Iterable[Confusion]) -> list[int]:
 
 @styled
 def confusions(models: Mapping[str, Confusion]) -> Figure:
-    """Confusion matrices of the people who are mixed up most: which share of a person's photographs is taken for whom.
+    """Confusion matrices of the people who are mixed up most, in shares of each person's photographs.
 
     models: the confusions of each model, by its title. At least one model mixes up two people.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from textwrap import fill
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,6 +31,8 @@ PLOTS, PRIVATE = Path("reports/plots"), Path("reports/private")
 
 PLACES = (("best", 0.0), ("", 0.0), ("", 0.5), ("median", 0.5), ("", 0.5), ("", 1.0), ("worst", 1.0))
 """The test photographs whose landmarks are drawn: a name, and the share of photographs with a lower error."""
+LETTERS = 26
+"""The most letters in a line above a histogram."""
 SHEET = (6, 10)
 """The number of people in the sheet of crops, and of photographs of each."""
 
@@ -140,9 +143,9 @@ class Drawing:
 
     def _distances(self) -> Figure:
         group = self._layout.groups["table2"]
-        # W_S0, and the distilled recipes that start from another one, so that they trained for longest.
-        own = [row for row in self._reading.labels.rows(group) if row.group is group]
-        shown = [self._scratch, *(row for row in own if (r := group.recipes[row.recipe]).needs_teacher and r.start)]
+        # As many as have room: W_S0, W_S^cls, and the last distilled recipe of the table.
+        taught = [row for row in self._reading.labels.rows(group) if row.group.recipes[row.recipe].needs_teacher]
+        shown = [self._scratch, self._distilled, *(row for row in taught[-1:] if row.key != self._distilled.key)]
         rows: dict[str, dict[str, Any]] = {}
         for student in self._layout.tables["table2"]:
             panels = rows.setdefault(student_label(student), {})
@@ -151,7 +154,7 @@ class Drawing:
                 table = self._rows(cell, "pairs")
                 distance, same = table["distance"].to_numpy(), table["same"].to_numpy()
                 error = distances.equal_error(*self._curve(table))
-                panels[f"{label}\nequal error {error:.1f} %"] = (distance[same], distance[~same])
+                panels[f"{fill(label, LETTERS)}\nequal error {error:.1f} %"] = (distance[same], distance[~same])
         title = f"Distances of pairs of people nobody trained on, {next(iter(pair_labels(self._layout).values()))}"
         return distances.histograms(rows, distances.PAIRS, title, "Squared distance", "Pairs")
 

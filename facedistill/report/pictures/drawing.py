@@ -31,7 +31,7 @@ PLOTS, PRIVATE = Path("reports/plots"), Path("reports/private")
 
 PLACES = (("best", 0.0), ("", 0.0), ("", 0.5), ("median", 0.5), ("", 0.5), ("", 1.0), ("worst", 1.0))
 """The test photographs whose landmarks are drawn: a name, and the share of photographs with a lower error."""
-LETTERS = 26
+LETTERS = 28
 """The most letters in a line above a histogram."""
 SHEET = (6, 10)
 """The number of people in the sheet of crops, and of photographs of each."""

@@ -16,7 +16,8 @@ from facedistill.data.align import TEMPLATE, TEMPLATE_SIZE, Matrix, misfit, simi
 from facedistill.data.face_crop import NO_FACE
 
 Point = tuple[float, float]
-Template = Literal["arcface", "dlib"] | tuple[Point, Point, Point, Point, Point]
+Name = Literal["arcface", "dlib"]
+Template = Name | tuple[Point, Point, Point, Point, Point]
 """A name, or x, y of the five points in pixels of the crop that they are given for."""
 
 DLIB_SIZE = 150
@@ -24,7 +25,7 @@ DLIB = np.array([[46.9, 47.2], [102.1, 47.2], [74.5, 80.6], [52.0, 108.2], [97.0
 """Where the five points are in dlib's face chip of 150 pixels with padding 0.25 (http://dlib.net): its mean shape of 68
 points, averaged to five."""
 
-NAMED: dict[Literal["arcface", "dlib"], tuple[NDArray[np.float64], int]] = {
+NAMED: dict[Name, tuple[NDArray[np.float64], int]] = {
     "arcface": (TEMPLATE, TEMPLATE_SIZE),
     "dlib": (DLIB, DLIB_SIZE),
 }

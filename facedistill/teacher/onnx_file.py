@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -62,9 +62,8 @@ def read(file: Path) -> OnnxFile:
         model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's DecodeError derives from Exception alone
         raise TeacherError(f"{file}: not an ONNX file, or a damaged one: {first_line(error)}") from None
-    graph = model.graph
     opset = max((known.version for known in model.opset_import if known.domain in ("", "ai.onnx")), default=0)
-    if not graph.node or not opset:
+    if not model.graph.node or not opset:
         raise TeacherError(f"{file}: not an ONNX file: it has no operators")
     _check_operators(file, model)
     weights = list(_tensors(model))
@@ -73,29 +72,33 @@ def read(file: Path) -> OnnxFile:
             f"{file}: the weights {outside.name!r} are in another file, which its sha256 does not cover; write "
             "all into one: `onnx.save(onnx.load(old), new)`"
         )
+    try:
+        numbers = _numbers_by_type(weights)
+        before = tuple(_before(model.graph))
+    except (ValueError, TypeError, LookupError) as error:
+        raise TeacherError(f"{file}: a damaged ONNX file: {first_line(error)}") from None
+    precision = numbers.most_common(1)[0][0] if numbers else "unknown"
+    producer = f"{model.producer_name} {model.producer_version}".strip()
+    return OnnxFile(data, hashlib.sha256(data).hexdigest(), opset, producer, numbers.total(), precision, before)
+
+
+def _numbers_by_type(weights: Sequence[Any]) -> Counter[str]:
+    """How many numbers the weights have of each type."""
     numbers = Counter[str]()
-    for tensor in graph.initializer:
-        numbers[onnx.TensorProto.DataType.Name(tensor.data_type)] += prod(tensor.dims)
-    kinds = Counter({kind: count for kind, count in numbers.items() if kind != "INT64"})  # shapes, not weights
-    precision = kinds.most_common(1)[0][0].lower() if kinds else "unknown"
-    return OnnxFile(
-        data,
-        hashlib.sha256(data).hexdigest(),
-        opset,
-        f"{model.producer_name} {model.producer_version}".strip(),
-        kinds.total(),
-        {"float": "float32"}.get(precision, precision),
-        tuple(_before(graph)),
-    )
+    for tensor in weights:
+        name = onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+        # Whole numbers of 64 bits are shapes and axes.
+        if name not in ("int64", "undefined"):
+            numbers["float32" if name == "float" else name] += prod(tensor.dims)
+    return numbers
 
 
 def _check_operators(file: Path, model: Any) -> None:
     """Raises TeacherError for an operator that is neither ONNX's own nor a function whose body is in the file."""
     bodies = {(function.domain, function.name) for function in model.functions}
-    nodes = [node for function in model.functions for node in function.node] + list(_nodes(model.graph))
     odd = {
         f"{node.domain}:{node.op_type}"
-        for node in nodes
+        for node in _nodes(model)
         if node.domain not in STANDARD and (node.domain, node.op_type) not in bodies
     }
     if odd:
@@ -105,22 +108,23 @@ def _check_operators(file: Path, model: Any) -> None:
         )
 
 
-def _graphs(node: Any) -> Iterator[Any]:
-    """The graphs in a node, such as the branches of If."""
-    for attribute in node.attribute:
-        yield from (attribute.g,) if attribute.type == onnx.AttributeProto.GRAPH else attribute.graphs
-
-
-def _nodes(graph: Any) -> Iterator[Any]:
-    for node in graph.node:
+def _nodes(model: Any) -> Iterator[Any]:
+    """All nodes: of the graph, of functions, and of the graphs in a node, such as the branches of If."""
+    left = [*model.graph.node, *(node for function in model.functions for node in function.node)]
+    while left:
+        node = left.pop()
         yield node
-        for inner in _graphs(node):
-            yield from _nodes(inner)
+        left += [inner for graph in _graphs(node) for inner in graph.node]
+
+
+def _graphs(node: Any) -> Iterator[Any]:
+    for attribute in node.attribute:
+        yield from (attribute.g, *attribute.graphs)
 
 
 def _tensors(model: Any) -> Iterator[Any]:
     """All weights and constants, also the sparse ones."""
-    nodes = [node for function in model.functions for node in function.node] + list(_nodes(model.graph))
+    nodes = list(_nodes(model))
     for graph in (model.graph, *(inner for node in nodes for inner in _graphs(node))):
         yield from graph.initializer
         yield from _dense(graph.sparse_initializer)
@@ -141,18 +145,19 @@ def _before(graph: Any) -> Iterator[str]:
         if node.op_type == "Constant":
             constants.update((node.output[0], given.t) for given in node.attribute if given.name == "value")
     current = next((given.name for given in graph.input if given.name not in constants), "")
-    while True:
+    for _ in graph.node:  # a damaged file may go round in a circle
         users = [node for node in graph.node if current in node.input]
-        if len(users) != 1 or users[0].op_type not in ARITHMETIC | LAYOUT:
-            break
+        if len(users) != 1:
+            return
         (node,) = users
         values = [constants[name] for name in node.input if name in constants]
-        if node.op_type in ARITHMETIC and not values:
-            break
-        yield f"{node.op_type} {_numbers(values[0])}" if node.op_type in ARITHMETIC else node.op_type
+        if node.op_type in ARITHMETIC and values:
+            yield f"{node.op_type} {_numbers(values[0])}"
+        elif node.op_type in LAYOUT:
+            yield node.op_type
+        else:
+            return
         current = node.output[0]
-    if len(users) == 1 and users[0].op_type == "BatchNormalization":
-        yield "BatchNormalization"
 
 
 def _numbers(tensor: Any) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ from photographs import red
 from facedistill.inference.commands import main
 from facedistill.params import check
 from facedistill.teacher.fitting import Fit, Way, compare, draw, fit
-from facedistill.teacher.inspect import best, verdict
+from facedistill.teacher.inspect import best, nothing_fits, verdict
 from facedistill.teacher.onnx_file import read
 from facedistill.teacher.onnx_teacher import OnnxTeacher
 from facedistill.teacher.parameters import OnnxTeacherParams
@@ -59,7 +61,7 @@ def test_what_a_file_holds_is_said_and_its_block_can_be_read(
         "  width       6 numbers in an embedding",
         "  batch       any; an answer does not depend on its batch",
     ]
-    assert "# colour and template are guesses: `--photographs PATH` measures which ones fit" in text
+    assert "# colour and template are guesses: `--photographs PATH` measures which fit" in text
     assert "# mean and scale are those of InsightFace's networks: the file does not tell" in text
     assert values == OnnxTeacherParams(file, read(file).sha256, SIDE)
     assert OnnxTeacher(values).width == WIDTH
@@ -112,6 +114,7 @@ def test_a_network_that_sees_nothing_is_said_to_fit_nothing(
     faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text, _ = inspected(capsys, seeing(tmp_path / "toy.onnx", 1), "--photographs", faces)
+    assert "# colour and template are guesses" in text
     assert text.splitlines()[-1].startswith("nothing fits: at best, ")
 
 
@@ -153,7 +156,10 @@ def test_the_verdict_says_what_cannot_be_told() -> None:
     assert verdict(grey) == f"{clear}; but rgb and bgr cannot be told apart by these photographs"
     both = verdict(fits(dlib_rgb=3, dlib_bgr=2.99, arcface_rgb=2.95))
     assert both.endswith("; but dlib and arcface cannot be told apart by these photographs")
-    assert verdict(fits(arcface_bgr=3, unaligned_bgr=4)).startswith("no named template fits better than no alignment")
+    assert nothing_fits(grey) == ""
+    assert nothing_fits(fits(arcface_bgr=3, unaligned_bgr=4)).startswith(
+        "no named template fits better than no alignment"
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,13 +217,31 @@ def test_the_command_needs_no_torch(faces: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_public_network_wants_rgb_and_the_template_of_dlib(
-    real_teacher: OnnxTeacherParams, capsys: pytest.CaptureFixture[str]
+PAGE = (ROOT / "docs/own-teacher.md").read_text("utf-8")
+
+
+def test_the_public_network_wants_rgb_and_the_template_of_dlib_as_the_page_shows(
+    real_teacher: OnnxTeacherParams, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not (REAL_PHOTOS / "wild.csv").is_file():
+    if not (REAL_PHOTOS / "pairs.txt").is_file():
         pytest.skip(f"no real photographs: {REAL_PHOTOS} is not there")
-    text, values = inspected(capsys, real_teacher.file, "--photographs", REAL_PHOTOS / "wild.csv")
-    assert text.splitlines()[-1].startswith("rgb with template dlib fits best (AUC 99.")
-    assert values == real_teacher
-    assert "5,607,490, float32" in text
-    assert "128 numbers in an embedding" in text
+    (shown,) = re.findall(r"^```text\n\$ python -m facedistill (.+)\n((?s:.+?))^```$", PAGE, re.M)
+    _, _, file, *photographs = shown[0].split()
+    monkeypatch.chdir(REAL_PHOTOS.parent)
+    text, values = inspected(capsys, Path(file), *photographs)
+    assert replace(values, file=real_teacher.file) == real_teacher
+    # Another processor rounds otherwise.
+    number = re.compile(r"-?\d+\.\d\d")
+    assert number.sub("…", text) == number.sub("…", shown[1])
+    assert [float(word) for word in number.findall(text)] == pytest.approx(
+        [float(word) for word in number.findall(shown[1])], abs=0.1
+    )
+
+
+def test_the_blocks_that_the_page_shows_are_let_in(real_teacher: OnnxTeacherParams) -> None:
+    blocks = [yaml.safe_load(block)["teacher"] for block in re.findall(r"^```yaml\n((?s:.+?))^```$", PAGE, re.M)]
+    assert [block["source"] for block in blocks] == ["onnx", "onnx"]
+    blocks[0]["onnx"]["sha256"] = "0" * 64
+    first, second = (check(OnnxTeacherParams, block["onnx"], "docs/own-teacher.md") for block in blocks)
+    assert first == OnnxTeacherParams(first.file, "0" * 64)
+    assert replace(second, file=real_teacher.file) == real_teacher

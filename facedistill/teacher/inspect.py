@@ -15,7 +15,7 @@ from facedistill.teacher.onnx_teacher import OnnxTeacher
 from facedistill.teacher.parameters import OnnxTeacherParams
 from facedistill.teacher.template import NAMED, Name
 
-GUESSED = "colour and template are guesses: `--photographs PATH` measures which ones fit"
+GUESSED = "colour and template are guesses: `--photographs PATH` measures which fit"
 POOR = 75.0
 """An AUC, in percent, below which nothing fits. Chance is 50; poor networks of faces reach 85 with a wrong template."""
 
@@ -41,9 +41,13 @@ def inspect(file: Path, photographs: Path | None = None) -> None:
         return
     sample = draw(photographs)
     fits = compare(teacher.answers, params.side, sample)
-    template, colour = best(fits)
-    print(_block(replace(params, template=template, colour=colour), comments))
-    print("\n".join([*_table(fits, sample), "", verdict(fits)]))
+    if said := nothing_fits(fits):
+        comments = [GUESSED, *comments]
+    else:
+        template, colour = best(fits)
+        params, said = replace(params, template=template, colour=colour), verdict(fits)
+    print(_block(params, comments))
+    print("\n".join([*_table(fits, sample), "", said]))
 
 
 def _facts(file: Path, found: OnnxFile, session: OnnxSession) -> list[str]:
@@ -92,8 +96,8 @@ def best(fits: dict[Way, Fit]) -> tuple[Name, Colour]:
     return max(((name, colour) for name in NAMED for colour in COLOURS), key=lambda way: fits[way].margin)
 
 
-def verdict(fits: dict[Way, Fit]) -> str:
-    """One sentence: what fits best, and what cannot be told from it."""
+def nothing_fits(fits: dict[Way, Fit]) -> str:
+    """A sentence on why no way fits; empty if one does."""
     template, colour = best(fits)
     first = fits[template, colour]
     if first.auc < POOR:
@@ -101,11 +105,17 @@ def verdict(fits: dict[Way, Fit]) -> str:
             f"nothing fits: at best, {colour} with template {template}, the AUC is {first.auc:.2f} %; do mean and "
             "scale fit, and is it a network of faces?"
         )
-    unaligned = [fits[way] for way in fits if way[0] == UNALIGNED]
-    if any(other.margin > first.margin for other in unaligned):
-        return "no named template fits better than no alignment; find out its five points and give them as template"
-    said = f"{colour} with template {template} fits best (AUC {first.auc:.2f} %); the block above says so"
+    if any(fits[way].surely_above(first) for way in fits if way[0] == UNALIGNED):
+        return "no named template fits better than no alignment; find out the five points, and give them as template"
+    return ""
+
+
+def verdict(fits: dict[Way, Fit]) -> str:
+    """A sentence on what fits best, and on what cannot be told from it."""
+    template, colour = best(fits)
+    first = fits[template, colour]
     (other_colour,) = (other for other in COLOURS if other != colour)
+    said = f"{colour} with template {template} fits best (AUC {first.auc:.2f} %); the block above says so"
     others = {f"{colour} and {other_colour}": (template, other_colour)}
     others |= {f"{template} and {name}": (name, colour) for name in NAMED if name != template}
     alike = [pair for pair, way in others.items() if not first.surely_above(fits[way])]

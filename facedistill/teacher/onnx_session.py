@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from facedistill.machine import cores
 from facedistill.teacher import TeacherError
 from facedistill.teacher.onnx_file import OnnxFile, first_line
+from facedistill.teacher.parameters import LARGEST, SMALLEST
 
 PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Where ONNX Runtime may run, the fastest first. The package onnxruntime has no CUDA; onnxruntime-gpu has."""
@@ -86,6 +87,11 @@ class OnnxSession:
             raise TeacherError(
                 f"{self._file}: the input {self._listed(self.inputs)} is of {batch} images at a time; export the "
                 "network for any number, or for 1"
+            )
+        if not all(SMALLEST <= side <= LARGEST for side in sides):
+            raise TeacherError(
+                f"{self._file}: the input {self._listed(self.inputs)} is of images that are smaller than {SMALLEST} "
+                f"or larger than {LARGEST} pixels"
             )
         return Images(name, FLOATS[kind], places[0] == 3, next(iter(sides), None), batch)
 

@@ -10,6 +10,9 @@ from pydantic import Field, ValidationError, WrapValidator
 from facedistill.params import params
 from facedistill.teacher.template import Template, points
 
+SMALLEST, LARGEST = 16, 1024
+"""The least and the greatest side of an input, in pixels."""
+
 
 def _or(expected: str) -> WrapValidator:
     """Say in one line what is expected, where Pydantic has a line for each way in which the value is wrong."""
@@ -54,7 +57,7 @@ class OnnxTeacherParams:
 
     file: Path
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    side: Annotated[int, Field(ge=16, le=1024)] = 112
+    side: Annotated[int, Field(ge=SMALLEST, le=LARGEST)] = 112
     colour: Literal["rgb", "bgr"] = "rgb"
     mean: Mean = 127.5
     scale: Scale = 127.5

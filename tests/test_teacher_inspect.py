@@ -68,7 +68,11 @@ def test_what_a_file_holds_is_said_and_its_block_can_be_read(
 
 
 def test_pixels_that_the_file_prepares_are_left_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    weights = {"w": matrix(), "mean": np.float32([1, 2, 3]).reshape(1, 3, 1, 1), "scale": np.float32(0.0078125)}
+    weights = {
+        "w": matrix(),
+        "mean": np.array([1, 2, 3], np.float32).reshape(1, 3, 1, 1),
+        "scale": np.float32(0.0078125),
+    }
     nodes = [node("Sub", ["images", "mean"], ["a"]), node("Mul", ["a", "scale"], ["b"]), *flat(source="b")]
     text, values = inspected(capsys, write(tmp_path / "toy.onnx", nodes, weights))
     assert "pixels      Sub (1, 2, 3), Mul 0.0078125 before the first layer" in text

@@ -40,14 +40,16 @@ def images() -> NDArray[np.uint8]:
 def expected(images: NDArray[np.uint8], mean: Any = 127.5, scale: Any = 127.5) -> NDArray[np.float64]:
     """What `linear` answers, by NumPy."""
     given = (images.astype(np.float64) - mean) / scale
-    return given.transpose(0, 3, 1, 2).reshape(len(images), -1) @ matrix().astype(np.float64)
+    found: NDArray[np.float64] = given.transpose(0, 3, 1, 2).reshape(len(images), -1) @ matrix().astype(np.float64)
+    return found
 
 
 def test_the_answers_are_those_of_the_network(tmp_path: Path, images: NDArray[np.uint8]) -> None:
     teacher = OnnxTeacher(params(linear(tmp_path / "toy.onnx")))
     assert teacher.width == WIDTH
     found = teacher.embed(images, "arcface", SIDE)
-    assert (found.dtype, found.shape) == (np.float32, (len(images), WIDTH))
+    assert found.dtype == np.float32
+    assert found.shape == (len(images), WIDTH)
     np.testing.assert_allclose(found, expected(images), atol=1e-4)
     assert teacher.embed(images[:0], "arcface", SIDE).shape == (0, WIDTH)
 
@@ -68,7 +70,8 @@ def test_crops_are_moved_to_the_template_of_the_teacher(tmp_path: Path) -> None:
     moved = warp(crops, between("arcface", 112, "dlib", SIDE), SIDE)
     np.testing.assert_allclose(teacher.embed(crops, "arcface", 112), expected(moved), atol=1e-4)
     assert np.abs(teacher.embed(moved, "dlib", SIDE) - expected(moved)).max() < 1e-4
-    for bad in (crops[:, :100], crops.astype(np.float32), crops[..., :1]):
+    wrong: list[Any] = [crops[:, :100], crops.astype(np.float32), crops[..., :1]]
+    for bad in wrong:
         with pytest.raises(ValueError, match=r"expected \(N, 112, 112, 3\) of uint8"):
             teacher.embed(bad, "arcface", 112)
 
@@ -157,8 +160,8 @@ def of_another_library_inside(file: Path) -> Path:
     """The operator is in a branch that is never taken."""
     out = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
     branches = [
-        helper.make_graph([node(*what, ["embedding"], ["y"], domain=domain)], "branch", [], out)
-        for what, domain in ((["Identity"], ""), (["Run"], "com.example"))
+        helper.make_graph([node(kind, ["embedding"], ["y"], domain=domain)], "branch", [], out)
+        for kind, domain in (("Identity", ""), ("Run", "com.example"))
     ]
     choice = node("If", ["yes"], ["x"], then_branch=branches[0], else_branch=branches[1])
     return write(file, flat(choice), {"w": matrix(), "yes": np.array(True)}, domains=["com.example"])

@@ -8,14 +8,19 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from facedistill import profile
 
+if TYPE_CHECKING:
+    from facedistill.teacher.parameters import OnnxTeacherParams
+
 ROOT = Path(__file__).parents[1]
 REAL_FACES = ROOT.parent / "shared/real-faces"
 REAL_PHOTOS = REAL_FACES.parent / "real-photos"
+REAL_TEACHER = REAL_FACES.parent / "teacher/dlib_resnet.onnx"
 
 
 @pytest.fixture
@@ -46,6 +51,17 @@ def real_layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("layouts")
     subprocess.run([sys.executable, str(script), str(out)], check=True, capture_output=True)
     return out
+
+
+@pytest.fixture(scope="session")
+def real_teacher() -> OnnxTeacherParams:
+    """dlib's face recognition network as ONNX; shared, read only."""
+    from facedistill.teacher.parameters import OnnxTeacherParams
+
+    if not REAL_TEACHER.is_file():
+        pytest.skip(f"no network of another's: {REAL_TEACHER} is not there")
+    digest = "14c1b221f78ff0006756aa2f7d0709a3fb96133fd52dac4f39dec14fc60e6b58"
+    return OnnxTeacherParams(REAL_TEACHER, digest, side=150, mean=0.0, scale=1.0, template="dlib")
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 DESCRIPTION = """\
-Compare, embed and search faces, and find landmarks, with an exported model; inspect photographs to train on.
+Compare, embed and search faces, and find landmarks, with an exported model; inspect photographs to train on, or a
+teacher that you have.
 
   python -m facedistill verify a.jpg b.jpg
   python -m facedistill verify a.jpg b.jpg --detector face_detection_yunet_2023mar.onnx --json
@@ -15,6 +16,7 @@ Compare, embed and search faces, and find landmarks, with an exported model; ins
   python -m facedistill search people.parquet unknown.jpg
   python -m facedistill landmarks a.jpg --draw points.png
   python -m facedistill inspect data/raw
+  python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw
 
 Photographs are JPEG, PNG, WebP or BMP of any size, and are turned upright by their EXIF. You say where the face is
 by landmarks or a box, or name a detector that finds it. Else the face is taken as centred. Every answer says which of
@@ -102,6 +104,28 @@ def parser() -> argparse.ArgumentParser:
         "python -m facedistill inspect data/raw",
     )
     inspect.add_argument("path", type=Path, metavar="PATH", help="a file, or a folder with one or more sets")
+
+    teacher = _command(
+        commands,
+        "teacher",
+        "A pretrained face network that you have, as an ONNX file.",
+        "python -m facedistill teacher inspect w600k_r50.onnx",
+    )
+    of_teacher = _command(
+        teacher.add_subparsers(required=True, metavar="COMMAND", dest="action"),
+        "inspect",
+        "Describe an ONNX file: its input, outputs, width, precision, opset and size, and the block to paste into "
+        "params.yaml. With photographs of people it measures which colour order and which template fit. Nothing is "
+        "written.",
+        "python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw",
+    )
+    of_teacher.add_argument("file", type=Path, metavar="FILE", help="the ONNX file")
+    of_teacher.add_argument(
+        "--photographs",
+        type=Path,
+        metavar="PATH",
+        help="people with two photographs or more, and landmarks, in any form that `facedistill inspect` recognises",
+    )
 
     profile = _command(
         commands,

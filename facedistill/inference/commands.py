@@ -19,6 +19,7 @@ from facedistill.inference.face import Face, PhotographError
 from facedistill.inference.gallery import GalleryError
 from facedistill.inference.model import FaceModel, ModelFileError, smallest
 from facedistill.params import ParamsError
+from facedistill.teacher import TeacherError
 
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector
@@ -35,10 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. For wrong arguments, argparse exits by itself, also with USAGE."""
     args = parser().parse_args(arguments)
     commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks}
-    commands |= {"inspect": _inspect, "profile": _profile}
+    commands |= {"inspect": _inspect, "profile": _profile, "teacher": _teacher}
     try:
         return commands[args.command](args)
-    except ModelFileError as error:
+    except (ModelFileError, TeacherError) as error:
         return _fail(str(error), BAD_MODEL)
     except (PhotographError, GalleryError) as error:
         return _fail(str(error), BAD_DATA)
@@ -128,6 +129,16 @@ def _inspect(args: argparse.Namespace) -> int:
 
     try:
         inspect(args.path)
+    except DataError as error:
+        return _fail(str(error), BAD_DATA)
+    return SAME
+
+
+def _teacher(args: argparse.Namespace) -> int:
+    from facedistill.teacher.inspect import inspect
+
+    try:
+        inspect(args.file, args.photographs)
     except DataError as error:
         return _fail(str(error), BAD_DATA)
     return SAME

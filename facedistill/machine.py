@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -29,6 +31,21 @@ def cores() -> int:
         # A list is for nested threads. Its first number is for the outermost ones.
         limits.append(int(os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]))
     return max(1, math.ceil(min(limits)))
+
+
+def gpus() -> list[str]:
+    """The GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them; empty without any.
+
+    If that variable is not set, they are numbered as the NVIDIA driver lists them. No CUDA context is made, and PyTorch
+    is not imported.
+    """
+    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [gpu for gpu in named.split(",") if gpu]
+    if not (command := shutil.which("nvidia-smi")):
+        return []
+    listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)  # noqa: S603 - no data in it
+    found = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(i) for i in range(len(found))] if not listed.returncode else []
 
 
 def shares_memory() -> bool:

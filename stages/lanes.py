@@ -1,7 +1,7 @@
 """`dvc repro`, several stages at a time.
 
     python -m stages.lanes 2                                  # two at a time, each on half of the cores
-    CUDA_VISIBLE_DEVICES=0,1,2,3 python -m stages.lanes 4     # four at a time, a GPU for each
+    python -m stages.lanes 4                                  # four at a time, each on one of the GPUs there are
 
 The results are those of `dvc repro`, which runs each stage once all stages that it depends on have ended. A stage with
 `meta: {alone: true}` in dvc.yaml measures time, so it never runs beside another. If a stage fails, its output is shown,
@@ -15,12 +15,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
 from tqdm import tqdm
 
-from facedistill.machine import cores
+from facedistill.machine import cores, gpus
 from stages import progress
 
 
@@ -31,6 +31,7 @@ def main() -> None:
     if lanes < 1:
         parser.error(f"lanes: expected 1 or more, found {lanes}")
     needs, alone = changed_stages()
+    found_gpus = gpus()
     began = time.monotonic()
     with tqdm(total=len(needs), unit=" stages", disable=None) as bar:
 
@@ -39,7 +40,7 @@ def main() -> None:
             command = [sys.executable, "-m", "dvc", "--wait-for-lock", "repro", "--single-item", stage]
             ended = subprocess.run(
                 command,
-                env=os.environ | {"PYTHONIOENCODING": "utf-8"} | share(lane, lanes, os.environ),
+                env=os.environ | {"PYTHONIOENCODING": "utf-8"} | share(lane, lanes, os.environ, found_gpus),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -78,10 +79,10 @@ def changed_stages() -> tuple[dict[str, set[str]], set[str]]:
         return needs, {stage.addressing for stage in graph if (stage.meta or {}).get("alone")}
 
 
-def share(lane: int, lanes: int, environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment variables of a lane: its share of the cores, and one GPU of CUDA_VISIBLE_DEVICES."""
+def share(lane: int, lanes: int, environment: Mapping[str, str], gpus: Sequence[str]) -> dict[str, str]:
+    """The environment variables of a lane: its share of the cores, and one of the GPUs."""
     found = {"OMP_NUM_THREADS": environment.get("OMP_NUM_THREADS", str(max(1, cores() // lanes)))}
-    if gpus := [gpu for gpu in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]:
+    if gpus:
         found["CUDA_VISIBLE_DEVICES"] = gpus[lane % len(gpus)]
     return found
 

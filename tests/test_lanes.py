@@ -106,10 +106,9 @@ def test_after_a_failure_nothing_begins_and_what_runs_ends() -> None:
 def test_lanes_share_cores_and_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)), raising=False)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert lanes.share(0, 3, {}) == {"OMP_NUM_THREADS": "2"}
-    assert lanes.share(0, 16, {"OMP_NUM_THREADS": ""})["OMP_NUM_THREADS"] == ""
-    gpus = {"CUDA_VISIBLE_DEVICES": "2,5"}
-    assert [lanes.share(i, 3, gpus)["CUDA_VISIBLE_DEVICES"] for i in range(3)] == ["2", "5", "2"]
+    assert lanes.share(0, 3, {}, []) == {"OMP_NUM_THREADS": "2"}
+    assert lanes.share(0, 16, {"OMP_NUM_THREADS": ""}, [])["OMP_NUM_THREADS"] == ""
+    assert [lanes.share(i, 3, {}, ["2", "5"])["CUDA_VISIBLE_DEVICES"] for i in range(3)] == ["2", "5", "2"]
 
 
 @pytest.fixture

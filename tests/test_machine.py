@@ -110,3 +110,22 @@ def test_nothing_else_counts_cores() -> None:
         if "cpu_count" in (text := file.read_text(encoding="utf-8")) or "sched_getaffinity" in text
     ]
     assert others == ["machine.py"]
+
+
+def test_gpus_are_those_that_are_named_or_else_all_that_the_driver_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without this, stages that run at the same time would all take the first GPU, and leave the others idle."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert machine.gpus() == []
+    command = tmp_path / "nvidia-smi"
+    command.write_text("#!/bin/sh\necho 'GPU 0: H200 (UUID: a)'; echo '  MIG 1g'; echo 'GPU 1: H200 (UUID: b)'\n")
+    command.chmod(0o755)
+    assert machine.gpus() == ["0", "1"]
+    command.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n")
+    assert machine.gpus() == []
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-a,3")
+    assert machine.gpus() == ["GPU-a", "3"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert machine.gpus() == []

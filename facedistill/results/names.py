@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from facedistill.grid.cells import Cell
 from facedistill.grid.layout import CUSTOM, PROXYLESS, TRANSFER, Group, Layout, Student
 from facedistill.outside import attribute
 
@@ -147,12 +146,6 @@ class Labels:
         shown = {row.recipe for row in found if row.group is group}
         rest = (name for name, recipe in group.recipes.items() if name not in shown and not recipe.step)
         return [*found, *(self.row(group, name) for name in rest)]
-
-    def of(self, cell: Cell) -> str:
-        """What plots and claims call the recipe or the target of a cell."""
-        if cell.task in TRANSFER:
-            return TARGET_NAMES[cell.method]
-        return self.label(self.layout.groups[cell.group].section, cell.method)
 
     def words(self, address: Sequence[str]) -> list[str]:
         """The parts of a cell's address after the student, in words."""

@@ -48,6 +48,7 @@ def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
         _batches,
         _starts,
         _recipes,
+        _groups,
         _labels,
         _targets,
         _twice,
@@ -258,8 +259,9 @@ def _starts(p: Parameters, layout: Layout) -> Iterator[str]:
         known = [*above, *(f"{INIT}/{start}" for start in layout.groups[INIT].recipes if group.name != INIT)]
         if recipe.start not in (None, *known):
             yield (
-                f"recipes.{group.section}.{name}.start: {recipe.start!r} is not trained before this recipe; leave "
-                f"`start` out for random weights{', or take one of ' if known else ''}{', '.join(known)}"
+                f"recipes.{group.section}.{name}.start: {recipe.start!r} is neither a recipe above this one in its "
+                f"group nor one of {INIT}; leave `start` out for random weights"
+                f"{', or take one of ' if known else ''}{', '.join(known)}"
             )
 
 
@@ -303,6 +305,23 @@ def _one_width(recipe: Recipe) -> bool:
     return recipe.classifier == "teacher" or (recipe.beta > 0 and recipe.psi == "embedding")
 
 
+def _groups(p: Parameters, layout: Layout) -> Iterator[str]:
+    """Every group has a stage of its own, and the transfers start from a recipe that fits their networks."""
+    seen: dict[str, tuple[str, str]] = {}
+    for pair in ((student, group) for student in p.custom.students for group in p.custom.groups):
+        if (other := seen.setdefault("-".join(pair), pair)) != pair:
+            yield (
+                f"custom.groups: the student {other[0]!r} with the group {other[1]!r} and the student {pair[0]!r} with "
+                f"the group {pair[1]!r} would have one stage, {'-'.join(pair)}; rename one"
+            )
+    group, name = layout.groups[layout.distilled[0]], layout.distilled[1]
+    if group.task != "classification" or group.recipes[name].step:
+        yield (
+            f"distilled: {p.distilled!r} is {'a step' if group.recipes[name].step else 'of another task'}; take a "
+            "recipe of a group of classification, for example table2/wang"
+        )
+
+
 def _labels(p: Parameters, layout: Layout) -> Iterator[str]:
     """`labels` and `report.own` name recipes that the report can show."""
     shown = {f"{section}/{name}": recipe.step for section, group in p.recipes.items() for name, recipe in group.items()}
@@ -312,8 +331,8 @@ def _labels(p: Parameters, layout: Layout) -> Iterator[str]:
             why = "is only a step, which no table shows" if row in shown else "is not a GROUP/RECIPE of `recipes`"
             yield f"{key}: {row!r} {why}; correct it, or remove it"
     for table in p.labels:
-        if table not in (*p.recipes, *TABLES):
-            yield f"labels.{table}: there is no such table or group; take one of {', '.join(p.recipes)}"
+        if table not in p.recipes:
+            yield f"labels.{table}: there is no group of this name in `recipes`; take one of {', '.join(p.recipes)}"
 
 
 def _targets(p: Parameters, _layout: Layout) -> Iterator[str]:

@@ -19,6 +19,12 @@ def committed(file: Path, revision: str = "HEAD") -> bytes | None:
     return _git("cat-file", "blob", f"{revision}:./{file.as_posix()}")
 
 
+def changed(folder: Path) -> list[str]:
+    """The new and the edited files below a folder, whose content git does not have."""
+    said = _git("status", "--porcelain", "--untracked-files=all", "--", folder.as_posix()) or b""
+    return [line[3:] for line in said.decode().splitlines() if "D" not in line[:2]]
+
+
 def history(file: Path) -> list[str]:
     """The commits that changed a file, newest first, up to the one that is checked out."""
     return (_git("log", "--format=%H", "--", file.as_posix()) or b"").decode().split()

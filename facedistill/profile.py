@@ -48,7 +48,7 @@ MARK = re.compile(r"# Profile (\S+): ")
 def use(name: str) -> None:
     """Write the default with the differences of this profile to params.yaml.
 
-    Exits with a message if params.yaml has edits that are stored nowhere else.
+    Exits with a message if params.yaml has edits, or the last run has results, that are stored nowhere else.
     """
     default = _default()
     if PARAMS_FILE.exists() and not _known(PARAMS_FILE.read_text(encoding="utf-8"), default):
@@ -56,10 +56,34 @@ def use(name: str) -> None:
             f"{PARAMS_FILE} was edited, and the edits are stored nowhere else: commit it, or write the differences to "
             f"{PROFILES}/NAME.yaml, or drop the edits by `git restore {PARAMS_FILE}`; then run this again"
         )
+    folders = [REPORTS / part for part in ("metrics", "speed")]
+    if lost := [str(folder) for folder in folders if not _stored(folder)]:
+        sys.exit(
+            f"{', '.join(lost)}: results of the last run, which `use` removes, are stored nowhere else; commit them, "
+            "or run `python -m facedistill profile keep NAME`, or drop them by `git restore reports` and `git clean "
+            "reports`; then run this again"
+        )
     PARAMS_FILE.write_text(merged(PROFILES / f"{name}.yaml", default), encoding="utf-8", newline="\n")
     # Another grid has other files. None of the last grid's files may stay among them.
-    for folder in ("metrics", "speed"):
-        shutil.rmtree(REPORTS / folder, ignore_errors=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(
+        f"{PARAMS_FILE} is now the default with {PROFILES}/{name}.yaml, and the metrics of the last run are removed. "
+        f"`git restore {PARAMS_FILE} dvc.lock reports` brings them back"
+    )
+
+
+def _stored(folder: Path) -> bool:
+    """Whether git has all files of a folder of results, or a kept report has the same ones."""
+    if not git.changed(folder):
+        return True
+    found = _files(folder)
+    return any(_files(kept / folder.name) == found for kept in REPORTS.iterdir() if kept.is_dir())
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    """The bytes of each file below a folder."""
+    return {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
 
 
 def keep(name: str) -> None:

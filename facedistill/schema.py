@@ -168,6 +168,7 @@ def check_file(path: Path = PARAMS_FILE) -> None:
     values = read(path)
     if words := [key for key, _ in items(values) if key.rpartition(".")[2] in DVC_WORDS]:
         raise ParamsError(f"{path}: {words[0]}: DVC's run cache ignores keys of this name; choose another name")
+    _refuse(path, _ungrouped(values))
     _refuse(path, _without_effect(values))
     parameters: Parameters = check(Parameters, values, f"{path}: ")
     layout = Layout.read(path)
@@ -181,6 +182,13 @@ def _refuse(path: Path, messages: Iterator[str]) -> None:
         raise ParamsError("\n".join(f"{path}: {message}" for message in found))
 
 
+def _ungrouped(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a message for every recipe that is in no group."""
+    for name, group in values.get("recipes", {}).items() if isinstance(values.get("recipes"), Mapping) else ():
+        if isinstance(group, Mapping) and group and not any(isinstance(recipe, Mapping) for recipe in group.values()):
+            yield f"recipes.{name}: a recipe belongs to a group; write yours as recipes.custom.{name}"
+
+
 def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message for every key that would have no effect where it is written."""
     for key, value in items(values):
@@ -190,6 +198,12 @@ def _without_effect(values: Mapping[str, Any]) -> Iterator[str]:
             method = value.get("method")
             if "margin" in value and method != "box":
                 yield f"{key}.margin: only method: box has a margin, but the method is {method}; remove the margin"
+        if re.fullmatch(r"recipes\.[^.]+\.[^.]+", key) and isinstance(value, Mapping):
+            # An explicit weight of 0 switches a term off for an experiment.
+            if "psi" in value and "beta" not in value:
+                yield f"{key}.psi: Ψ has no weight; set beta, or remove psi"
+            if value.get("weighting") is not None and not {"alpha", "beta"} & value.keys():
+                yield f"{key}.weighting: no term of the teacher has a weight; set alpha or beta, or remove weighting"
 
 
 def _tried(p: Parameters, layout: Layout) -> Iterator[str]:

@@ -19,6 +19,7 @@ ENTRY_POINTS = {
     "facedistill": ["verify", "Łukasz.jpg", "Łukasz.jpg", "--model", "Łukasz"],
     "stages.align_crop": ["--dataset", "Łukasz"],
     "stages.check_metrics": [],
+    "stages.check_params": [],
     "stages.distill": ["--student", "Łukasz", "--group", "table2"],
     "stages.lanes": ["2"],
     "stages.measure_cost": [],

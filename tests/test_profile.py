@@ -206,6 +206,7 @@ def seed() -> Any:
 def test_a_profile_is_put_in_place_and_its_reports_are_kept(workspace: Path) -> None:
     for name in ("metrics", "speed"):
         (workspace / f"reports/{name}/of_another_grid.json").write_text("{}")
+    commit(workspace, "another grid")
     command("use", "toy")
     assert seed() == 1
     with pytest.raises(SystemExit, match=r"reports/metrics, reports/speed: missing, so nothing is kept"):
@@ -269,6 +270,26 @@ def test_a_parameter_file_that_was_edited_is_not_replaced(workspace: Path, befor
     assert seed() == 2
     # An edit of the default is in every profile; one of a profile is not.
     assert ("mine" in read(Path("params.yaml"))) == (not before)
+
+
+def test_results_that_are_stored_nowhere_else_are_not_removed(workspace: Path) -> None:
+    """Training stages have their times among them: without these files they would all run again."""
+    command("use", "toy")
+    speed = workspace / "reports/speed/small/table2.json"
+    for part in ("metrics", "speed/small"):
+        (workspace / "reports" / part).mkdir(parents=True, exist_ok=True)
+    speed.write_text("{}")
+    with pytest.raises(SystemExit, match=r"^reports/speed: results of the last run.*stored nowhere else"):
+        command("use", "other")
+    assert speed.exists()
+    command("keep", "toy")
+    command("use", "other")
+    assert not speed.exists()
+    speed.parent.mkdir(parents=True)
+    speed.write_text("{2}")
+    commit(workspace, "results")
+    command("use", "toy")
+    assert not speed.exists()
 
 
 def test_one_profile_follows_another_also_where_the_first_was_committed(workspace: Path) -> None:

@@ -114,8 +114,8 @@ def parser() -> argparse.ArgumentParser:
     of_teacher = _command(
         teacher.add_subparsers(required=True, metavar="COMMAND", dest="action"),
         "inspect",
-        "Describe an ONNX file: its input, outputs, width, precision, opset and size, and the block to paste into "
-        "params.yaml. With photographs of people it measures which colour order and which template fit. Nothing is "
+        "Describe an ONNX file: its input, outputs, width, precision, opset and size, and the block that will describe "
+        "it in params.yaml, which does not take it yet. With photographs of people it measures which colour order and which template fit. Nothing is "
         "written.",
         "python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -75,11 +76,10 @@ def chosen(layout: Layout, path: Path = PARAMS_FILE) -> dict[str, Chosen]:
     names, known = load(ExportParams, "export", path).models, _known(layout)
     for i, name in enumerate(names):
         if name not in known:
-            folder = name.partition("/")[0]
-            near = [other for other in known if other.partition("/")[0] == folder]
+            near = get_close_matches(name, known, n=3, cutoff=0) or known
             raise ParamsError(
-                f"{path}: export.models: {name!r} is not a model of the tables; "
-                f"{f'{folder} has' if near else 'the tables have'}: {', '.join(near or known)}"
+                f"{path}: export.models: {name!r} is not a model of the tables; the names most like it are "
+                f"{', '.join(near)}"
             )
         if name in names[:i]:
             raise ParamsError(f"{path}: export.models: {name!r} is listed twice")

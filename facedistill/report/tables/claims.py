@@ -26,7 +26,7 @@ LEGEND = (
     "have. **Difference** is in points of percent, also for NRMSE, and is positive if it is as claimed. Its 95 % "
     "confidence interval is in square brackets, followed by what the interval is taken over:\n\n"
     "- seeds, if both networks have several: Student's paired t-test over pairs of seeds;\n"
-    "- LFW's folds, with one seed: the same test over folds;\n"
+    "- the folds of the pairs, with one seed: the same test over folds;\n"
     "- test photographs, with one seed: a bootstrap of the paired differences. Photographs of one person count as "
     "independent. Photographs of one group (the frames of a video) are drawn together.\n\n"
     "With one seed, the interval says how well the test supports the gap, and not what another seed would give. Every "
@@ -37,7 +37,8 @@ LEGEND = (
     "and fails if they differ. Everything else **cannot be told**. This includes comparisons without an interval: TPR "
     f"with one seed, for which no rows are kept; fewer than {LEAST} photographs that differ; or the same gap in all "
     "folds or seeds, for example if both networks are always right. p is not corrected for the number of claims: of "
-    "twenty true ties, one shows a gap by chance."
+    "twenty true ties, one shows a gap by chance. “(a tie)” beside the paper's numbers marks a printed gap under "
+    f"{TIE:g} points."
 )
 
 

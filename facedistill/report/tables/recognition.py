@@ -51,9 +51,6 @@ def notes(results: Results, shared: bool) -> list[str]:
         "Rank-1 is the share of photographs of unseen people whose nearest other photograph, by cosine, shows the same "
         f"person. The model's own gallery is embedded by the model itself{gallery}."
     )
-    across = (
-        "Across models, the teacher embeds one photograph of each pair, and the student the other; in the teacher's "
-        "row, the teacher embeds both. "
-    )
+    across = "Across models, the teacher embeds one photograph of each pair, and the student the other. "
     sets = f"{', '.join(pair_labels(results.layout).values())}: ± is the standard deviation over the folds, {SEEDS}."
     return [*([rank1] if results.identified else []), (across if shared else "") + sets, operating_point(results)]

@@ -115,8 +115,8 @@ def parser() -> argparse.ArgumentParser:
         teacher.add_subparsers(required=True, metavar="COMMAND", dest="action"),
         "inspect",
         "Describe an ONNX file: its input, outputs, width, precision, opset and size, and the block that will describe "
-        "it in params.yaml, which does not take it yet. With photographs of people it measures which colour order and which template fit. Nothing is "
-        "written.",
+        "it in params.yaml, which does not take it yet. With photographs of people it measures which colour order and "
+        "which template fit. Nothing is written.",
         "python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw",
     )
     of_teacher.add_argument("file", type=Path, metavar="FILE", help="the ONNX file")

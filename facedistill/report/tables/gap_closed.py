@@ -66,7 +66,7 @@ def leads(reading: Reading) -> list[str]:
     return [
         "### How much of the teacher's lead does each recipe close?",
         "0 % is the student trained by softmax alone with the full budget, and 100 % is the teacher. Negative shares "
-        f"are worse than no distillation. An empty cell is a recipe that the student was not trained by. – means that the lead is under {CLEAR['top1']:g} points, too small for a "
-        "share.",
+        "are worse than no distillation. An empty cell is a recipe that the student was not trained by. – means that "
+        f"the lead is under {CLEAR['top1']:g} points, too small for a share.",
         table(["Student", "Lead in points", *(row.label for row in rows)], lines),
     ]

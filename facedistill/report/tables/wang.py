@@ -142,8 +142,8 @@ def selection(reading: Reading) -> list[str]:
         "and keeps the others. The table shows the points gained over no target, positive if the target helps (for "
         f"NRMSE, if the error is lower). A gain or loss under {TIE:g} points is a tie. A tied target is kept, as the "
         "paper keeps soft after its Table 4. The custom weights agree if they keep the same targets. In alignment, the "
-        "paper itself keeps only the hidden layer, because of gaps of 0.08 to 0.25 points, which are ties here. The rule "
-        "looks at the gap alone: [claims.md](claims.md) says which gaps are more than chance.",
+        "paper itself keeps only the hidden layer, because of gaps of 0.08 to 0.25 points, which are ties here. The "
+        "rule looks at the gap alone: [claims.md](claims.md) says which gaps are more than chance.",
         table(
             [
                 "Task",

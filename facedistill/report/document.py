@@ -29,9 +29,9 @@ TITLES = {
 LEGEND = (
     "All numbers are in percent, except the costs. The number in brackets is the one that the paper prints, – if it "
     "prints none. The paper used other photographs and sizes, so compare orders and gaps, not levels. For recipes in "
-    "italics the paper prints no numbers. W_S0 is the student trained by softmax alone; the trick of Wang et al. starts "
-    "from it. “Full budget” means training at both rates, as long as that trick takes in all. Tables 1 to 5 follow Wang et "
-    "al. (2018), tables 6 to 9 Fujitsu's poster on improved KD (2018), and table 10 ProxylessKD (2020)."
+    "italics the paper prints no numbers. W_S0 is the student trained by softmax alone; the trick of Wang et al. "
+    "starts from it. “Full budget” means training at both rates, as long as that trick takes in all. Tables 1 to 5 "
+    "follow Wang et al. (2018), tables 6 to 9 Fujitsu's poster on improved KD (2018), and table 10 ProxylessKD (2020)."
 )
 SOFT_NOTE = (
     "For soft targets from scratch at /8, the paper prints 61.27 (Table 1, targets), 64.49 (Table 1, initialisations) "

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from facedistill.agreement import disagreements, networks, trained
+from facedistill.agreement import disagreements, networks
+from facedistill.agreement.recipes import trained
 from facedistill.data.dataset import DatasetParams
 from facedistill.grid.layout import EvaluationParams, Layout, NonNegative, Weights
 from facedistill.learning.parameters import (

@@ -109,7 +109,11 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
         ({"labels.table1": {"table1/hint": None}}, "labels.table1.table1/hint", "only a step"),
         ({"labels.table9": {}}, "labels.table9: there is no group of this name", "table1"),
         ({"labels.alignment": {}}, "labels.alignment: there is no group of this name", "table1"),
-        ({"distilled": "arcface/kd"}, "distilled: 'arcface/kd' is of another task", "table2/wang"),
+        (
+            {"distilled": "arcface/kd", "proxyless.students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
+            "distilled: 'arcface/kd' is of another task",
+            "table2/wang",
+        ),
         ({"distilled": "table2/facedistill_scratch"}, "'table2/facedistill_scratch' is a step", "table2/wang"),
         (
             {

@@ -106,7 +106,7 @@ def own_names() -> dict[str, Any]:
 def test_names_of_the_user_run_to_the_end_and_the_report_is_about_these_sets(tmp_path: Path) -> None:
     assert in_a_folder(tmp_path, own_names()) == "finished"
     tables = (tmp_path / "reports/tables.md").read_text(encoding="utf-8")
-    assert "Trained several times: ResNet-50/64 with seeds 0, 1" in tables
+    assert "Trained with several seeds: ResNet-50/64 with seeds 0, 1" in tables
     assert "| unseen | Teacher | " in tables
     assert "`losses/table2/wang` | PyTorch" in tables
     pictures = {file.name for file in (tmp_path / "reports/plots").iterdir()}

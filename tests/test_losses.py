@@ -131,7 +131,7 @@ def test_equation_5_is_the_weighted_sum_of_its_terms() -> None:
     student, teacher = outputs(64), outputs(128)
     loss = equation(Recipe(phi="triplet_softmax", alpha=0.7, beta=0.2))
     terms = loss(student, labels, points, Targets(soft=teacher, hidden=teacher))
-    assert list(terms) == ["softmax", "triplet", "soft", "hidden", "loss"]
+    assert list(terms) == ["triplet", "softmax", "soft", "hidden", "loss"]
     expected = terms["triplet"] + terms["softmax"] + 0.7 * terms["soft"] + 0.2 * terms["hidden"]
     assert torch.isclose(terms["loss"], expected)
     assert torch.isclose(terms["soft"], soft_cross_entropy(student.logits, teacher.logits, 3).mean())  # type: ignore[arg-type]

@@ -210,5 +210,5 @@ class TestProvenance:
 def test_pairs_that_are_cut_otherwise_are_said_before_any_number(tmp_path: Path) -> None:
     first = {"lfw": {"source": {"kind": "synthetic", "pairs_per_fold": 30}, "crop": CROP | {"pixels": 112}}}
     text = tables(repository(tmp_path, PARAMS | {"datasets": PARAMS["datasets"] | first}))
-    said = "**datasets.lfw.crop is not datasets.classification.crop: the networks see another part of these faces"
+    said = "**datasets.lfw.crop is not datasets.classification.crop: on these pairs the networks see another part of a"
     assert 0 < text.index(said) < text.index("|")

@@ -39,6 +39,7 @@ def parameters() -> dict[str, Any]:
     params["verification"] = {"tasks": [], "students": []}
     for section in ("table2", "alignment"):
         params[section]["students"] = ["resnet50-8"]
+    params["custom"]["students"] = []
     params["export"]["models"] = [EXPORT.removeprefix("exports/")]
     return params
 

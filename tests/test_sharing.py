@@ -23,7 +23,7 @@ from openssh import SSHD, Server, free_port, serve
 from toy_repository import dvc, reproduced, run, stages_run, toy
 
 STORAGE = "facedistill-storage"
-MODEL = "models/resnet50-8/softmax/model.safetensors"
+MODEL = "models/resnet50-8/init/softmax/model.safetensors"
 KEPT = ("data", "models", "exports", "reports")
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@t")
 ARTIFACT, EXPORT = "student-alignment", "exports/resnet50-8/alignment/distill/soft"
@@ -207,7 +207,7 @@ def test_a_pull_that_was_killed_goes_on(share: Share) -> None:
 
 
 def test_what_is_missing_or_flipped_on_the_storage_is_named_and_mended_from_a_machine_that_has_it(share: Share) -> None:
-    b, output = share.clone("mended"), str(Path(MODEL).parent)
+    b, output = share.clone("mended"), str(Path(MODEL).parents[1])
     stored = {path: place(share, path) for path in (MODEL, output)}
 
     def mend() -> None:
@@ -228,7 +228,7 @@ def test_what_is_missing_or_flipped_on_the_storage_is_named_and_mended_from_a_ma
     assert output in said
     # The byte never arrives, and all that is whole does.
     assert not (b / output).exists()
-    assert (b / "models/resnet50-8/soft/model.safetensors").is_file()
+    assert (b / "models/resnet50-8/table2/soft/model.safetensors").is_file()
     assert MODEL in dvc(b, "status", "--cloud")
     mend()
 

@@ -41,9 +41,10 @@ def gpus() -> list[str]:
     """
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
         return [gpu for gpu in named.split(",") if gpu]
-    if not (command := shutil.which("nvidia-smi")):
+    if not shutil.which("nvidia-smi"):
         return []
-    listed = subprocess.run([command, "-L"], capture_output=True, text=True, check=False)  # noqa: S603 - no data in it
+    command = ["nvidia-smi", "-L"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no data in it
     found = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
     return [str(i) for i in range(len(found))] if not listed.returncode else []
 

@@ -64,7 +64,7 @@ def recipes_agree(p: Parameters, layout: Layout) -> Iterator[str]:
                         f"teacher.network are different networks; set tasks.{task}.embedding, for example to 512"
                     )
     for group in layout.groups.values():
-        if group.students and not any(not recipe.step for recipe in group.recipes.values()):
+        if group.students and all(recipe.step for recipe in group.recipes.values()):
             yield (
                 f"recipes.{group.section}: the group has students, but no recipe without `step: true`; write one, or "
                 f"set {'custom' if group.custom else group.section}.students to []"

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from facedistill.grid.cells import folder
 from facedistill.grid.layout import CUSTOM, PROXYLESS, TRANSFER, Group, Layout, Student
 from facedistill.outside import attribute
+from facedistill.paths import MODELS
 
 ARCHITECTURES = {
     "resnet27": "ResNet-27",
@@ -101,8 +103,7 @@ class Row:
         """The address of its cell in Results; None if the group does not train this student."""
         if student not in self.group.students:
             return None
-        prefix = (CUSTOM,) if self.group.custom else ()
-        return (*prefix, student.name, self.group.name, self.recipe)
+        return (*folder(student.name, self.group).relative_to(MODELS).parts, self.recipe)
 
 
 def addressed(rows: Iterable[Row], student: Student) -> list[tuple[Row, tuple[str, ...]]]:
@@ -153,7 +154,4 @@ class Labels:
         if group in TRANSFER:
             return [INITS.get(word) or TARGET_NAMES[word] for word in rest]
         margin = [MARGINS[group]] if group in MARGINS else []
-        return [
-            *margin,
-            self.label(self.layout.groups[group].section if group in self.layout.groups else group, rest[0]),
-        ]
+        return [*margin, self.label(self.layout.groups[group].section, rest[0])]

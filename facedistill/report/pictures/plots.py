@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import AutoLocator, LogLocator, NullLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from facedistill.grid.cells import first_cells
+from facedistill.grid.cells import Cell, first_cells
 from facedistill.grid.layout import TEACHER
 from facedistill.outside import is_outside
 from facedistill.recipe import MARGIN_SOFTMAX, WEIGHTING
@@ -118,14 +118,14 @@ def accuracy_by_cost(reading: Reading) -> Figure:
     front joins the networks that none beats at the same or a lower cost.
     """
     results, layout = reading.results, reading.layout
-    cells: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    cells: dict[str, list[Cell]] = defaultdict(list)
     rows = []
     for cell in first_cells(layout):
         group = layout.groups.get(cell.group)
         if group and group.task == "classification" and cell.recipe and cell.recipe.needs_identity:
             row = reading.labels.row(group, cell.method)
             rows.append(row)
-            cells[row.key].append(cell.address)
+            cells[row.key].append(cell)
     methods = {name: method for name, method in looks(rows).items() if name in cells}
     labels = student_labels(layout)
     first, title = next(iter(pair_labels(layout).items()))
@@ -141,7 +141,7 @@ def accuracy_by_cost(reading: Reading) -> Figure:
             ]
             ax.plot(*points[0][:2], **look(TEACHER_LOOK, markersize=14))
             for i, (name, method) in enumerate(methods.items()):
-                found = sorted(_point(results, labels, address, cost, scale, metric) for address in cells[name])
+                found = sorted(_point(results, labels, cell, cost, scale, metric) for cell in cells[name])
                 points += [point[:3] for point in found]
                 # Points are shifted a little, because equal accuracies would hide each other.
                 aside = 1.03 ** (i - len(methods) / 2)
@@ -190,16 +190,11 @@ def nrmse_curves(panels: Mapping[str, Sequence[tuple[str, str, NDArray[np.float6
 
 
 def _point(
-    results: Results,
-    labels: Mapping[str, str],
-    address: tuple[str, ...],
-    cost: str,
-    scale: float,
-    metric: Sequence[str],
+    results: Results, labels: Mapping[str, str], cell: Cell, cost: str, scale: float, metric: Sequence[str]
 ) -> tuple[float, float, str, tuple[str, ...]]:
     """The cost of a network, its accuracy, its label and its address."""
-    student = address[0] if address[0] in labels else address[1]
-    return results["cost", student, cost] / scale, results[*address, *metric], labels[student], address
+    paid, reached = results["cost", cell.student, cost] / scale, results[*cell.address, *metric]
+    return paid, reached, labels[cell.student], cell.address
 
 
 def _panels(curves: Sequence[Curve]) -> dict[str, set[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from facedistill.grid.layout import INIT, Group
+from facedistill.grid.layout import INIT
 from facedistill.report.tables.recognition import columns, line, notes
 from facedistill.results.markdown import table
 from facedistill.results.names import Row, addressed, student_label
@@ -31,11 +31,7 @@ def custom(reading: Reading) -> list[str]:
 
 def _controls(reading: Reading) -> Iterator[Row]:
     """The undistilled students of classification: W_S0, and the one with the full budget."""
-
-    def row(group: Group, recipe: str) -> Row:
-        return reading.labels.row(group, recipe)
-
-    groups = reading.layout.groups
+    row, groups = reading.labels.row, reading.layout.groups
     yield from (row(groups[INIT], name) for name in groups[INIT].recipes)
     if undistilled := reading.budget.undistilled:
         yield row(groups["table2"], undistilled)

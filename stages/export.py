@@ -13,19 +13,21 @@ from facedistill.learning.training import trained_on
 from facedistill.params import load
 from facedistill.paths import MODELS
 from facedistill.results.chosen import chosen
+from facedistill.results.names import pair_labels
 from stages.common import check_crops, run
 
 
 def main() -> None:
     layout = Layout.read()
-    models = chosen(layout)
+    models, labels = chosen(layout), pair_labels(layout)
+    evaluation = load(EvaluationParams, "evaluation")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", nargs="+", choices=models, default=list(models), help="all models if it is left out")
     for name in parser.parse_args().model:
         task = trained_on(MODELS / name)
         check_crops(task.dataset)
         crop = load(CropParams, f"datasets.{task.dataset}.crop")
-        write_json(models[name].metrics, export(models[name], task, crop, load(EvaluationParams, "evaluation")))
+        write_json(models[name].metrics, export(models[name], task, crop, evaluation, labels))
         found = card(models[name], layout)
         write_json(models[name].folder / "card.json", found)
         (models[name].folder / "card.md").write_text(markdown(found), encoding="utf-8")

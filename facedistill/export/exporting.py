@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from functools import partial
@@ -31,10 +32,13 @@ from facedistill.results.chosen import Chosen
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
-def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: EvaluationParams) -> dict[str, Any]:
+def export(
+    chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: EvaluationParams, labels: Mapping[str, str]
+) -> dict[str, Any]:
     """Write {float32,float16,int8}.onnx into the folder of `chosen`. Returns the measurements of each, and of PyTorch.
 
-    crop: that of the data set on which the task trains.
+    crop: how the data set was cut on which the task trains.
+    labels: what a threshold calls the pairs that it was chosen on, by their set.
 
     The measurements have these names, and are in percent unless another unit is given:
     accuracy, tpr: on the first set of pairs of `evaluation`.
@@ -74,7 +78,7 @@ def export(chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: Evalu
             if recognises:
                 accuracy = found["pytorch"]["accuracy"]
                 parity.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
-        threshold = parity.threshold(answers, judge, dataset) if recognises else None
+        threshold = parity.threshold(answers, judge, labels[dataset]) if recognises else None
         write_metadata(file, replace(metadata, precision=precision, threshold=threshold))
         if threshold:
             numbers |= {"tpr": threshold.tpr, "far": threshold.far, "threshold": threshold.distance}

@@ -74,7 +74,7 @@ def alignment(answers: Answers, crops: Crops, side: int) -> dict[str, float]:
 
 
 def threshold(answers: Answers, evaluation: Evaluation, dataset: str) -> Threshold:
-    """The threshold for pairs embedded by this version, at evaluation.far. dataset: the first set of pairs there."""
+    """The threshold for pairs embedded by this version, at evaluation.far. dataset: what to call these pairs."""
     point = evaluation.operating_points(torch.from_numpy(answers.outputs["embedding"]))["all"]
     return Threshold(
         distance=min(4.0, max(0.0, 2 - 2 * point.threshold)),

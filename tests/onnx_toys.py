@@ -13,8 +13,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from facedistill.crops.align import invert, similarity, transform
 from facedistill.crops.codec import encode_png
-from facedistill.data.align import invert, similarity, transform
 from facedistill.data.photograph import COORDINATES
 from facedistill.teacher.parameters import OnnxTeacherParams
 from facedistill.teacher.template import DLIB, DLIB_SIZE

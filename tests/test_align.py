@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facedistill.crops.align import TEMPLATE, invert, similarity, transform, warp
 from facedistill.crops.codec import decode, encode
-from facedistill.data.align import TEMPLATE, invert, similarity, transform, warp
 from facedistill.data.face_crop import CropParams, crop_matrix
 from facedistill.data.photograph import LANDMARKS
 from facedistill.learning.augment import flip

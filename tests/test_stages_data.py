@@ -16,9 +16,9 @@ import pytest
 import yaml
 
 from facedistill.crops import DataError
+from facedistill.crops.align import transform
 from facedistill.crops.codec import encode
 from facedistill.crops.shards import SIDES, Crops
-from facedistill.data.align import transform
 from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.face_crop import CropParams

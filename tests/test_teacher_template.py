@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facedistill.data.align import TEMPLATE, similarity, transform
-from facedistill.data.align import warp as cut
+from facedistill.crops.align import TEMPLATE, similarity, transform
+from facedistill.crops.align import warp as cut
 from facedistill.teacher.template import DLIB, Template, between, points, warp
 
 

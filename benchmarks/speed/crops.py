@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 
 from benchmarks.speed.measure import Row, compare
-from facedistill.data.align import Matrix
+from facedistill.crops.align import Matrix
 from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.face_crop import CropParams, crop_matrix

@@ -44,6 +44,13 @@ def encode_png(image: NDArray[np.uint8]) -> bytes:
     return cv2.imencode(".png", to_bgr(image))[1].tobytes()
 
 
+def shrink(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """(height, width, 3) uint8 averaged down to (side, side, 3), so that nothing aliases; itself at that side."""
+    if image.shape[0] == side:
+        return image
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def to_bgr(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(height, width, 3) RGB in the channel order that OpenCV's models and writers need."""
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)

@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from facedistill.crops import Crop, DataError
-from facedistill.crops.codec import decode
+from facedistill.crops.codec import decode, shrink
 from facedistill.files import sha256, write_json
 
 Side = Literal["train", "test"]
@@ -103,16 +103,21 @@ class ShardWriter:
 class Crops:
     """One side of a folder of crops. Opening it decodes no image. A pickled copy opens the files again.
 
-    pixels: the side of a crop.
+    pixels: the side to which crops are shrunk when they are read; 0 for crops as they are stored. Afterwards, the side
+        of a crop.
     classes: the identity of each label.
 
-    Raises DataError if the folder is not what `align_crop` wrote: disks and caches can flip bits without an error.
+    Raises ValueError if crops would have to grow. Raises DataError if the folder is not what `align_crop` wrote: disks
+    and caches can flip bits without an error.
     """
 
-    def __init__(self, folder: Path, side: Side, verify: bool = True) -> None:
+    def __init__(self, folder: Path, side: Side, pixels: int = 0, verify: bool = True) -> None:
         self.folder, self.side = folder, side
         index = _index(folder)
-        self.pixels: int = index["pixels"]
+        self.stored: int = index["pixels"]
+        self.pixels = pixels or self.stored
+        if self.pixels > self.stored:
+            raise ValueError(f"{folder}: crops of {self.stored} px cannot become {pixels} px")
         self.classes: list[str] = index["classes"]
         self._batches = [
             _open(folder / shard["file"], shard["rows"], shard["sha256"] if verify else None) for shard in index[side]
@@ -120,13 +125,17 @@ class Crops:
         self._starts = list(accumulate((len(batch) for batch in self._batches), initial=0))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Crops, (self.folder, self.side, False)
+        return Crops, (self.folder, self.side, self.pixels, False)
 
     def __len__(self) -> int:
         return self._starts[-1]
 
     def image(self, i: int) -> NDArray[np.uint8]:
         """Crop i as (pixels, pixels, 3) uint8 RGB. Raises IndexError outside 0 … len − 1."""
+        return shrink(self.whole(i), self.pixels)
+
+    def whole(self, i: int) -> NDArray[np.uint8]:
+        """Crop i as it is stored, (stored, stored, 3) uint8 RGB. Raises IndexError outside 0 … len − 1."""
         if not 0 <= i < len(self):
             raise IndexError(f"crop {i} of {len(self)}")
         k = bisect_right(self._starts, i) - 1
@@ -145,12 +154,21 @@ class Crops:
     @cached_property
     def landmarks(self) -> NDArray[np.float32]:
         """(n, 5, 2) in crop pixels, x right and y down; NaN if unknown."""
-        return self._numbers("landmarks", np.float32).reshape(-1, 5, 2)
+        points = self._numbers("landmarks", np.float32).reshape(-1, 5, 2)
+        if self.pixels == self.stored:
+            return points
+        # Whole coordinates are the centres of pixels.
+        return (points + np.float32(0.5)) * np.float32(self.pixels / self.stored) - np.float32(0.5)
 
     @cached_property
     def to_original(self) -> NDArray[np.float64]:
         """(n, 2, 3) matrices from crop pixels to the pixels of the photograph."""
-        return self._numbers("to_original", np.float64).reshape(-1, 2, 3)
+        matrices = self._numbers("to_original", np.float64).reshape(-1, 2, 3)
+        larger = self.stored / self.pixels
+        if larger == 1:
+            return matrices
+        shift = matrices @ [(larger - 1) / 2, (larger - 1) / 2, 1.0]
+        return np.concatenate([larger * matrices[..., :2], shift[..., None]], axis=2)
 
     @cached_property
     def keys(self) -> list[str]:
@@ -176,7 +194,8 @@ class Crops:
         file = self.folder / PAIRS
         if self.side != "test" or not file.is_file():
             raise DataError(
-                f"{file}: no pairs for the {self.side} side of this set; lfw, bin and synthetic sources have them"
+                f"{file}: no pairs for the {self.side} side of this set; lfw, bin and synthetic sources have them, and "
+                "datasets.*.pairs draws them"
             )
         table = parquet.read_table(file)
         return PairRows(*(table[name].to_numpy() for name in ("a", "b", "same", "fold")))

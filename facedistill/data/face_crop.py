@@ -9,12 +9,20 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from facedistill.crops import Crop
+from facedistill.crops.align import (
+    NO_FACE,
+    TEMPLATE,
+    TEMPLATE_SIZE,
+    Matrix,
+    Points,
+    invert,
+    misfit,
+    similarity,
+    transform,
+    warp,
+)
 from facedistill.crops.codec import decode, encode, quarter_turns
-from facedistill.data.align import TEMPLATE, TEMPLATE_SIZE, Matrix, Points, invert, misfit, similarity, transform, warp
 from facedistill.params import params
-
-NO_FACE = 0.6
-"""A misfit that no face has in any pose. Five points with left and right exchanged have a larger one."""
 
 SMALLEST_FACE = 2
 """The least extent of the five landmarks in pixels. A smaller face shows nothing."""

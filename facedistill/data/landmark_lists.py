@@ -11,8 +11,8 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
+from facedistill.crops.align import TEMPLATE, misfit
 from facedistill.crops.header import check_header
-from facedistill.data.align import TEMPLATE, misfit
 from facedistill.data.face_crop import SMALLEST_FACE
 from facedistill.data.photograph import LANDMARKS, Photograph, Source
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import cv2
 
+from facedistill.crops.align import Points
 from facedistill.crops.codec import encode_png
-from facedistill.data.align import Points
 from facedistill.data.face_crop import upright
 from facedistill.inference.face import PhotographError
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from facedistill.crops.align import Matrix, Points
 from facedistill.crops.codec import decode
-from facedistill.data.align import Matrix, Points
 from facedistill.data.face_crop import Box, CropParams, crop_face, upright
 from facedistill.data.photograph import LANDMARKS
 

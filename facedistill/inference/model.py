@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from facedistill.data.align import Points, transform
+from facedistill.crops.align import Points, transform
 from facedistill.data.face_crop import Box
 from facedistill.inference.face import Face, find
 from facedistill.inference.metadata import Metadata, Precision, Threshold, from_properties

@@ -33,6 +33,7 @@ class OnnxTeacher:
           images in a batch
 
     width: the number of values in an embedding.
+    parameters: the number of its weights.
     """
 
     def __init__(self, params: OnnxTeacherParams) -> None:
@@ -42,6 +43,7 @@ class OnnxTeacher:
             raise TeacherError(
                 f"{params.file}: its sha256 is {found.sha256}, not {params.sha256}; is it the file you mean?"
             )
+        self.parameters = found.parameters
         self._session = OnnxSession(params.file, found)
         self._images = self._session.images
         if self._images.side not in (None, params.side):

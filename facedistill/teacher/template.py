@@ -1,6 +1,6 @@
 """Templates: where the five points of a face are in an aligned crop; and the warp from one template to another.
 
-Whole coordinates are the centres of pixels, as in `facedistill.data.align`.
+Whole coordinates are the centres of pixels, as in `facedistill.crops.align`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.data.align import TEMPLATE, TEMPLATE_SIZE, Matrix, misfit, similarity
-from facedistill.data.face_crop import NO_FACE
+from facedistill.crops.align import NO_FACE, TEMPLATE, TEMPLATE_SIZE, Matrix, misfit, similarity
 
 Point = tuple[float, float]
 Name = Literal["arcface", "dlib"]

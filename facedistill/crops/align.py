@@ -22,6 +22,9 @@ TEMPLATE = np.array(
 )
 """Where the five points are in a crop of 112 pixels (Deng et al., ArcFace, https://arxiv.org/abs/1801.07698)."""
 
+NO_FACE = 0.6
+"""A misfit that no face has in any pose. Five points with left and right exchanged have a larger one."""
+
 LARGEST = 2**15 - 1
 """The longest side, in pixels, of an image that OpenCV can warp."""
 

@@ -13,6 +13,7 @@ from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
 
 from facedistill.data.dataset import DatasetParams
+from facedistill.data.sources import SourceParams
 from facedistill.inference.arguments import parser as facedistill_parser
 from facedistill.params import check
 
@@ -104,10 +105,14 @@ def test_every_file_that_is_named_is_there(page: str) -> None:
 def test_the_data_sets_that_are_shown_are_let_in() -> None:
     blocks = [block for kind, block in FENCE.findall(PAGES["docs/own-data.md"]) if kind == "yaml"]
     shown = [yaml.safe_load(block.replace("…", "null")) for block in blocks]
-    datasets = [shown[0], *filter(None, shown[1]["datasets"].values())]
-    assert len(datasets) == 3
-    for dataset in datasets:
+    whole = [block for block in shown if "split" in block]
+    whole += [dataset for block in shown for dataset in block.get("datasets", {}).values() if dataset]
+    sources = [block["source"] for block in shown if block.keys() == {"source"}]
+    assert (len(whole), len(sources)) == (5, 1)
+    for dataset in whole:
         check(DatasetParams, dataset, "docs/own-data.md")
+    for source in sources:
+        check(SourceParams, source, "docs/own-data.md")
 
 
 def test_the_kinds_of_source_that_are_listed_are_those_that_there_are() -> None:

@@ -47,7 +47,10 @@ def build(rows: Iterable[Photograph], split: SplitParams | None, seed: int) -> p
     if split and len(table):
         if split.by == "group" and not any(values(table["group"])):
             raise DataError("split.by is group, but no photograph has one: split by image, or name the groups")
-        test = held_out(_Strings(table, "identity"), _Strings(table, "key", split.by), split.test, seed)
+        test = held_out(_Strings(table, "identity"), _Strings(table, "key", split.by), split.test, seed, split.fewest)
+        # Among people with names, a photograph without one can be learned from, but not tested.
+        known = np.fromiter((name is not None for name in values(table["identity"])), np.bool_, len(table))
+        test &= known | ~known.any()
     trained = {name for name, t in zip(values(table["identity"]), test, strict=True) if name and not t}
     label = {name: i for i, name in enumerate(sorted(trained))}
     labels = pa.array((label.get(name, -1) for name in values(table["identity"])), pa.int32())

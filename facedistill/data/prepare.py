@@ -17,6 +17,7 @@ from facedistill.data.dataset import DatasetParams
 from facedistill.data.detector import Detector, add_landmarks
 from facedistill.data.landmark_lists import landmark_fault
 from facedistill.data.parallel import in_order
+from facedistill.data.people import draw_pairs, taken
 from facedistill.data.photograph import Note, Photograph, Problem
 from facedistill.data.problems import report
 from facedistill.data.set_checks import check_left_out, check_pairs, check_sides, split_notes
@@ -42,7 +43,7 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     source = open_source(dataset.source)
     problems, noted = list[Problem](), list[Problem]()
     left_out = Counter(dict.fromkeys(left_out_identities(dataset.leave_out), 0) if dataset.leave_out else ())
-    scan: Iterable[Photograph | Problem] = _kept(source.scan(), left_out)
+    scan: Iterable[Photograph | Problem] = _kept(taken(source.scan(), dataset.people), left_out)
     if dataset.detector:
         Detector(dataset.detector)  # a missing model stops the stage before any process starts
         scan = in_order(partial(add_landmarks, dataset.source, dataset.detector), scan, workers)
@@ -52,6 +53,10 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     if fault := landmark_fault(source, list(manifest.photographs(sample))):
         raise DataError(f"datasets.{out.name}.source: {fault}")
     pairs = source.pairs()
+    if dataset.pairs:
+        pairs = draw_pairs(
+            zip(*map(manifest.values, (table["key"], table["identity"])), strict=True), dataset.pairs, seed
+        )
     if pairs and dataset.split:
         raise DataError(f"a set with pairs is only for testing: set datasets.{out.name}.split to null")
     sides = Counter(manifest.values(table["split"]))

@@ -21,7 +21,7 @@ SHARED = "a group with several people stays whole on one side; do the numbers of
 
 def split_notes(table: pa.Table, split: SplitParams) -> Iterator[Problem]:
     """Notes on a manifest's split: who cannot be on both sides, and groups that are perhaps not meant as such."""
-    yield from _one_sided(table, split.by)
+    yield from _one_sided(table, split)
     if split.by == "group":
         for group, people in _people_of_groups(table).items():
             if people > 1:
@@ -125,16 +125,25 @@ def check_left_out(file: Path, left_out: Counter[str], table: pa.Table, name: st
         yield Problem(str(file), listed, "not in this set")
 
 
-def _one_sided(table: pa.Table, unit: str) -> Iterator[Problem]:
-    """A note for each identity that cannot be on both sides."""
-    sides = defaultdict(set)
+def _one_sided(table: pa.Table, split: SplitParams) -> Iterator[Problem]:
+    """A note for each identity that cannot be on both sides, and one for all that split.fewest keeps for training."""
+    sides = defaultdict[str | None, Counter[str]](Counter)
     for identity, side in zip(manifest.values(table["identity"]), manifest.values(table["split"]), strict=True):
-        sides[identity].add(side)
-    kept = "one photograph only: kept for training" if unit == "image" else "one group only: kept for training"
+        sides[identity][side] += 1
+    kept = "one photograph only: kept for training" if split.by == "image" else "one group only: kept for training"
+    few = 0
     for identity, found in sides.items():
-        if identity and len(found) == 1:
-            reason = kept if found == {"train"} else "all photographs are in groups of the test side: no label"
-            yield Problem(manifest.FILE, identity, reason)
+        if not identity or len(found) > 1:
+            continue
+        if 1 < found.total() < split.fewest:
+            few += 1
+            continue
+        reason = kept if found["train"] else "all photographs are in groups of the test side: no label"
+        yield Problem(manifest.FILE, identity, reason)
+    if few:
+        yield Problem(
+            manifest.FILE, f"{few} people", f"fewer than split.fewest, {split.fewest} photographs: kept for training"
+        )
 
 
 def _people_of_groups(table: pa.Table) -> dict[str, int]:

@@ -9,11 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def held_out(identities: Iterable[str], units: Iterable[str], test: float, seed: int) -> NDArray[np.bool_]:
+def held_out(
+    identities: Iterable[str], units: Iterable[str], test: float, seed: int, fewest: int = 2
+) -> NDArray[np.bool_]:
     """Which photographs are for testing: (n,) bool, true for about the share `test` of each identity's photographs.
 
     identities: the identity of each photograph.
     units: what stays together on one side: the group of each photograph, or else its own name.
+    fewest: an identity with fewer photographs gives none for testing.
 
     Both may have millions of items. They are iterated over several times, and never held as a list.
 
@@ -33,7 +36,7 @@ def held_out(identities: Iterable[str], units: Iterable[str], test: float, seed:
     order = np.lexsort((unit, draws, person))
     for rows in np.split(order, np.flatnonzero(np.diff(person[order])) + 1):
         own = rows[alone[rows]]
-        if not len(own):
+        if not len(own) or len(rows) < fewest:
             continue
         taken = int(chosen[rows].sum())
         target = np.clip(int(test * len(rows) + _draw(seed, names[person[rows[0]]])), 1, len(rows) - 1)

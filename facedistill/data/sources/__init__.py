@@ -11,13 +11,24 @@ from facedistill.data.sources.bin_pairs import BinParams, BinSource
 from facedistill.data.sources.casia import CasiaParams, CasiaSource
 from facedistill.data.sources.celeba import CelebAParams, CelebASource
 from facedistill.data.sources.lfw import LfwParams, LfwSource
+from facedistill.data.sources.mixed import MixedParams, MixedSource
 from facedistill.data.sources.msceleb import MsCelebParams, MsCelebSource
+from facedistill.data.sources.photographs import PhotographsParams, PhotographsSource
 from facedistill.data.sources.recordio import RecordIOParams, RecordIOSource
 from facedistill.data.sources.table import TableParams, TableSource
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 
 SourceParams = Annotated[
-    SyntheticParams | CasiaParams | CelebAParams | LfwParams | TableParams | MsCelebParams | RecordIOParams | BinParams,
+    SyntheticParams
+    | CasiaParams
+    | CelebAParams
+    | LfwParams
+    | TableParams
+    | MsCelebParams
+    | RecordIOParams
+    | BinParams
+    | PhotographsParams
+    | MixedParams,
     Field(discriminator="kind"),
 ]
 
@@ -41,3 +52,7 @@ def open_source(params: SourceParams) -> Source:
             return RecordIOSource(params)
         case BinParams():
             return BinSource(params)
+        case PhotographsParams():
+            return PhotographsSource(params)
+        case MixedParams():
+            return MixedSource(params, open_source)

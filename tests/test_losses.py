@@ -123,7 +123,7 @@ def equation(recipe: Recipe, widths: tuple[int, int] = (64, 128), **changes: obj
         )
         for width in widths
     )
-    return Equation5(recipe, replace(EQUATION, **changes), student, teacher)  # type: ignore[arg-type]
+    return Equation5(recipe, replace(EQUATION, **changes), student, teacher and teacher.trunk)  # type: ignore[arg-type]
 
 
 def test_equation_5_is_the_weighted_sum_of_its_terms() -> None:
@@ -142,9 +142,28 @@ def test_margins_and_their_scale_are_those_of_the_parameters_and_the_network() -
     assert student.logits is not None
     args = (student._replace(logits=16 * torch.tanh(student.logits)), labels, torch.zeros(8, 5, 2), Targets(None, None))
     found = equation(Recipe(phi="arcface"))(*args)
-    assert torch.isclose(found["loss"], arcface(args[0].logits, labels, 16, 0.5))  # type: ignore[arg-type]
+    assert torch.isclose(found["loss"], arcface(args[0].logits, labels, 16, 0.5).mean())  # type: ignore[arg-type]
     found = equation(Recipe(phi="cosface"))(*args)
-    assert torch.isclose(found["loss"], cosface(args[0].logits, labels, 16, 0.35))  # type: ignore[arg-type]
+    assert torch.isclose(found["loss"], cosface(args[0].logits, labels, 16, 0.35).mean())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("phi", ["softmax", "arcface", "cosface"])
+def test_crops_without_a_name_take_part_in_h_and_psi_and_add_nothing_to_phi(phi: PhiName) -> None:
+    labels, points = torch.tensor([0, -1, 1, 2, -1, 3, 4, 5]), torch.zeros(8, 5, 2)
+    student, teacher = outputs(64), outputs(128)
+    loss = equation(Recipe(phi=phi, alpha=1, beta=1))
+    terms = loss(student, labels, points, Targets(teacher, teacher))
+    known = labels >= 0
+    rows = Outputs(student.hidden[known], (), student.logits[known], None)  # type: ignore[index]
+    alone = equation(Recipe(phi=phi))(rows, labels[known], points[known], Targets(None, None))
+    assert torch.isclose(terms[phi], alone[phi] * 6 / 8)
+    everybody = loss(student, labels.clamp(min=0), points, Targets(teacher, teacher))
+    assert terms["soft"] == everybody["soft"]
+    terms[phi].backward()
+    gradient = student.logits.grad  # type: ignore[union-attr]
+    assert gradient is not None
+    assert not gradient[~known].any()
+    assert gradient[known].any(1).all()
 
 
 def test_temperature_squared_scales_the_soft_term_alone() -> None:
@@ -206,7 +225,7 @@ def test_a_step_through_networks_moves_every_weight_of_the_student() -> None:
     torch.manual_seed(0)
     student = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=4)
     teacher = FaceNetwork(NetworkParams(architecture="resnet50", divisor=16), classes=4)
-    loss = Equation5(Recipe(phi="softmax", alpha=1, beta=1), EQUATION, student, teacher)
+    loss = Equation5(Recipe(phi="softmax", alpha=1, beta=1), EQUATION, student, teacher.trunk)
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     said = teacher(images)
     loss(student(images), torch.arange(4), torch.zeros(4, 5, 2), Targets(said, said))["loss"].backward()

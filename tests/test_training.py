@@ -25,6 +25,7 @@ from facedistill.learning.divergence import DivergedError
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
+from facedistill.learning.teachers import Guide
 from facedistill.learning.training import Plan, rounds
 from facedistill.params import ParamsError
 from facedistill.paths import MODELS
@@ -53,7 +54,7 @@ def test_workers_and_cache_never_change_a_batch(crops: Crops, workers: int) -> N
         sampler.epoch = 4
         batches.append(list(TrainingCrops(crops, SIDE, 1, AUGMENTATION, cache_mb).batches(sampler, processes)))
     for cached, other in zip(*batches, strict=True):
-        assert all(torch.equal(a, b) for a, b in zip(cached, other, strict=True))
+        assert all(torch.equal(part, other.tensors()[name]) for name, part in cached.tensors().items())
 
 
 def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> None:
@@ -157,6 +158,25 @@ def test_identity_batches_refuse_people_without_a_second_photograph() -> None:
         IdentityBatches(np.array([0, 0, 1, 2], np.int32), 4, 2, 0)
 
 
+def test_photographs_without_a_name_are_in_no_batch_of_identities() -> None:
+    labels = np.array([0, 0, -1, 1, 1, -1, -1, -1], np.int32)
+    rows = {row for batch in IdentityBatches(labels, 4, 2, 0) for _, row in batch}
+    assert rows == {0, 1, 3, 4}
+
+
+def test_whole_crops_are_moved_and_mirrored_as_the_images_are(crops: Crops) -> None:
+    """The middle of a whole crop is what the student sees, where both have the same pixels."""
+    data = TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64, whole=True)
+    batch = data.__getitems__([(epoch, row) for epoch in range(4) for row in range(12)])
+    assert batch.whole is not None
+    middle = (SIZE - SIDE) // 2
+    part = batch.whole[:, :, middle : middle + SIDE, middle : middle + SIDE]
+    assert torch.equal(part[~batch.mirrored], batch.images[~batch.mirrored])
+    assert torch.equal(part[batch.mirrored], batch.images[batch.mirrored])
+    assert 0 < batch.mirrored.sum() < len(batch.mirrored)
+    assert TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64).__getitems__([(0, 0)]).whole is None
+
+
 def test_schedules() -> None:
     constant, cosine = optimisation(warmup_steps=4), optimisation(schedule="cosine", warmup_steps=4)
     assert [constant.rate(step, 12) for step in range(5)] == pytest.approx([0.0125, 0.025, 0.0375, 0.05, 0.05])
@@ -216,7 +236,7 @@ def test_every_task_and_target_trains_from_a_start_with_teachers(workspace: Path
     for phi in ("softmax", "landmarks", "triplet", "triplet_softmax", "none"):
         psi: PsiName = "hint" if phi == "none" else "hidden"
         recipe = Recipe(phi=phi, alpha=float(phi != "none"), beta=1, psi=psi, start="softmax")
-        run(f"s/{phi}", recipe, soft_teacher=teacher, hidden_teacher=teacher)
+        run(f"s/{phi}", recipe, soft_teacher=Guide(teacher), hidden_teacher=Guide(teacher))
         record = model_files.read_record(Path(f"models/s/{phi}"))
         assert record["landmarks"] == (phi == "landmarks")
         assert record["classes"] == (0 if phi == "none" else PEOPLE)
@@ -236,7 +256,7 @@ def test_students_that_train_together_become_what_they_become_alone(workspace: P
         "hidden": Recipe(phi="softmax", beta=1),
         "hint": Recipe(phi="none", beta=1, psi="hint"),
     }
-    teachers = {"soft_teacher": teacher, "hidden_teacher": teacher}
+    teachers = {"soft_teacher": Guide(teacher), "hidden_teacher": Guide(teacher)}
     run_together({f"together/{name}": recipe for name, recipe in recipes.items()}, **teachers)
     for name, recipe in recipes.items():
         run(f"alone/{name}", recipe, **teachers)
@@ -274,9 +294,9 @@ def test_a_margin_student_takes_over_its_teachers_centres_and_leaves_them_where_
         Recipe(phi="arcface", classifier="teacher"),
         Recipe("none", 0, 1, "embedding", classifier="teacher"),
     ):
-        run("s/inherits", recipe, task=arcface, soft_teacher=teacher, hidden_teacher=teacher)
+        run("s/inherits", recipe, task=arcface, soft_teacher=Guide(teacher), hidden_teacher=Guide(teacher))
         assert torch.equal(weights("s/inherits")["identity.weight"], centres)
-    run("s/kd", Recipe(phi="arcface", alpha=1), soft_teacher=teacher)
+    run("s/kd", Recipe(phi="arcface", alpha=1), soft_teacher=Guide(teacher))
     assert not torch.equal(weights("s/kd")["identity.weight"], centres)
     with pytest.raises(model_files.ModelError, match="needs a teacher to inherit from"):
         run("s/alone", Recipe(phi="arcface", classifier="teacher"))
@@ -287,7 +307,7 @@ def test_teacher_weighting_is_logged_and_asks_the_teacher_even_where_it_gives_no
     run("teacher/classification", Recipe(phi="softmax"))
     teacher = Path("models/teacher/classification")
     recipe = Recipe(phi="softmax", beta=1, psi="normalised", weighting=0.5)
-    run("s/weighted", recipe, soft_teacher=teacher, hidden_teacher=teacher)
+    run("s/weighted", recipe, soft_teacher=Guide(teacher), hidden_teacher=Guide(teacher))
     terms = model_files.read_record(Path("models/s/weighted"))["last_epoch"]
     assert 0.5 <= terms["mu"] <= 1
     assert 0 <= terms["mu_below_1"] <= 1
@@ -296,7 +316,7 @@ def test_teacher_weighting_is_logged_and_asks_the_teacher_even_where_it_gives_no
 def test_a_teacher_of_other_people_is_refused(workspace: Path) -> None:
     model_files.save(workspace / "models/other", FaceNetwork(SMALL, classes=PEOPLE + 1), {})
     with pytest.raises(model_files.ModelError, match=f"classifier of {PEOPLE + 1} people.*has {PEOPLE}"):
-        run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=workspace / "models/other")
+        run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=Guide(workspace / "models/other"))
     run("teacher/classification", Recipe(phi="softmax"))
     index = workspace / "data/crops/faces/crops.json"
     found = json.loads(index.read_text())
@@ -304,7 +324,7 @@ def test_a_teacher_of_other_people_is_refused(workspace: Path) -> None:
     with pytest.raises(
         model_files.ModelError, match=f"classifier of {PEOPLE} people, but data/crops/faces has other people"
     ):
-        run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=Path("models/teacher/classification"))
+        run("s/soft", Recipe(phi="softmax", alpha=1), soft_teacher=Guide(Path("models/teacher/classification")))
 
 
 @pytest.mark.parametrize(
@@ -371,7 +391,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_batch_and_the_last
     crops = Crops(Path("data/crops/faces"), "train")
     data = TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64)
     seen = data.__getitems__(list(ShuffledBatches(len(crops), 16, 0))[1])
-    assert all(torch.equal(batch[name], part) for name, part in seen._asdict().items())
+    assert all(torch.equal(batch[name], part) for name, part in seen.tensors().items())
 
     with pytest.raises(DivergedError, match=r"epoch 1, step 2.*last good weights in \S+/000000001-\w+\.safetensors"):
         run("s/wild", recipe, optimisation=wild, snapshots=SnapshotParams(epochs=1, minutes=1e-9))

@@ -28,15 +28,23 @@ class Batch(NamedTuple):
     labels: (N,) int64; −1 for an identity that is not one of the classes.
     landmarks: (N, 5, 2) float32 in units of the crop's side; NaN if unknown.
     rows: (N,), the rows of the crop set.
+    mirrored: (N,) bool, whether an image is the mirror image of its crop.
+    whole: (N, 3, P, P) uint8, the crops as they are stored, moved and mirrored as `images` are; None if nobody asks.
     """
 
     images: Tensor
     labels: Tensor
     landmarks: Tensor
     rows: Tensor
+    mirrored: Tensor
+    whole: Tensor | None = None
 
     def to(self, device: torch.device) -> Batch:
-        return Batch(*(part.to(device, non_blocking=True) for part in self))
+        return self._replace(**{name: part.to(device, non_blocking=True) for name, part in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return its tensors by name."""
+        return {name: part for name, part in self._asdict().items() if part is not None}
 
 
 class ShuffledBatches(Sampler[list[tuple[int, int]]]):
@@ -63,7 +71,7 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
 
     The photographs of each identity are cut into groups of Q, and every photograph comes about once per epoch. The last
     group of an identity is filled up with photographs that are already in its other groups. Every batch has two
-    identities or more.
+    identities or more. Photographs without a name are left out.
 
     epoch: the epoch that the next iteration yields, from 0.
     skip: how many batches at the start of that epoch it leaves out.
@@ -74,6 +82,7 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
 
     def __init__(self, labels: NDArray[np.int32], batch: int, per_identity: int, seed: int) -> None:
         order = np.argsort(labels, kind="stable")
+        order = order[labels[order] >= 0]
         members = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
         self.members = [m for m in members if len(m) >= 2]
         if len(self.members) < 2:
@@ -135,14 +144,24 @@ class TrainingCrops(Dataset[Batch]):
 
     Each image is a random `side` x `side` part of a crop, mirrored half of the time if `augmentation.flip` is set. The
     decoded crops stay in memory if all of them take `cache_mb` megabytes (2²⁰ bytes) or less.
+
+    whole: whether batches have `whole`.
     """
 
-    def __init__(self, crops: Crops, side: int, seed: int, augmentation: AugmentationParams, cache_mb: int) -> None:
+    def __init__(
+        self,
+        crops: Crops,
+        side: int,
+        seed: int,
+        augmentation: AugmentationParams,
+        cache_mb: int,
+        whole: bool = False,
+    ) -> None:
         if side > crops.pixels:
             raise ValueError(
                 f"input of {side} px from crops of {crops.pixels} px: raise the crop's size or lower the input"
             )
-        self.crops, self.side, self.seed, self.flip = crops, side, seed, augmentation.flip
+        self.crops, self.side, self.seed, self.flip, self.whole = crops, side, seed, augmentation.flip, whole
         self.photometric = Photometric(augmentation.photometric) if augmentation.photometric else None
         fits = len(crops) * crops.pixels**2 * 3 <= cache_mb * 2**20
         self.cache = np.stack([crops.image(i) for i in range(len(crops))]) if fits else None
@@ -151,6 +170,9 @@ class TrainingCrops(Dataset[Batch]):
         rows = np.array([row for _, row in keys])
         images = np.empty((len(keys), self.side, self.side, 3), np.uint8)
         landmarks = self.crops.landmarks[rows]
+        mirrored = np.zeros(len(keys), np.bool_)
+        stored = self.crops.stored
+        whole = np.empty((len(keys), stored, stored, 3), np.uint8) if self.whole else None
         for i, (epoch, row) in enumerate(keys):
             rng = np.random.default_rng((self.seed, epoch, row))
             image = self.crops.image(int(row)) if self.cache is None else self.cache[row]
@@ -158,10 +180,21 @@ class TrainingCrops(Dataset[Batch]):
             image = image[y : y + self.side, x : x + self.side]
             landmarks[i] -= (x, y)
             if rng.random() < 0.5 and self.flip:
-                image = image[:, ::-1]
+                image, mirrored[i] = image[:, ::-1], True
                 landmarks[i] = flip(landmarks[i], self.side)
             images[i] = image if self.photometric is None else self.photometric(image, rng)
-        return as_batch(images, self.crops.labels[rows], landmarks / self.side, rows)
+            if whole is not None:
+                whole[i] = self._moved(int(row), x, y)[:, :: -1 if mirrored[i] else 1]
+        return as_batch(images, self.crops.labels[rows], landmarks / self.side, rows, mirrored, whole)
+
+    def _moved(self, row: int, x: int, y: int) -> NDArray[np.uint8]:
+        """A whole crop, moved so that the part at (x, y) comes to its middle. Its edges are repeated outside."""
+        larger, middle = self.crops.stored / self.crops.pixels, (self.crops.pixels - self.side) / 2
+        columns, rows = (
+            np.clip(np.arange(self.crops.stored) + round(larger * (start - middle)), 0, self.crops.stored - 1)
+            for start in (x, y)
+        )
+        return self.crops.whole(row)[rows[:, None], columns]
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -197,17 +230,35 @@ def centre_batches(crops: Crops, side: int, batch: int) -> Iterator[Batch]:
     for start in range(0, len(crops), batch):
         rows = np.arange(start, min(start + batch, len(crops)))
         offset = (crops.pixels - side) // 2
-        images = np.stack([crops.image(int(row))[offset : offset + side, offset : offset + side] for row in rows])
+        images = np.stack([centre(crops.image(int(row)), side) for row in rows])
         yield as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
 
 
-def as_batch(images: NDArray[np.uint8], labels: Any, landmarks: Any, rows: Any) -> Batch:
-    """Make a Batch from (N, H, W, 3) images. They become (N, 3, H, W) as a view, which is channels_last."""
+def centre(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """The central `side` x `side` part of a square image."""
+    offset = (len(image) - side) // 2
+    return image[offset : offset + side, offset : offset + side]
+
+
+def as_batch(
+    images: NDArray[np.uint8],
+    labels: Any,
+    landmarks: Any,
+    rows: Any,
+    mirrored: Any = None,
+    whole: NDArray[np.uint8] | None = None,
+) -> Batch:
+    """Make a Batch from (N, H, W, 3) images. They become (N, 3, H, W) as a view, which is channels_last.
+
+    mirrored: None if no image is mirrored.
+    """
     return Batch(
         torch.from_numpy(images).permute(0, 3, 1, 2),
         torch.as_tensor(labels, dtype=torch.int64),
         torch.as_tensor(landmarks, dtype=torch.float32),
         torch.as_tensor(rows),
+        torch.zeros(len(images), dtype=torch.bool) if mirrored is None else torch.from_numpy(mirrored),
+        None if whole is None else torch.from_numpy(whole).permute(0, 3, 1, 2),
     )
 
 

@@ -41,7 +41,7 @@ def stop_if_diverged(
         # A crop depends only on the epoch and the row, so this is the batch that the network saw.
         batch: Batch = loader.dataset.__getitems__(next(iter(sampler)))  # type: ignore[attr-defined]
         snapshots.folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: part.contiguous() for name, part in batch._asdict().items()}, snapshots.folder / BATCH)
+        save_file({name: part.contiguous() for name, part in batch.tensors().items()}, snapshots.folder / BATCH)
         good = snapshots.newest() or "no snapshot yet"
         bad = [name for name, value in terms.items() if not math.isfinite(value)]
         raise DivergedError(

@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def arcface(logits: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
-    """The softmax loss with s·cos(θ_y + m) in place of s·cos θ_y for the true class y; the mean over the batch.
+    """The softmax loss with s·cos(θ_y + m) in place of s·cos θ_y for the true class y: (N,).
 
     logits: (N, classes), s·cos θ.
     labels: (N,), the true classes.
@@ -28,4 +28,4 @@ def arcface(logits: Tensor, labels: Tensor, scale: float, margin: float) -> Tens
     target = torch.where(
         within, cosine * math.cos(margin) - sine * math.sin(margin), cosine - margin * math.sin(margin)
     )
-    return F.cross_entropy(logits.scatter(1, labels[:, None], scale * target), labels)
+    return F.cross_entropy(logits.scatter(1, labels[:, None], scale * target), labels, reduction="none")

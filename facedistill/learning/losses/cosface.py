@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def cosface(logits: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
-    """The softmax loss with s·(cos θ_y − m) in place of s·cos θ_y for the true class y; the mean over the batch.
+    """The softmax loss with s·(cos θ_y − m) in place of s·cos θ_y for the true class y: (N,).
 
     logits: (N, classes), s·cos θ.
     labels: (N,), the true classes.
@@ -15,4 +15,4 @@ def cosface(logits: Tensor, labels: Tensor, scale: float, margin: float) -> Tens
     margin: m, 0 to 1.
     """
     target = logits.gather(1, labels[:, None]) - scale * margin
-    return F.cross_entropy(logits.scatter(1, labels[:, None], target), labels)
+    return F.cross_entropy(logits.scatter(1, labels[:, None], target), labels, reduction="none")

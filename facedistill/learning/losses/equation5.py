@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -16,6 +17,7 @@ from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.losses.weighting import teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
+from facedistill.learning.networks.trunk import Embedder
 from facedistill.learning.parameters import EquationParams
 from facedistill.outside import is_outside
 from facedistill.recipe import Recipe
@@ -35,6 +37,8 @@ class Targets(NamedTuple):
 class Equation5(nn.Module):
     """The loss of one recipe. A term of weight 0 is not computed and needs no teacher.
 
+    teacher: the trunk of the teacher that Ψ compares with; None for a recipe without Ψ.
+
     Ψ may have parameters (projectors), and so may the user's own Φ. They are trained with the student and then thrown
     away. Under data parallelism each process holds an equal shard of the batch, and `gather` returns the rows of all
     shards: the mean of the processes' losses is the loss of the full batch.
@@ -48,7 +52,7 @@ class Equation5(nn.Module):
         recipe: Recipe,
         equation: EquationParams,
         student: FaceNetwork,
-        teacher: FaceNetwork | None,
+        teacher: Embedder | None,
         gather: Callable[[Tensor], Tensor] = lambda rows: rows,
     ) -> None:
         super().__init__()
@@ -61,14 +65,15 @@ class Equation5(nn.Module):
         if recipe.beta > 0:
             if teacher is None:
                 raise ValueError(f"beta = {recipe.beta}: Ψ needs a teacher")
-            self.psi = build_psi(recipe.psi, student.trunk, teacher.trunk, equation)
+            self.psi = build_psi(recipe.psi, student.trunk, teacher, equation)
 
     def forward(self, student: Outputs, labels: Tensor, landmarks: Tensor, targets: Targets) -> dict[str, Tensor]:
         """The terms by name, unweighted, and their weighted sum as `loss`; all scalars.
 
         With teacher weighting there are also `mu`, the mean of μ, and `mu_below_1`, the share of samples with μ < 1.
 
-        labels: (N,) identities.
+        labels: (N,) identities; −1 for a crop without a name. Such a crop adds 0 to a Φ on labels, and takes part in H
+            and Ψ.
         landmarks: (N, 5, 2) in units of the crop's side.
         """
         terms = {term: self._phi(term, student, labels, landmarks) for term in self.recipe.phi_terms}
@@ -109,12 +114,8 @@ class Equation5(nn.Module):
     def _phi(self, term: str, student: Outputs, labels: Tensor, landmarks: Tensor) -> Tensor:
         """The term of Φ with this name, a scalar."""
         match term:
-            case "softmax":
-                return F.cross_entropy(_logits(student), labels)
-            case "arcface":
-                return arcface(_logits(student), labels, self.scale, self.equation.angular_margin)
-            case "cosface":
-                return cosface(_logits(student), labels, self.scale, self.equation.cosine_margin)
+            case "softmax" | "arcface" | "cosface":
+                return _of_known(self._classify(term, _logits(student), labels.clamp(min=0)), labels)
             case "triplet":
                 return triplet_loss(self.gather(student.hidden), self.gather(labels), self.equation.margin)
             case "landmarks":
@@ -122,13 +123,27 @@ class Equation5(nn.Module):
                 unit = self.equation.landmark_unit
                 return squared_distance(student.landmarks / unit, landmarks / unit).mean()
             case _:
-                return self.teach(student, labels).mean()
+                return _of_known(self.teach(student, labels.clamp(min=0)), labels)
+
+    def _classify(self, term: str, logits: Tensor, labels: Tensor) -> Tensor:
+        """A softmax loss of each sample, (N,)."""
+        match term:
+            case "arcface":
+                return arcface(logits, labels, self.scale, self.equation.angular_margin)
+            case "cosface":
+                return cosface(logits, labels, self.scale, self.equation.cosine_margin)
+        return F.cross_entropy(logits, labels, reduction="none")
 
     def _soft(self, student: Outputs, teacher: Outputs | None) -> Tensor:
         """H of each sample, (N,), times τ² if `temperature_squared` is set."""
         tau = self.equation.temperature
         h = soft_cross_entropy(_logits(student), _logits(teacher), tau)
         return h * tau**2 if self.equation.temperature_squared else h
+
+
+def _of_known(values: Tensor, labels: Tensor) -> Tensor:
+    """The mean over the batch of the values of each sample, (N,), with 0 for samples without a name. A scalar stays."""
+    return torch.where(labels >= 0, values, 0).mean() if values.shape else values
 
 
 def _logits(outputs: Outputs | None) -> Tensor:

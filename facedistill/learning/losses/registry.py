@@ -17,7 +17,7 @@ from facedistill.learning.losses.maps import middle
 from facedistill.learning.losses.normalised import Normalised
 from facedistill.learning.losses.rkd import rkd
 from facedistill.learning.networks import Outputs
-from facedistill.learning.networks.trunk import Trunk
+from facedistill.learning.networks.trunk import Embedder
 from facedistill.learning.parameters import EquationParams
 from facedistill.outside import find
 from facedistill.recipe import PsiName
@@ -28,7 +28,7 @@ Psi = Callable[[Outputs, Outputs], Tensor]
 Phi = Callable[[Outputs, Tensor], Tensor]
 """A function of the student's outputs and the labels, (N,). It returns (N,), or a scalar."""
 
-PSI: dict[PsiName, Callable[[Trunk, Trunk, EquationParams], Psi]] = {
+PSI: dict[PsiName, Callable[[Embedder, Embedder, EquationParams], Psi]] = {
     "hidden": lambda student, teacher, equation: Hidden(student.width, teacher.width, equation.reduction),
     "normalised": lambda student, teacher, _: Normalised(student.width, teacher.width),
     "embedding": lambda student, teacher, equation: Embedding(student.width, teacher.width, equation.reduction),
@@ -40,7 +40,7 @@ PSI: dict[PsiName, Callable[[Trunk, Trunk, EquationParams], Psi]] = {
 }
 
 
-def build_psi(name: str, student: Trunk, teacher: Trunk, equation: EquationParams) -> Psi:
+def build_psi(name: str, student: Embedder, teacher: Embedder, equation: EquationParams) -> Psi:
     """Make a Ψ for these trunks. The user's own class is called with (student, teacher); a function is used as it is.
 
     Raises ParamsError if Ψ cannot compare the two, or if the user's own is not found.

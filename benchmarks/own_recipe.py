@@ -29,6 +29,7 @@ from facedistill.evaluation.pairs import embedding_distances, view2
 from facedistill.evaluation.predictions import predict
 from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.teachers import Guide
 from facedistill.learning.training import Plan, rounds, train_networks
 from facedistill.params import load
 from facedistill.paths import MODELS
@@ -92,7 +93,7 @@ def train(folder: Path, recipes: dict[str, Recipe], task: TaskParams, seed: int)
     for together in rounds(plans):
         shared = training_params(task, together, "students.resnet50-8")
         shared |= {"seed": seed, "workspace": folder / "snapshots"}
-        train_networks(soft_teacher=TEACHER, hidden_teacher=TEACHER, **shared)
+        train_networks(soft_teacher=Guide(TEACHER), hidden_teacher=Guide(TEACHER), **shared)
 
 
 def judge(model: Path, side: int, known: Crops, strangers: Crops) -> tuple[float, float]:

@@ -7,6 +7,8 @@ from pathlib import Path
 LEAVE_OUT = Path("data/leave_out")
 MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
+ANSWERS = Path("data/answers")
+"""A folder for each task with stored answers of its teacher."""
 MODELS = Path("models")
 METRICS = Path("reports/metrics/networks")
 """The metrics of the papers' grid, and COST, the cost of each network. The user's own cells and the exports have other

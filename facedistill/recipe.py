@@ -28,6 +28,8 @@ PHI: dict[str, tuple[str, ...]] = {
 """The terms of each built-in Φ."""
 WEIGHTING = ("mu", "mu_below_1")
 """The values that teacher weighting logs: the mean of μ, and the share of samples with μ < 1."""
+MAPS = ("hint", "attention")
+"""The built-in Ψ that compare feature maps."""
 WHOLE_BATCH = ("rkd", "cckd")
 """The built-in Ψ that compare samples with each other, and so give one value for a whole batch."""
 COLUMNS = (

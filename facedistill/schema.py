@@ -18,10 +18,11 @@ from facedistill.learning.parameters import (
     EquationParams,
     LoaderParams,
     NetworkParams,
-    OptimisationParams,
     ProcessParams,
+    Rates,
     SnapshotParams,
     TaskParams,
+    TeacherParams,
     TrainingParams,
 )
 from facedistill.outside import is_outside
@@ -45,26 +46,6 @@ def _safe(name: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_safe)]
-
-
-@params
-class Rates:
-    """The two ways to optimise.
-
-    scratch: for a training that starts from random weights.
-    initialised: for a training that starts from the weights of another model.
-    """
-
-    scratch: OptimisationParams
-    initialised: OptimisationParams
-
-
-@params
-class TeacherParams:
-    """The network of every teacher, and the two rates of teachers."""
-
-    network: ArchitectureParams
-    rates: Rates
 
 
 @params

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from facedistill.files import write_json
 from facedistill.params import PARAMS_FILE, check, load
-from facedistill.paths import CROPS, MODELS, RESUME, SPEED
+from facedistill.paths import ANSWERS, CROPS, MODELS, RESUME, SPEED
 from facedistill.schema import check_file
 from stages import BEGAN, progress
 
@@ -162,10 +162,11 @@ def train_group(group: Group, student: str) -> None:
     from facedistill.grid.cells import folder, teacher
     from facedistill.grid.layout import INIT
     from facedistill.learning.parameters import TaskParams
+    from facedistill.learning.teachers import Guide
     from facedistill.learning.training import Plan, rounds, train_networks
 
     task = load(TaskParams, f"tasks.{group.task}")
-    guide = None if group.name == INIT else teacher(group.task)
+    guide = None if group.name == INIT else Guide(teacher(group.task), stored_answers(group.task))
     plans = []
     for name, recipe in group.recipes.items():
         start = group.start(name)
@@ -178,6 +179,18 @@ def train_group(group: Group, student: str) -> None:
         )
     # DVC tracks the models of a group as one folder.
     write_speed(folder(student, group), speed)
+
+
+def stored_answers(task: str) -> Path | None:
+    """The folder with the stored answers of the teacher of a task; None if `teacher.stored` does not list the task.
+
+    An imported teacher is one network for all tasks, so it is asked once, for classification.
+    """
+    from facedistill.learning.parameters import TeacherParams
+
+    params = load(TeacherParams, "teacher")
+    asked = task if params.source == "trained" else "classification"
+    return ANSWERS / asked if asked in params.stored else None
 
 
 def write_speed(out: Path, rounds: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from facedistill.evaluation.cost import cost
 from facedistill.files import write_json
 from facedistill.grid.layout import TEACHER, Layout
 from facedistill.learning.networks import FaceNetwork
-from facedistill.learning.parameters import NetworkParams, TaskParams
+from facedistill.learning.parameters import NetworkParams, TaskParams, TeacherParams
 from facedistill.params import load
 from facedistill.paths import COST
 from stages.common import network_params, run
@@ -26,6 +26,11 @@ def main() -> None:
         name: asdict(cost(FaceNetwork(NetworkParams(network.architecture, network.divisor)).trunk, side))
         for name, network in networks.items()
     }
+    teacher = load(TeacherParams, "teacher")
+    if teacher.source == "onnx" and teacher.onnx:
+        from facedistill.teacher.cost import onnx_cost
+
+        costs[TEACHER] = onnx_cost(teacher.onnx)
     write_json(COST, costs)
 
 

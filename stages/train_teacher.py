@@ -1,15 +1,20 @@
-"""Train a teacher: for classification from random weights (H(y, P_T)), else from W_T^cls (Equations 6 and 8)."""
+"""Make a teacher: train it, or import it (`teacher.source`).
+
+For classification it is trained from random weights (H(y, P_T)), else from W_T^cls (Equations 6 and 8). An imported
+teacher serves classification and the margins. The other tasks then train teachers of their own from random weights.
+"""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 
 from facedistill.grid.cells import teacher
-from facedistill.learning.parameters import TaskParams
+from facedistill.learning.parameters import EquationParams, ProcessParams, TaskParams, TeacherParams
 from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
 from facedistill.recipe import Recipe
-from stages.common import run_training, training_params, write_speed
+from stages.common import check_crops, run_training, training_params, write_speed
 
 
 def main() -> None:
@@ -18,9 +23,37 @@ def main() -> None:
     args = parser.parse_args()
 
     task = load(TaskParams, f"tasks.{args.task}")
-    start = None if args.task == "classification" else "classification"
+    params = load(TeacherParams, "teacher")
+    if params.source == "onnx" and (args.task == "classification" or task.margin_softmax):
+        take(args.task, task, params)
+        return
+    start = "classification" if params.source == "trained" and args.task != "classification" else None
     plan = Plan(teacher(args.task), Recipe(phi=task.phi, start=start), teacher(start) if start else None)
     write_speed(plan.model, train_networks(**training_params(task, [plan], "teacher.network", "teacher.rates")))
+
+
+def take(name: str, task: TaskParams, params: TeacherParams) -> None:
+    """Import the ONNX file of `teacher.onnx` as the teacher of a task."""
+    from facedistill.learning.processes import join
+    from facedistill.learning.teachers.importing import import_teacher
+    from facedistill.learning.training_set import data_record, training_crops
+
+    check_crops(task.dataset)
+    crops = training_crops(task)
+    # Students of a margin compare their logits with the teacher's, so both have one scale.
+    scale = load(EquationParams, "equation").scale if task.margin_softmax else params.scale
+    record = {
+        "model": str(teacher(name)),
+        "task": asdict(task),
+        "recipe": asdict(Recipe(phi=task.phi)),
+        "seed": load(int, "seed"),
+        "data": data_record(crops),
+    }
+    process = join(load(ProcessParams, "processes"))
+    assert params.onnx is not None
+    import_teacher(params.onnx, teacher(name), crops, scale, record, process)
+    if process.is_main:
+        write_speed(teacher(name), {str(teacher(name)): {"networks": 0}})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any
 from facedistill.grid.cells import pretrained
 from facedistill.grid.layout import CUSTOM, Weights
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.teachers import Guide
 from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
 from facedistill.paths import MODELS
@@ -44,7 +45,7 @@ def transfer(task: str, args: argparse.Namespace, soft_teacher: Path, hidden_tea
         for target, w in targets.items()
     ]
     return train_networks(
-        soft_teacher=soft_teacher,
-        hidden_teacher=hidden_teacher,
+        soft_teacher=Guide(soft_teacher),
+        hidden_teacher=Guide(hidden_teacher),
         **training_params(task_params, plans, f"students.{args.student}"),
     )

@@ -42,8 +42,10 @@ RANGES: dict[str, tuple[float, float]] = {
     "pairs_per_fold": (0, 4),
     "people": (3, 8),
     "per_identity": (0, 6),
+    "per_fold": (1, 4),
     "photographs": (3, 6),
     "pixels": (20, 48),
+    "shrink_to": (0, 48),
     "warmup_steps": (0, 9),
     "workers": (0, 0),
 }
@@ -150,7 +152,6 @@ def _values(kind: Any, place: Place, values: dict[str, Any]) -> st.SearchStrateg
     named = {
         "students": st.lists(st.sampled_from(students), max_size=2) if students else st.just([]),
         "dataset": st.sampled_from(sorted(values["datasets"])) if values["datasets"] else st.just("x"),
-        "pairs": st.lists(st.sampled_from(sorted(values["datasets"]) or ["x"]), max_size=2),
         "start": st.sampled_from(
             [None, "init/softmax", *(name for group in values["recipes"].values() for name in group)]
         ),
@@ -164,6 +165,8 @@ def _values(kind: Any, place: Place, values: dict[str, Any]) -> st.SearchStrateg
         "leave_out": st.sampled_from([None, "data/leave_out/casia_lfw.txt", "list.txt"]),
         "deterministic": st.just(False),
     }
+    if place == ("evaluation", "pairs"):
+        return st.lists(st.sampled_from(sorted(values["datasets"]) or ["x"]), max_size=2)
     return named[name] if name in named and len(place) > 1 else _of(kind, name)
 
 

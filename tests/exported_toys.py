@@ -17,6 +17,7 @@ from facedistill.export.exporting import export
 from facedistill.files import write_json
 from facedistill.grid.layout import EvaluationParams
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.teachers import Guide
 from facedistill.recipe import Recipe
 from facedistill.results.chosen import Chosen
 
@@ -61,7 +62,7 @@ def build(root: Path) -> Path:
         run(OURS.name, Recipe("softmax"))
         run(POINTS.name, Recipe("landmarks"))
         run(TEACHER.name, Recipe("arcface"))
-        teacher = {"soft_teacher": Path("models") / TEACHER.name, "task": task(TEACHER), "equation": EQUATION}
+        teacher = {"soft_teacher": Guide(Path("models") / TEACHER.name), "task": task(TEACHER), "equation": EQUATION}
         run(PROXYLESS.name, Recipe("arcface", classifier="teacher"), **teacher)
         # No test reads the times, so one run is enough.
         patch.setattr(latency, "RUNS", 1)

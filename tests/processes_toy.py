@@ -22,6 +22,7 @@ from facedistill.entry import guard
 from facedistill.learning import model_files
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.parameters import ProcessParams, SnapshotParams
+from facedistill.learning.teachers import Guide
 from facedistill.params import load
 from facedistill.recipe import Recipe
 from stages.common import run_training
@@ -50,8 +51,8 @@ def main() -> None:
     for name in sys.argv[1:]:
         run_together(
             {f"s/{key}": recipe for key, recipe in ROUNDS[name].items()},
-            soft_teacher=TEACHER,
-            hidden_teacher=TEACHER,
+            soft_teacher=Guide(TEACHER),
+            hidden_teacher=Guide(TEACHER),
             processes=processes,
             snapshots=SnapshotParams(epochs=1, minutes=1e-9 if "FAIL" in os.environ else 10),
             optimisation=optimisation(epochs=1),

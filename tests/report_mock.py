@@ -46,7 +46,7 @@ PARAMS: dict[str, Any] = DEFAULT | {
     | {"lfw": {"source": {"kind": "synthetic", "pairs_per_fold": 30}, "crop": CROP}},
     "evaluation": {"pairs": ["lfw"], "far": 0.001},
     "rates": {"scratch": RATE, "initialised": {"epochs": 1, "learning_rate": 0.01}},
-    "teacher": {"rates": {"scratch": {"epochs": 16, "learning_rate": 0.05}, "initialised": RATE}},
+    "teacher": {"source": "trained", "rates": {"scratch": {"epochs": 16, "learning_rate": 0.05}, "initialised": RATE}},
     "tasks": {"classification": {"phi": "softmax", "dataset": "classification", "input": 20}}
     | {"alignment": {"phi": "landmarks", "dataset": "alignment"}}
     | {task: {"phi": task, "dataset": "classification"} for task in (*TRANSFER[1:], "arcface", "cosface")},

@@ -15,6 +15,20 @@ from facedistill.params import ParamsError, read
 from facedistill.schema import DVC_WORDS, Parameters, check_file
 
 ROOT = Path(__file__).parents[1]
+ONNX = {"file": "x.onnx", "sha256": 64 * "0"}
+IMPORTED = {
+    "teacher.source": "onnx",
+    "teacher.onnx": ONNX,
+    "teacher.stored": ["classification"],
+    "export.models": ["resnet50-8/table2/soft"],
+    "recipes.table2.facedistill_scratch": {"alpha": 1},
+    "recipes.table2.facedistill": {"alpha": 1, "start": "facedistill_scratch"},
+    "recipes.proxyless.fitnet": {"alpha": 1},
+    "recipes.proxyless.attention": {"alpha": 1},
+    "table1.students": [],
+    "custom.students": [],
+}
+"""Changes that make the default a valid file with an imported teacher."""
 ALIGNED = {"source": {"kind": "bin", "file": "x"}, "split": None, "crop": {"method": "none", "pixels": 36}}
 MANY = {"kind": "recordio", "root": "data/raw"}
 
@@ -93,6 +107,31 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
         ({"recipes.init.softmax.alpha": 1}, "recipes.init.softmax: this recipe needs a teacher", "another group"),
         ({"recipes.table1.hidden.phi": "triplet"}, "recipes.table1.hidden.phi: triplet", "tasks.classification"),
         ({"recipes.proxyless.kd.phi": "cosface"}, "recipes.proxyless.kd.phi: cosface", "tasks.arcface"),
+        ({"tasks.triplet.shrink_to": 30}, "tasks.triplet.shrink_to: 30 px", "tasks.triplet.input, 32 px"),
+        ({"tasks.arcface.shrink_to": 40}, "tasks.arcface.shrink_to: 40 px", "datasets.classification.crop.pixels"),
+        ({"tasks.alignment.shrink_to": 33}, "tasks.alignment.shrink_to", "leave it out"),
+        (
+            {"datasets.lfw.pairs": {"per_fold": 3, "folds": 2}},
+            "datasets.lfw.pairs",
+            "datasets.lfw.source has pairs of its own",
+        ),
+        ({"teacher.stored": ["cosface"]}, "teacher.stored: 'cosface'", "proxyless.margins"),
+        ({"teacher.stored": ["classification"]}, "recipes.table2.facedistill.psi: attention", "teacher.stored"),
+        ({"teacher.stored": ["classification"]}, "recipes.table1.hint.psi: hint", "table1.students"),
+        ({"teacher.source": "onnx"}, "teacher.onnx: null", "teacher.source"),
+        ({**IMPORTED, "teacher.stored": ["arcface"]}, "teacher.stored: 'arcface'", "[classification]"),
+        ({**IMPORTED, "table1.students": ["resnet50-8"]}, "recipes.table1.hint.psi: hint", "teacher.source is onnx"),
+        (
+            {**IMPORTED, "datasets.lfw.crop.method": "centre"},
+            "datasets.lfw.crop.method: centre",
+            "imported teacher (teacher.source)",
+        ),
+        ({**IMPORTED, "export.models": ["teacher/arcface"]}, "export.models: 'teacher/arcface'", "teacher.source"),
+        (
+            {**IMPORTED, "recipes.table2.soft": {"beta": 1, "psi": "embedding"}},
+            "recipes.table2.soft: student and teacher need the same width",
+            "tasks.classification.embedding",
+        ),
         ({"recipes.custom": {}}, "recipes.custom: the group has students", "custom.students to []"),
         (
             {"recipes.weighting.weighted.step": True},
@@ -240,3 +279,7 @@ def test_pairs_that_are_cut_otherwise_than_photographs_of_training_are_said(
     assert [message.split(":")[0] for message in found] == (
         ["datasets.lfw.crop is not datasets.classification.crop"] if said else []
     )
+
+
+def test_a_file_with_an_imported_teacher_passes(tmp_path: Path) -> None:
+    assert refused(changed(IMPORTED), tmp_path) == ""

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from facedistill.data.dataset import DatasetParams, SplitParams
 from facedistill.data.detector import DetectorParams
 from facedistill.data.face_crop import CropParams
+from facedistill.data.people import PairsParams, PeopleParams
 from facedistill.data.sources import SourceParams
 from facedistill.grid import layout as grid
 from facedistill.learning.augment import AugmentationParams, TransformParams
@@ -26,6 +27,7 @@ from facedistill.learning.parameters import (
     ProcessParams,
     SnapshotParams,
     TaskParams,
+    TeacherParams,
     TrainingParams,
 )
 from facedistill.outside import OrOutside
@@ -33,6 +35,7 @@ from facedistill.params import read
 from facedistill.recipe import Margin, Recipe
 from facedistill.results.chosen import ExportParams
 from facedistill.results.provenance import Heading
+from facedistill.teacher.parameters import OnnxTeacherParams
 
 ROOT = Path(__file__).parents[1]
 SOURCES = get_args(get_args(SourceParams)[0])
@@ -51,6 +54,8 @@ SECTIONS: dict[str, Any] = {
     "report": Heading,
     "datasets.*": DatasetParams,
     **{f"datasets.*.source, {' or '.join(get_args(get_type_hints(s)['kind']))}": s for s in SOURCES},
+    "datasets.*.people": PeopleParams,
+    "datasets.*.pairs": PairsParams,
     "datasets.*.split": SplitParams,
     "datasets.*.detector": DetectorParams,
     "datasets.*.crop": CropParams,
@@ -64,6 +69,8 @@ SECTIONS: dict[str, Any] = {
     "processes": ProcessParams,
     "snapshots": SnapshotParams,
     "rates.*": OptimisationParams,
+    "teacher": TeacherParams,
+    "teacher.onnx": OnnxTeacherParams,
     "teacher.network": ArchitectureParams,
     "students.*": ArchitectureParams,
     "recipes.*.*": Recipe,

@@ -272,7 +272,7 @@ class TestTop1:
 
 
 def test_landmarks_return_to_the_photograph_each_by_its_own_matrix() -> None:
-    from facedistill.data.align import invert, transform
+    from facedistill.crops.align import invert, transform
     from facedistill.evaluation.landmarks import to_original
 
     rng = np.random.default_rng(0)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from photographs import red
 
 from facedistill.crops import DataError
-from facedistill.data.align import TEMPLATE, misfit, similarity, transform
+from facedistill.crops.align import TEMPLATE, misfit, similarity, transform
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.face_crop import CropParams, crop_face
 from facedistill.data.landmark_lists import landmark_fault, list_fault, place_fault

@@ -20,6 +20,7 @@ from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.losses.registry import PSI
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import ArchitectureParams, NetworkParams
+from facedistill.learning.teachers import Guide
 from facedistill.learning.trial import try_architecture, try_recipe
 from facedistill.params import ParamsError, check, read
 from facedistill.recipe import WHOLE_BATCH, Recipe
@@ -57,7 +58,7 @@ def test_a_loss_of_ones_own_trains_is_logged_and_is_not_saved(
     run("teacher", Recipe("softmax"))
     before = weights("teacher")
     run("small/alone", Recipe("softmax"))
-    run("small/own", recipe, soft_teacher=TEACHER, hidden_teacher=TEACHER)
+    run("small/own", recipe, soft_teacher=Guide(TEACHER), hidden_teacher=Guide(TEACHER))
     assert all(torch.equal(before[name], tensor) for name, tensor in weights("teacher").items())
     alone, own = weights("small/alone"), weights("small/own")
     assert alone.keys() == own.keys()
@@ -80,7 +81,7 @@ def test_a_margin_of_ones_own_trains_with_a_cosine_classifier(workspace: Path) -
 def test_its_gradient_reaches_the_student_and_never_the_teacher(psi: str) -> None:
     torch.manual_seed(0)
     student, teacher = FaceNetwork(NARROW), FaceNetwork(WIDE).requires_grad_(False)
-    loss = Equation5(Recipe("none", beta=1, psi=f"own_parts:{psi}"), EQUATION, student, teacher)
+    loss = Equation5(Recipe("none", beta=1, psi=f"own_parts:{psi}"), EQUATION, student, teacher.trunk)
     images = torch.randint(0, 256, (4, 3, 32, 32), dtype=torch.uint8)
     terms = loss(student(images), torch.arange(4), torch.zeros(4, 5, 2), Targets(None, teacher(images)))
     terms["loss"].backward()
@@ -92,7 +93,8 @@ def test_an_architecture_of_ones_own_trains_and_comes_back_from_the_disk_as_a_te
     del workspace
     named(tiny="own_parts:Tiny")
     run("teacher", Recipe("softmax"), network=TINY)
-    run("tiny/own", Recipe("softmax", alpha=1, beta=1), network=TINY, soft_teacher=TEACHER, hidden_teacher=TEACHER)
+    both = Guide(TEACHER)
+    run("tiny/own", Recipe("softmax", alpha=1, beta=1), network=TINY, soft_teacher=both, hidden_teacher=both)
     loaded = model_files.load(Path("models/tiny/own"))
     assert type(loaded.trunk).__name__ == "Tiny"
     assert loaded.params == NetworkParams("own_parts:Tiny")

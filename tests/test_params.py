@@ -202,7 +202,7 @@ BIN = {
         ),
         (
             {"evaluation": {"pairs": ["lfw", "cfp_fp", "alignment"], "far": 0.1}},
-            r"'alignment' has no pairs; name a set of kind lfw or bin, or a synthetic .*pairs_per_fold above 0",
+            r"'alignment' has no pairs; name a set of kind lfw or bin, a synthetic .*pairs_per_fold above 0",
         ),
         ({"alignment": {"tasks": [], "students": []}}, r"datasets\.alignment: nothing uses this set"),
         (

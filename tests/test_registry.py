@@ -53,7 +53,9 @@ def multiply_adds(trunk: Trunk, height: int, width: int) -> float:
 def test_trains_a_step_at_a_small_side(architecture: str) -> None:
     torch.manual_seed(0)
     network = FaceNetwork(params(architecture), classes=3)
-    trunk, side = network.trunk, max(32, network.trunk.smallest_side)
+    trunk = network.trunk
+    assert isinstance(trunk, Trunk)
+    side = max(32, trunk.smallest_side)
     seen: list[torch.Tensor] = []
     for stage in getattr(trunk, "stages", None) or [getattr(trunk, f"layer{i}") for i in range(1, 5)]:
         stage.register_forward_hook(lambda _module, _inputs, output: seen.append(output.clone()))
@@ -176,6 +178,7 @@ def test_an_embedding_is_a_linear_layer_on_the_pooled_map_and_then_the_hidden_la
     network = FaceNetwork(params("conv5", embedding=24), classes=5, landmarks=True).eval()
     outputs = network(torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8))
     assert network.trunk.width == 24
+    assert isinstance(network.trunk, Trunk)
     layer = network.trunk.embedding
     assert layer is not None
     expected = outputs.maps[-1].mean((2, 3)) @ layer.weight.T + layer.bias

@@ -17,6 +17,7 @@ from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
 from facedistill.learning.student import Objective
+from facedistill.learning.teachers import Guide
 from facedistill.recipe import Recipe
 
 EVERY_STEP = SnapshotParams(epochs=1, minutes=1e-9)
@@ -52,10 +53,10 @@ def snapshots() -> list[Path]:
     return sorted(FOLDER.glob("*/*.safetensors"))
 
 
-def teacher() -> dict[str, Path]:
+def teacher() -> dict[str, Guide]:
     run_together({"teacher/classification": Recipe(phi="softmax")}, network=NetworkParams("resnet50", divisor=16))
     folder = Path("models/teacher/classification")
-    return {"soft_teacher": folder, "hidden_teacher": folder}
+    return {"soft_teacher": Guide(folder), "hidden_teacher": Guide(folder)}
 
 
 def files(folder: str) -> dict[str, bytes]:

@@ -14,11 +14,12 @@ from equation import EQUATION
 from torch import Tensor
 
 from facedistill.learning import model_files
+from facedistill.learning.batches import as_batch
 from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.losses.weighting import EPSILON, teacher_weighting
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams
-from facedistill.learning.teachers import Teachers
+from facedistill.learning.teachers import Guide, Teachers
 from facedistill.params import ParamsError, check
 from facedistill.recipe import Recipe
 
@@ -73,7 +74,7 @@ def term(recipe: Recipe) -> Equation5:
         FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=5, scale=scale)
         for scale in (EQUATION.scale if recipe.margin_softmax else 0.0, 0.0)
     )
-    return Equation5(recipe, EQUATION, student, teacher)
+    return Equation5(recipe, EQUATION, student, teacher.trunk)
 
 
 def outputs(seed: int) -> Outputs:
@@ -123,8 +124,10 @@ def test_mu_asks_the_soft_teacher_also_where_alpha_is_0(phi: Any) -> None:
 def test_the_soft_teacher_is_loaded_for_mu_alone(tmp_path: Path, weighting: float | None) -> None:
     network = FaceNetwork(NetworkParams(architecture="resnet50", divisor=32), classes=5)
     model_files.save(tmp_path, network, {})
-    teachers = Teachers([Recipe(phi="softmax", beta=1, weighting=weighting)], tmp_path, tmp_path, torch.device("cpu"))
-    targets = teachers(torch.zeros(2, 3, 32, 32, dtype=torch.uint8))
+    guide, recipe = Guide(tmp_path), Recipe(phi="softmax", beta=1, weighting=weighting)
+    images = np.zeros((2, 32, 32, 3), np.uint8)
+    batch = as_batch(images, [0, 1], np.zeros((2, 5, 2)), [0, 1])
+    targets = Teachers([recipe], guide, guide, torch.device("cpu"))(batch)
     assert targets.hidden is not None
     assert targets.soft is (targets.hidden if weighting else None)
 

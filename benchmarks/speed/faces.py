@@ -28,7 +28,7 @@ from facedistill.learning.parameters import EquationParams, NetworkParams, Optim
 from facedistill.learning.processes import Process
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
-from facedistill.learning.teachers import Teachers
+from facedistill.learning.teachers import Guide, Teachers
 from facedistill.params import load
 from facedistill.recipe import Recipe
 
@@ -96,7 +96,7 @@ class Faces:
         loader: Any = data.batches(sampler, 0 if resident else workers)
         if resident:
             loader = [next(iter(loader)).to(self.device)] * len(sampler)
-        teachers = Teachers([recipe], self.teacher, None, self.device)
+        teachers = Teachers([recipe], Guide(self.teacher), None, self.device)
         network = self.network(divisor)
         place(network, self.device).train()
         loss = Equation5(recipe, load(EquationParams, "equation"), network, None)

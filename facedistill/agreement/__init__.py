@@ -9,13 +9,16 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from facedistill.agreement.recipes import RECIPE_RULES
+from facedistill.agreement.teachers import TEACHER_RULES
 from facedistill.crops import DataError
 from facedistill.data.face_crop import CropParams
 from facedistill.data.sources.bin_pairs import BinParams
 from facedistill.data.sources.casia import CasiaParams
 from facedistill.data.sources.celeba import CelebAParams
 from facedistill.data.sources.lfw import LfwParams
+from facedistill.data.sources.mixed import MixedParams
 from facedistill.data.sources.msceleb import MsCelebParams
+from facedistill.data.sources.photographs import PhotographsParams
 from facedistill.data.sources.recordio import RecordIOParams
 from facedistill.data.synthetic.source import SyntheticParams, SyntheticSource
 from facedistill.grid.layout import TABLES, TASKS, TRANSFER, section
@@ -24,6 +27,7 @@ from facedistill.recipe import MARGIN_SOFTMAX
 
 if TYPE_CHECKING:
     from facedistill.data.dataset import DatasetParams
+    from facedistill.data.sources import SourceParams
     from facedistill.grid.layout import Layout
     from facedistill.learning.parameters import ArchitectureParams
     from facedistill.schema import Parameters
@@ -46,6 +50,7 @@ def disagreements(p: Parameters, layout: Layout) -> Iterator[str]:
         _losses,
         _batches,
         *RECIPE_RULES,
+        *TEACHER_RULES,
         _twice,
     ):
         yield from rule(p, layout)
@@ -118,7 +123,10 @@ def _sides(p: Parameters, layout: Layout) -> Iterator[str]:
 
 
 def _has_pairs(dataset: DatasetParams) -> bool:
-    source = dataset.source
+    return dataset.pairs is not None or _lists_pairs(dataset.source)
+
+
+def _lists_pairs(source: SourceParams) -> bool:
     return isinstance(source, LfwParams | BinParams) or (
         isinstance(source, SyntheticParams) and source.pairs_per_fold > 0
     )
@@ -128,10 +136,12 @@ def _pairs(p: Parameters, layout: Layout) -> Iterator[str]:
     for name in layout.pairs:
         if not _has_pairs(p.datasets[name]):
             yield (
-                f"evaluation.pairs: {name!r} has no pairs; name a set of kind lfw or bin, or a synthetic one with "
-                f"datasets.{name}.source.pairs_per_fold above 0"
+                f"evaluation.pairs: {name!r} has no pairs; name a set of kind lfw or bin, a synthetic one with "
+                f"datasets.{name}.source.pairs_per_fold above 0, or draw them: datasets.{name}.pairs"
             )
     for name, dataset in p.datasets.items():
+        if dataset.pairs and _lists_pairs(dataset.source):
+            yield f"datasets.{name}.pairs: datasets.{name}.source has pairs of its own; write null"
         if isinstance(dataset.source, SyntheticParams):
             try:
                 SyntheticSource(dataset.source).pairs()
@@ -163,10 +173,11 @@ def _ways_to_cut(p: Parameters, layout: Layout) -> Iterator[str]:
     alignment = p.tasks["alignment"].dataset if "alignment" in layout.tasks else None
     for name, dataset in p.datasets.items():
         source = dataset.source
-        none = isinstance(source, RecordIOParams | BinParams | MsCelebParams) or (
-            isinstance(source, CasiaParams | LfwParams) and source.landmarks is None
-        )
-        if none and dataset.detector is None and (dataset.crop.method == "landmarks" or name == alignment):
+        if (
+            _lacks_landmarks(source)
+            and dataset.detector is None
+            and (dataset.crop.method == "landmarks" or name == alignment)
+        ):
             user = "tasks.alignment.dataset" if name == alignment else f"datasets.{name}.crop.method: landmarks"
             yield (
                 f"datasets.{name}.source: it has no landmarks, but {user} needs them; name a list in source.landmarks "
@@ -178,6 +189,16 @@ def _ways_to_cut(p: Parameters, layout: Layout) -> Iterator[str]:
                 f"datasets.{name}.crop.method: box needs boxes, and only source.kind celeba with variant in_the_wild "
                 "has them; take landmarks or centre"
             )
+
+
+def _lacks_landmarks(source: SourceParams) -> bool:
+    if isinstance(source, MixedParams):
+        return any(map(_lacks_landmarks, source.parts.values()))
+    return (
+        isinstance(source, RecordIOParams | BinParams | MsCelebParams)
+        or (isinstance(source, CasiaParams | LfwParams) and source.landmarks is None)
+        or (isinstance(source, PhotographsParams) and source.table is None)
+    )
 
 
 def _lists(p: Parameters, _layout: Layout) -> Iterator[str]:

@@ -58,6 +58,12 @@ def recipes_agree(p: Parameters, layout: Layout) -> Iterator[str]:
             teacher = p.teacher.network
             for student in group.students:
                 network = p.students[student.name]
+                if p.teacher.source != "trained":
+                    yield (
+                        f"{key}: student and teacher need the same width of K; set tasks.{task}.embedding to the width "
+                        "of the imported teacher, which `python -m facedistill teacher inspect` prints"
+                    )
+                    break
                 if (network.architecture, network.divisor) != (teacher.architecture, teacher.divisor):
                     yield (
                         f"{key}: student and teacher need the same width of K, but students.{student.name} and "

@@ -45,10 +45,10 @@ class Evaluation:
         names = ("pairs", "landmarks", "centres", "hits", "confusion", "embeddings")
         self.rows: dict[str, list[pa.Table]] = {name: [] for name in names}
         # Each set is opened once for all models, so its labels and pairs are read once.
-        self._open = cache(lambda dataset, side: Crops(CROPS / dataset, side))
+        self._open = cache(lambda dataset, side, pixels=0: Crops(CROPS / dataset, side, pixels))
         # Two places: one for the current model, and one for its teacher, which many models share.
         self._network = lru_cache(2)(model_files.load)
-        self._unseen = lru_cache(2)(lambda model, side: self._predict(model, self._first, side).embeddings)
+        self._unseen = lru_cache(2)(lambda model, task: self._predict(model, self._sets[0], task).embeddings)
 
     def of(self, task: TaskParams, model: Path, name: str, teacher: Path | None = None) -> dict[str, Any]:
         """Return the metrics of the model in a folder, in percent. They depend on Φ of its task:
@@ -62,8 +62,8 @@ class Evaluation:
 
         name: the model's name in the tables that `save` writes.
         """
-        test = self._open(task.dataset, "test")
-        predicted = self._predict(model, test, task.input)
+        test = self._open(task.dataset, "test", task.shrink_to)
+        predicted = self._predict(model, task.dataset, task)
         if task.phi == "landmarks":
             assert predicted.landmarks is not None
             self.rows["landmarks"].append(_landmark_table(name, test, predicted.landmarks))
@@ -72,7 +72,7 @@ class Evaluation:
             with _naming(test):
                 hits = nearest_neighbour_hits(predicted.embeddings, torch.as_tensor(test.labels))
             return {"nn_top1": self._share(name, "nn_top1", hits)}
-        metrics = self._unseen_people(model, task.input, name)
+        metrics = self._unseen_people(model, task, name)
         known = test.labels >= 0
         if predicted.answers is not None:
             with _naming(test):
@@ -80,7 +80,7 @@ class Evaluation:
             self._share(name, "top1", predicted.answers[known] == test.labels[known])
             self.rows["confusion"].append(_confusion_table(name, test.labels[known], predicted.answers[known]))
         if teacher:
-            metrics["cross"] = self._across(model, teacher, task.input, name)
+            metrics["cross"] = self._across(model, teacher, task, name)
             metrics["centres"] = self._centres(predicted.embeddings[known], test.labels[known], teacher, name)
         return metrics | {"parameters": predicted.parameters}
 
@@ -116,13 +116,13 @@ class Evaluation:
 
         The number is 0 for a subset with too few pairs for an operating point.
         """
-        found = self.operating_points(self._unseen(model, task.input))
+        found = self.operating_points(self._unseen(model, task))
         none = dict.fromkeys(subsets(self._first.attributes), 0) if self.identified else {}
         return none | {name: point.negatives for name, point in found.items()}
 
     def mean_shape(self, task: TaskParams) -> dict[str, float]:
         """Return the errors of the baseline that predicts the mean training landmarks for every photograph."""
-        train, test = (self._open(task.dataset, side) for side in SIDES)
+        train, test = (self._open(task.dataset, side, task.shrink_to) for side in SIDES)
         errors = _landmark_errors(points.mean_shape(train.landmarks, len(test)), test)
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
@@ -142,9 +142,12 @@ class Evaluation:
         """The first set of pairs. Its people stand for unseen people in general."""
         return self._open(self._sets[0], "test")
 
-    def _predict(self, model: Path, crops: Crops, side: int) -> Predictions:
+    def _predict(self, model: Path, dataset: str, task: TaskParams) -> Predictions:
         """Raises ModelError if all ReLUs of the last layer died in training: then K is 0, which has no direction."""
-        predicted = predict(self._network(model), crops, side)
+        network = self._network(model)
+        whole = network.trunk.whole
+        crops = self._open(dataset, "test", 0 if whole else task.shrink_to)
+        predicted = predict(network, crops, crops.pixels if whole else task.input)
         if dead := int((predicted.embeddings == 0).all(1).sum()):
             raise model_files.ModelError(
                 f"{model}: K is 0 for {dead} of the {len(crops)} photographs of {crops.folder}: its last rectifiers "
@@ -152,12 +155,12 @@ class Evaluation:
             )
         return predicted
 
-    def _unseen_people(self, model: Path, side: int, name: str) -> dict[str, Any]:
-        embeddings = self._unseen(model, side)
+    def _unseen_people(self, model: Path, task: TaskParams, name: str) -> dict[str, Any]:
+        embeddings = self._unseen(model, task)
         metrics: dict[str, Any] = {"pairs": {}}
         for dataset in self._sets:
             crops = self._open(dataset, "test")
-            embedded = embeddings if crops is self._first else self._predict(model, crops, side).embeddings
+            embedded = embeddings if crops is self._first else self._predict(model, dataset, task).embeddings
             pairs = crops.pairs
             distances = embedding_distances(embedded.cpu(), pairs.a, pairs.b)
             with _naming(crops):
@@ -172,9 +175,9 @@ class Evaluation:
             self.rows["embeddings"].append(map_table(name, embeddings.cpu(), self._first.identities))
         return metrics
 
-    def _across(self, model: Path, teacher: Path, side: int, name: str) -> dict[str, float]:
+    def _across(self, model: Path, teacher: Path, task: TaskParams, name: str) -> dict[str, float]:
         """Compare probes that the model embeds with a gallery that the teacher embeds."""
-        probes, gallery = (self._unseen(folder, side) for folder in (model, teacher))
+        probes, gallery = (self._unseen(folder, task) for folder in (model, teacher))
         metrics = {"accuracy": cross_view2(probes, gallery, self._first.pairs).accuracy}
         if self.identified:
             metrics["rank1"] = self._share(name, "cross", rank1_hits(probes, gallery, self._first.identities))

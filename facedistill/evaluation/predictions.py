@@ -55,7 +55,7 @@ def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
             points.append(outputs.landmarks.cpu())
     offset = (crops.pixels - side) // 2
     return Predictions(
-        parameters=sum(weight.numel() for weight in network.trunk.parameters()),
+        parameters=network.trunk.size,
         embeddings=torch.nn.functional.normalize(torch.cat(hidden)),
         answers=np.concatenate(answered) if answered else None,
         landmarks=torch.cat(points).numpy().astype(np.float64) * side + offset if points else None,

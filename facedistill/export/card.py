@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from facedistill.grid.cells import metrics
-from facedistill.grid.layout import TEACHER, Layout
+from facedistill.grid.layout import TEACHER, TRANSFER, Layout
 from facedistill.params import PARAMS_FILE, read
 from facedistill.paths import COST, MODELS
+from facedistill.recipe import Recipe
 from facedistill.results.chosen import Chosen
 from facedistill.results.markdown import number, spread, table
 from facedistill.results.metrics import Mean, read_json
@@ -28,6 +29,8 @@ LICENCES = {
     "table": USERS_OWN,
     "recordio": USERS_OWN,
     "bin": USERS_OWN,
+    "photographs": USERS_OWN,
+    "mixed": USERS_OWN,
 }
 """The terms that a model inherits from its training data, by kind of source."""
 
@@ -54,7 +57,8 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
     record = read_json(root / MODELS / model.name / "model.json", f"export@{model.name}")
     measured = read_json(root / model.metrics, f"export@{model.name}")
     name = record["task"]["dataset"]
-    section = read(root / PARAMS_FILE)["datasets"][name]
+    values = read(root / PARAMS_FILE)
+    section = values["datasets"][name]
     data = Dataset.read(name, section, name in layout.pairs, root)
     label = network(record["network"]["architecture"], record["network"].get("divisor", 1))
     costs = read_json(root / COST, "measure_cost")[model.network]
@@ -88,7 +92,11 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
         "far": read_json(root / metrics(TEACHER), "evaluate_teacher")["far"],
         "measured_on": pair_labels(layout).get(measured["dataset"], measured["dataset"]),
         "use": USE,
-        "limits": [*([DRAWN] if data.kind == "synthetic" else []), *LIMITS],
+        "limits": [
+            *([DRAWN] if data.kind == "synthetic" else []),
+            *_taught(values["teacher"], model.task, recipe),
+            *LIMITS,
+        ],
         "command": f"dvc repro export@{model.name}",
     }
 
@@ -96,6 +104,16 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
 def licence(data: Dataset) -> str:
     """The licence of a data set. A published set's licence is given only if these photographs are that set."""
     return LICENCES[data.kind] if data.what in (*FORMS.values(), *NAMES.values()) else USERS_OWN
+
+
+def _taught(teacher: Mapping[str, Any], task: str, recipe: Mapping[str, Any]) -> Iterator[str]:
+    """A sentence about the imported teacher, for a model that learned from it."""
+    if teacher["source"] == "onnx" and task not in TRANSFER and Recipe(**recipe).needs_teacher:
+        file = teacher["onnx"]
+        yield (
+            f"It learned from the network {Path(file['file']).name} (sha256 {file['sha256'][:12]}…). The terms of that "
+            "network may bind it too."
+        )
 
 
 def _at(document: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:

@@ -14,8 +14,8 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from facedistill.crops.align import TEMPLATE
 from facedistill.crops.shards import Crops
-from facedistill.data.align import TEMPLATE
 from facedistill.data.face_crop import CropParams
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import parity
@@ -52,7 +52,7 @@ def export(
     model, side = MODELS / chosen.name, task.input
     recognises = task.phi != "landmarks"
     dataset = evaluation.pairs[0] if recognises else task.dataset
-    crops, judge = Crops(CROPS / dataset, "test"), Evaluation(evaluation)
+    crops, judge = Crops(CROPS / dataset, "test", task.shrink_to), Evaluation(evaluation)
     trained = model_files.load(model)
     metadata = _metadata(chosen, trained, model, task, crop)
 
@@ -60,7 +60,7 @@ def export(
     # The export changes the dtype of the network, so float16 gets a copy.
     write_float(deepcopy(trained), side, files["float16"], torch.float16)
     write_float(trained, side, files["float32"], torch.float32)
-    write_int8(files["float32"], files["int8"], Crops(CROPS / task.dataset, "train"), side)
+    write_int8(files["float32"], files["int8"], Crops(CROPS / task.dataset, "train", task.shrink_to), side)
 
     def measured(answers: parity.Answers) -> dict[str, float]:
         return parity.recognition(answers, crops) if recognises else parity.alignment(answers, crops, side)
@@ -96,7 +96,8 @@ def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParam
         task=chosen.task,
         image="uint8 NCHW RGB 0..255",
         input=task.input,
-        crop=crop,
+        # A photograph is cut at the side to which stored crops were shrunk.
+        crop=replace(crop, pixels=task.shrink_to or crop.pixels),
         template=tuple((float(x), float(y)) for x, y in TEMPLATE),
         width=trained.trunk.width,
         classes=trained.classes,

@@ -62,7 +62,7 @@ def train(
             step += 1
 
             with autocast(device, precision):
-                targets = teachers(batch.images)
+                targets = teachers(batch)
             for student in students:
                 terms = student.objective(batch, targets)
                 student.optimiser.zero_grad()

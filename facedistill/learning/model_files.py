@@ -1,24 +1,31 @@
-"""The files of a trained model: its weights as safetensors, and a small JSON record that describes them."""
+"""The files of a model: its weights as safetensors, and a small JSON record that describes them.
+
+An imported teacher has a copy of its ONNX file beside them.
+"""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from safetensors.torch import save as serialise
+from torch import nn
 
 from facedistill import git
 from facedistill.files import sha256, write_json, write_whole
 from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.networks.face_network import identity_head
 from facedistill.learning.parameters import NetworkParams
 from facedistill.outside import architectures, is_outside
 from facedistill.params import PARAMS_FILE, check
+from facedistill.teacher.parameters import OnnxTeacherParams
 
-WEIGHTS, RECORD = "model.safetensors", "model.json"
+WEIGHTS, RECORD, ONNX = "model.safetensors", "model.json", "network.onnx"
 KEYS = ("network", "classes", "landmarks", "scale", "sha256")
 
 
@@ -34,11 +41,15 @@ def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
     Raises OSError, which names the file, if the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    described = asdict(network.params)
+    if isinstance(network.params, OnnxTeacherParams):
+        shutil.copyfile(network.params.file, folder / ONNX)
+        described["file"] = ONNX
     state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
     # We never write in place: a process that loaded the old file still maps it, and would see the new bytes.
     write_whole(folder / WEIGHTS, serialise(state))
     record = {
-        "network": asdict(network.params),
+        "network": described,
         "classes": network.classes,
         "landmarks": network.landmarks is not None,
         "scale": network.scale,
@@ -55,18 +66,38 @@ def load(folder: Path) -> FaceNetwork:
 
     Raises ModelError if a file is missing, the weights do not match the recorded sha256, or do not fit the network,
     and if the record names an architecture of the user's own that params.yaml does not name: a file that came from
-    somebody else may not choose which code runs.
+    somebody else may not choose which code runs. Raises TeacherError if its ONNX file is damaged.
     """
     record = read_record(folder)
-    params = check(NetworkParams, record["network"], f"{folder / RECORD}: network")
+    network = FaceNetwork(_network(folder, record), record["classes"], record["landmarks"], record["scale"])
+    network.load_state_dict(load_state(folder))
+    return network
+
+
+def _network(folder: Path, record: dict[str, Any]) -> NetworkParams | OnnxTeacherParams:
+    """The network that a record describes. Raises ParamsError and ModelError as `load` does."""
+    where = f"{folder / RECORD}: network"
+    if "architecture" not in record["network"]:
+        imported: OnnxTeacherParams = check(OnnxTeacherParams, record["network"], where)
+        return replace(imported, file=folder / ONNX)
+    params: NetworkParams = check(NetworkParams, record["network"], where)
     if is_outside(params.architecture) and params.architecture not in architectures():
         raise ModelError(
             f"{folder / RECORD}: the architecture {params.architecture} is code outside the package, which runs only "
             f"if {PARAMS_FILE} names it; if you trust that module, name it in `students` or `teacher.network`"
         )
-    network = FaceNetwork(params, record["classes"], record["landmarks"], record["scale"])
-    network.load_state_dict(load_state(folder))
-    return network
+    return params
+
+
+def load_classifier(folder: Path) -> nn.Linear | None:
+    """Load the classifier of the model in `folder`, without its trunk; None if it has none. Raises as `load_state`."""
+    record, prefix = read_record(folder), "identity."
+    state = {k.removeprefix(prefix): tensor for k, tensor in load_state(folder).items() if k.startswith(prefix)}
+    if not state:
+        return None
+    head = identity_head(state["weight"].shape[1], record["classes"], record["scale"])
+    head.load_state_dict(state)
+    return head
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -81,6 +112,13 @@ def read_record(folder: Path) -> dict[str, Any]:
     if missing := [key for key in KEYS if not isinstance(record, dict) or key not in record]:
         raise ModelError(f"{file}: no {', '.join(missing)}: not written by this version; train the model again")
     return record  # type: ignore[no-any-return]
+
+
+def network_sha256(folder: Path) -> str:
+    """The sha256 of what computes the embeddings of the model in `folder`: of its weights, or of its ONNX file."""
+    record = read_record(folder)
+    found: str = record["network"].get("sha256", record["sha256"])
+    return found
 
 
 def load_state(folder: Path) -> dict[str, torch.Tensor]:

@@ -10,7 +10,8 @@ from pydantic import AfterValidator, Field
 from facedistill.learning.augment import AugmentationParams
 from facedistill.outside import OrOutside
 from facedistill.params import params
-from facedistill.recipe import MARGIN_SOFTMAX, PHI, PhiName
+from facedistill.recipe import MARGIN_SOFTMAX, PHI, Margin, PhiName
+from facedistill.teacher.parameters import OnnxTeacherParams
 
 Architecture = Literal[
     "resnet50",
@@ -50,6 +51,8 @@ class TaskParams:
     per_identity: how many crops of each person a batch has; 0 for a batch as the shuffle gives it.
     embedding: the width of a linear layer over the pooled features, whose output is then K; 0 for no such layer. All
         networks of the task have it.
+    shrink_to: the side to which crops are shrunk before the input is cut from them; 0 for crops as they are stored. An
+        imported teacher sees the stored crops, and so more pixels of the same photographs than its students.
     """
 
     phi: PhiName
@@ -58,6 +61,7 @@ class TaskParams:
     batch: Annotated[int, Field(ge=2)]
     per_identity: Annotated[int, Field(ge=0)]
     embedding: Annotated[int, Field(ge=0)] = 0
+    shrink_to: Annotated[int, Field(ge=0)] = 0
 
     def __post_init__(self) -> None:
         if "triplet" in PHI[self.phi] and self.per_identity < 2:
@@ -157,6 +161,39 @@ class OptimisationParams:
             return self.learning_rate
         done = (step - self.warmup_steps) / max(1, steps - self.warmup_steps)
         return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+@params
+class Rates:
+    """The two ways to optimise.
+
+    scratch: for a training that starts from random weights.
+    initialised: for a training that starts from the weights of another model.
+    """
+
+    scratch: OptimisationParams
+    initialised: OptimisationParams
+
+
+@params
+class TeacherParams:
+    """The teachers.
+
+    source: whether the teacher of recognition is trained, or is the ONNX file of `onnx`.
+    onnx: the ONNX file of an imported teacher; null if there is none.
+    scale: s of an imported teacher's logits, s times the cosine to a class centre; null to fit it.
+    stored: the tasks whose students learn from stored answers of the teacher. An imported teacher is asked once for all
+        tasks, under `classification`.
+    network: the network of every teacher that is trained.
+    rates: its two rates.
+    """
+
+    source: Literal["trained", "onnx"]
+    onnx: OnnxTeacherParams | None
+    scale: Annotated[float, Field(gt=0)] | None
+    stored: tuple[Literal["classification", Margin], ...]
+    network: ArchitectureParams
+    rates: Rates
 
 
 @params

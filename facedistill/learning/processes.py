@@ -24,6 +24,7 @@ class Process:
     """
 
     is_main = True
+    rank, world_size = 0, 1
 
     def shard(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
         """Return a sampler of the rows that this process takes from each batch."""

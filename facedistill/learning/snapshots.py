@@ -23,7 +23,7 @@ from facedistill.learning.student import Student
 from facedistill.learning.timing import Timing
 
 PACKAGE = Path(facedistill.__file__).parent
-CODE = (PACKAGE / "learning", PACKAGE / "crops", PACKAGE / "recipe.py")
+CODE = (PACKAGE / "learning", PACKAGE / "teacher", PACKAGE / "crops", PACKAGE / "recipe.py")
 """The code that trains. It leaves out the code that cut the crops, because the key of a run has their sha256."""
 
 KEPT = 2

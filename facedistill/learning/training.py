@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from facedistill.crops import DataError
-from facedistill.crops.shards import INDEX, Crops
-from facedistill.files import sha256
+from facedistill.crops.shards import Crops
 from facedistill.learning import model_files
 from facedistill.learning.batches import BatchSampler, IdentityBatches, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
@@ -38,10 +33,10 @@ from facedistill.learning.parameters import (
 from facedistill.learning.processes import join
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
-from facedistill.learning.teachers import Teachers, inherit_classifier
+from facedistill.learning.teachers import Guide, Teachers, inherit_classifier
+from facedistill.learning.training_set import class_list, data_record, training_crops
 from facedistill.outside import code
 from facedistill.params import check
-from facedistill.paths import CROPS
 from facedistill.recipe import Recipe
 
 
@@ -94,8 +89,8 @@ def train_networks(
     snapshots: SnapshotParams,
     workspace: Path,
     seed: int,
-    soft_teacher: Path | None = None,
-    hidden_teacher: Path | None = None,
+    soft_teacher: Guide | None = None,
+    hidden_teacher: Guide | None = None,
 ) -> dict[str, Any]:
     """Train one network for each plan, all on the same batches, and save each with its loss curves.
 
@@ -105,32 +100,20 @@ def train_networks(
     an empty dictionary in every process but the main one.
 
     Raises ModelError if a start or a teacher is missing or damaged, or has another network or class list. Raises
-    DataError if there are no crops, if crops for alignment have no landmarks, or if another task has fewer than two
-    people. Raises RuntimeError if `training.deterministic` is set and an operation has no deterministic algorithm.
+    DataError as `training_crops` does, and if stored answers are damaged. Raises RuntimeError if
+    `training.deterministic` is set and an operation has no deterministic algorithm.
     """
     be_deterministic(training.deterministic)
     process = join(processes)
     device = choose_device()
-    crops = Crops(CROPS / task.dataset, "train")
-    if not len(crops):
-        raise DataError(f"{crops.folder}: no crops on the training side to learn from; is this set only for pairs?")
-    if task.phi != "landmarks" and len(crops.classes) < 2:
-        raise DataError(f"{crops.folder}: {len(crops.classes)} people on the training side; training needs two or more")
-    if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
-        raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
-    data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb)
+    crops = training_crops(task)
+    teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
+    data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb, teachers.see_whole)
     if task.per_identity:
         sampler: BatchSampler = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:
         sampler = ShuffledBatches(len(crops), task.batch, seed)
     batches = data.batches(process.shard(sampler), loader.workers)
-    teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
-    data_record = {
-        "dataset": task.dataset,
-        "photographs": len(crops),
-        "sha256": sha256(crops.folder / INDEX),
-        "class_list": _class_list(crops),
-    }
     records: list[dict[str, Any]] = [
         {
             "model": str(plan.model),
@@ -139,31 +122,36 @@ def train_networks(
             "equation": asdict(equation),
             "optimisation": asdict(optimisation),
             "seed": seed,
-            "data": data_record,
+            "data": data_record(crops),
         }
         for plan in plans
     ]
-    sources = [source and model_files.read_record(source)["sha256"] for source in (soft_teacher, hidden_teacher)]
-    sources += [plan.start and model_files.read_record(plan.start)["sha256"] for plan in plans]
-    asked = [teacher.params.architecture for teacher in (teachers.soft, teachers.hidden) if teacher]
+    guides = [guide for guide in (soft_teacher, hidden_teacher) if guide]
+    models = [guide.model for guide in guides] + [plan.start for plan in plans if plan.start]
+    sources = [model_files.read_record(model) for model in models]
+    asked = [source["network"].get("architecture", "") for source in sources]
     own = code(network.architecture, *asked, *(name for plan in plans for name in plan.recipe.outside))
-    kept = Snapshots(workspace, [records, asdict(network), asdict(training), sources, own], snapshots, process)
+    given = [[source["sha256"] for source in sources], [guide.answers is None for guide in guides]]
+    kept = Snapshots(workspace, [records, asdict(network), asdict(training), given, own], snapshots, process)
 
     with ExitStack() as logs:
         students = []
         for plan in plans:
             torch.manual_seed(seed)
+            inherited = soft_teacher.model if soft_teacher and plan.recipe.classifier == "teacher" else None
+            scale = equation.scale if task.margin_softmax else 0.0
             student = FaceNetwork(
                 NetworkParams(network.architecture, network.divisor, task.embedding),
                 classes=_classes(plan.recipe, crops, soft_teacher),
                 landmarks=task.phi == "landmarks",
-                scale=equation.scale if task.margin_softmax else 0.0,
+                scale=model_files.read_record(inherited)["scale"] if inherited else scale,
             )
             if plan.start:
                 model_files.warm_start(student, plan.start)
             if plan.recipe.classifier == "teacher":
-                inherit_classifier(student, soft_teacher)
-            loss = Equation5(plan.recipe, equation, student, teachers.hidden, process.gather)
+                inherit_classifier(student, inherited)
+            psi_teacher = teachers.hidden.trunk if teachers.hidden else None
+            loss = Equation5(plan.recipe, equation, student, psi_teacher, process.gather)
             place(student, device).train()
             loss.to(device).train()
             optimiser = Nesterov(
@@ -184,7 +172,7 @@ def train_networks(
     return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.is_main else {}
 
 
-def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
+def _classes(recipe: Recipe, crops: Crops, soft_teacher: Guide | None) -> int:
     """The number of classes of a student's classifier; 0 for no classifier.
 
     If the recipe uses the soft teacher's classifier, the student has the same classes. If not, it has those of the
@@ -194,21 +182,17 @@ def _classes(recipe: Recipe, crops: Crops, soft_teacher: Path | None) -> int:
         return 0
     if not (soft_teacher and (recipe.needs_soft_teacher or recipe.classifier == "teacher")):
         return len(crops.classes)
-    record = model_files.read_record(soft_teacher)
+    folder = soft_teacher.model
+    record = model_files.read_record(folder)
     classes = int(record["classes"])
     if recipe.learns_classes and classes != len(crops.classes):
         raise model_files.ModelError(
-            f"{soft_teacher}: it has a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
+            f"{folder}: it has a classifier of {classes} people, but {crops.folder} has {len(crops.classes)}; "
             "train the teacher again"
         )
-    if recipe.learns_classes and record.get("data", {}).get("class_list") != _class_list(crops):
+    if recipe.learns_classes and record.get("data", {}).get("class_list") != class_list(crops):
         raise model_files.ModelError(
-            f"{soft_teacher}: it has a classifier of {classes} people, but {crops.folder} has other people, or another "
+            f"{folder}: it has a classifier of {classes} people, but {crops.folder} has other people, or another "
             "order; train the teacher again"
         )
     return classes
-
-
-def _class_list(crops: Crops) -> str:
-    """A sha256 of the names of the classes, in their order."""
-    return hashlib.sha256(json.dumps(crops.classes).encode()).hexdigest()

@@ -113,7 +113,7 @@ def _try_term(
     ours, said = _random(student, PEOPLE if recipe.needs_identity else 0, scale, side)
     theirs, heard = _random(teacher, PEOPLE, scale, side)
     labels = torch.arange(CROPS) % PEOPLE
-    equation5 = _run(name, lambda: Equation5(alone, equation, ours, theirs))
+    equation5 = _run(name, lambda: Equation5(alone, equation, ours, theirs.trunk))
 
     def term(rows: slice = slice(None)) -> Any:
         if alone.beta > 0:

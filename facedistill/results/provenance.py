@@ -27,6 +27,8 @@ FORMS = {
     "table": "photographs listed in a table",
     "recordio": "photographs in RecordIO",
     "bin": "photographs in a .bin file",
+    "photographs": "photographs without names",
+    "mixed": "photographs of several sources",
 }
 """What the report calls a kind of source that says how photographs are stored, not which they are; and drawn faces."""
 
@@ -182,9 +184,12 @@ class Provenance:
             for section in (values["rates"], values["teacher"]["rates"])
             for name in ("scratch", "initialised")
         ]
+        teacher = f"{rates[2]}, then {rates[3]} for each other task"
+        if values["teacher"]["source"] == "onnx":
+            teacher = f"the network of {Path(values['teacher']['onnx']['file']).name}, imported"
         training = (
-            f"Students: {rates[0]} from random weights, {rates[1]} from trained weights. Teacher: {rates[2]}, then "
-            f"{rates[3]} for each other task. Seed {values['seed']}."
+            f"Students: {rates[0]} from random weights, {rates[1]} from trained weights. Teacher: {teacher}. "
+            f"Seed {values['seed']}."
         )
         return cls(load(Heading, "report", root / PARAMS_FILE), datasets, layout, training)
 

@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from facedistill.learning.networks.registry import build_trunk
+from facedistill.learning.networks.registry import build_embedder
 from facedistill.learning.parameters import NetworkParams
+from facedistill.teacher.parameters import OnnxTeacherParams
 
 
 class Outputs(NamedTuple):
@@ -43,6 +44,11 @@ class CosineHead(nn.Linear):
             return self.scale * F.linear(F.normalize(hidden.float()), F.normalize(self.weight))
 
 
+def identity_head(width: int, classes: int, scale: float) -> nn.Linear:
+    """Make a classifier with random weights. scale: s of a cosine classifier; 0 for a linear one."""
+    return CosineHead(width, classes, scale) if scale else nn.Linear(width, classes)
+
+
 class LandmarkHead(nn.Linear):
     """Turns K, (N, width), into R = fc(K), landmarks (N, 5, 2) in units of the crop's side.
 
@@ -62,19 +68,23 @@ class LandmarkHead(nn.Linear):
 class FaceNetwork(nn.Module):
     """Turns images, (N, 3, H, W) RGB from 0 to 255, into Outputs.
 
+    network: the trunk to build, or the ONNX file of an imported teacher.
     classes: identities of the identity head; 0 for a network without one.
     landmarks: whether there is a landmark head.
     scale: s of a cosine classifier, which has the logits s · cos θ; 0 for a linear classifier.
     """
 
-    def __init__(self, network: NetworkParams, classes: int = 0, landmarks: bool = False, scale: float = 0.0) -> None:
+    def __init__(
+        self,
+        network: NetworkParams | OnnxTeacherParams,
+        classes: int = 0,
+        landmarks: bool = False,
+        scale: float = 0.0,
+    ) -> None:
         super().__init__()
         self.params, self.scale = network, scale
-        self.trunk = build_trunk(network)
-        self.identity: nn.Linear | None = None
-        if classes:
-            width = self.trunk.width
-            self.identity = CosineHead(width, classes, scale) if scale else nn.Linear(width, classes)
+        self.trunk = build_embedder(network)
+        self.identity = identity_head(self.trunk.width, classes, scale) if classes else None
         self.landmarks = LandmarkHead(self.trunk.width) if landmarks else None
 
     @property

@@ -7,10 +7,10 @@ from itertools import pairwise
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from facedistill.learning.networks.trunk import Trunk
+from facedistill.learning.networks.trunk import Embedder
 
 
-def fold_batch_norm(trunk: Trunk) -> None:
+def fold_batch_norm(trunk: Embedder) -> None:
     """Fold each batch norm that follows a convolution into that convolution, in place.
 
     The trunk must be in evaluation mode. A batch norm that comes before a convolution, as on the raw input and in

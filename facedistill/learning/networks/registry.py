@@ -13,9 +13,10 @@ from facedistill.learning.networks.mobilenet import MobileNet
 from facedistill.learning.networks.resnet import ResNet50
 from facedistill.learning.networks.shufflenet import ShuffleNet
 from facedistill.learning.networks.squeezenet import SqueezeNet
-from facedistill.learning.networks.trunk import Trunk
+from facedistill.learning.networks.trunk import Embedder, Trunk
 from facedistill.learning.parameters import Architecture, NetworkParams
 from facedistill.outside import find
+from facedistill.teacher.parameters import OnnxTeacherParams
 
 # Each makes a trunk from the width of its embedding. ResNet-50 is missing because it also needs a divisor.
 TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
@@ -30,6 +31,20 @@ TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
     "densenet": DenseNet,
     "inception_resnet": InceptionResNet,
 }
+
+
+def build_embedder(network: NetworkParams | OnnxTeacherParams) -> Embedder:
+    """Make a trunk with random weights, or open an ONNX file.
+
+    Raises ParamsError if the architecture is the user's own and is not found, and TeacherError for an ONNX file that is
+    not the expected one.
+    """
+    if isinstance(network, NetworkParams):
+        return build_trunk(network)
+    # Only an imported teacher needs ONNX Runtime.
+    from facedistill.learning.networks.onnx_trunk import OnnxTrunk
+
+    return OnnxTrunk(network)
 
 
 def build_trunk(network: NetworkParams) -> Trunk:

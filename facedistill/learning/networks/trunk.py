@@ -18,23 +18,39 @@ class Features(NamedTuple):
     maps: tuple[Tensor, ...]
 
 
-class Trunk(nn.Module):
+class Embedder(nn.Module):
     """Turns images, (N, 3, H, W) RGB float from 0 to 255, into Features.
+
+    width: the width of K.
+    map_widths: the channels of each map; empty for an embedder that gives no maps.
+    whole: whether it takes whole crops as they are stored, of any side, and not the part that a task cuts out.
+    """
+
+    whole = False
+
+    def __init__(self, width: int, map_widths: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.width, self.map_widths = width, map_widths
+
+    @property
+    def size(self) -> int:
+        """The number of its parameters."""
+        return sum(weight.numel() for weight in self.parameters())
+
+
+class Trunk(Embedder):
+    """An embedder of this project's own networks.
 
     K is the global average of the last map. If `embedding` is not 0, a linear layer of so many outputs follows, and its
     output is K. An architecture sets `stem` and `stages`; each stage gives one map.
-
-    width: the width of K.
-    map_widths: the channels of each map.
     """
 
     stem: nn.Module
     stages: nn.ModuleList
 
     def __init__(self, map_widths: tuple[int, ...], smallest_side: int, embedding: int) -> None:
-        super().__init__()
-        self.map_widths, self.smallest_side = map_widths, smallest_side
-        self.width = embedding or map_widths[-1]
+        super().__init__(embedding or map_widths[-1], map_widths)
+        self.smallest_side = smallest_side
         self.input_norm = nn.BatchNorm2d(3)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.embedding = nn.Linear(map_widths[-1], embedding) if embedding else None

@@ -11,18 +11,24 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 import yaml
 from conftest import REAL_PHOTOS
+from exported_toys import OURS, POINTS
 from onnx import helper
 from onnx_toys import SIDE, WIDTH, flat, linear, matrix, people, seeing, write
 from packed_faces import write_recordio
 from photographs import red
+from squares import SIDE as SQUARE
 
+from facedistill.crops.shards import Crops
 from facedistill.inference.commands import main
+from facedistill.learning.batches import centre
 from facedistill.params import check
+from facedistill.teacher import TeacherError
 from facedistill.teacher.fitting import Fit, Way, compare, draw, fit
-from facedistill.teacher.inspect import best, nothing_fits, verdict
+from facedistill.teacher.inspect import best, inspect, nothing_fits, verdict
 from facedistill.teacher.onnx_file import read
 from facedistill.teacher.onnx_teacher import OnnxTeacher
 from facedistill.teacher.parameters import OnnxTeacherParams
@@ -249,3 +255,18 @@ def test_the_blocks_that_the_page_shows_are_let_in(real_teacher: OnnxTeacherPara
     first, second = (check(OnnxTeacherParams, block["onnx"], "docs/own-teacher.md") for block in blocks)
     assert first == OnnxTeacherParams(first.file, "0" * 64)
     assert replace(second, file=real_teacher.file) == real_teacher
+
+
+def test_an_export_of_this_project_is_a_teacher_as_it_is(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its block needs no guess, and on crops of its own size it answers as the exported model does."""
+    file = exported / OURS.folder / "float32.onnx"
+    text, values = inspected(capsys, file)
+    assert "# an export of this project" in text
+    assert (values.side, values.mean, values.scale, values.output) == (SQUARE, 0, 1, "embedding")
+    crops = Crops(exported / "data/crops/faces", "test")
+    whole = np.stack([crops.image(i) for i in range(len(crops))])
+    middles = np.stack([centre(image, SQUARE) for image in whole]).transpose(0, 3, 1, 2)
+    (expected,) = ort.InferenceSession(file).run(["embedding"], {"image": np.ascontiguousarray(middles)})
+    np.testing.assert_allclose(OnnxTeacher(values).embed(whole, "arcface", crops.pixels), expected, atol=1e-4)
+    with pytest.raises(TeacherError, match=r"float32\.onnx: .* crop\.method: photograph; .* aligned by landmarks"):
+        inspect(exported / POINTS.folder / "float32.onnx")

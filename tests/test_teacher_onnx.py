@@ -227,10 +227,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], dict[str, Any], str]] = {
     "bytes": (
         lambda file: pixels(file, ("batch", 3, SIDE, SIDE), TensorProto.UINT8),
         {},
-        "the input images (uint8, batch x 3 x 48 x 48) is not of float images",
+        "its input is uint8, so it prepares pixels itself: set mean 0 and scale 1",
     ),
-    "grey": (lambda file: pixels(file, ("batch", 1, SIDE, SIDE)), {}, "is not of float images"),
-    "vectors": (lambda file: pixels(file, ("batch", 3)), {}, "is not of float images"),
+    "grey": (lambda file: pixels(file, ("batch", 1, SIDE, SIDE)), {}, "is not of images: float or uint8"),
+    "vectors": (lambda file: pixels(file, ("batch", 3)), {}, "is not of images: float or uint8"),
     "oblong": (lambda file: pixels(file, ("batch", 3, SIDE, 60)), {}, "images that are not square"),
     "tiny": (lambda file: pixels(file, ("batch", 3, 8, 8)), {}, "images that are smaller than 16 or larger than 1024"),
     "batch": (

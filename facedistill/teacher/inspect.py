@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import yaml
 
-from facedistill.teacher import onnx_file
+from facedistill.crops.align import TEMPLATE_SIZE
+from facedistill.teacher import TeacherError, onnx_file
 from facedistill.teacher.fitting import COLOURS, UNALIGNED, Colour, Fit, Sample, Way, compare, draw
 from facedistill.teacher.onnx_file import OnnxFile
 from facedistill.teacher.onnx_session import OnnxSession
@@ -64,6 +68,8 @@ def _guess(file: Path, found: OnnxFile, session: OnnxSession) -> tuple[OnnxTeach
     """The likely parameters, and a comment on each that the file does not tell."""
     comments = []
     params = OnnxTeacherParams(file, found.sha256)
+    if own := _described(file, found):
+        return replace(params, mean=0, scale=1, output="embedding", **own), ["an export of this project"]
     if found.prepares:
         params = replace(params, mean=0, scale=1)
         comments.append("mean and scale: the file prepares the pixels itself")
@@ -80,12 +86,35 @@ def _guess(file: Path, found: OnnxFile, session: OnnxSession) -> tuple[OnnxTeach
     return params, comments
 
 
+def _described(file: Path, found: OnnxFile) -> dict[str, Any] | None:
+    """Side and template, as an export of this project notes them in its file; None for any other file.
+
+    Raises TeacherError for an export whose faces are not aligned.
+    """
+    try:
+        noted = {name: json.loads(found.properties[name]) for name in ("input", "crop", "template", "image")}
+        side, pixels, method = int(noted["input"]), int(noted["crop"]["pixels"]), noted["crop"]["method"]
+        points = (np.array(noted["template"], np.float64).reshape(5, 2) + 0.5) * (pixels / TEMPLATE_SIZE) - 0.5
+    except (KeyError, ValueError, TypeError):
+        return None
+    if method not in ("landmarks", "none"):
+        raise TeacherError(
+            f"{file}: an export of this project whose faces were cut by crop.method: {method}; a teacher needs faces "
+            "that are aligned by landmarks"
+        )
+    # The network sees the middle of a crop.
+    middle = points - (pixels - side) // 2
+    return {"side": side, "template": tuple((round(float(x), 3), round(float(y), 3)) for x, y in middle)}
+
+
 def _block(params: OnnxTeacherParams, comments: list[str]) -> str:
     """The parameters as a block of params.yaml, with comments at its top."""
     names = ("file", "sha256", "side", "colour", "mean", "scale", "template", "output")
     values = {name: getattr(params, name) for name in names if name != "output" or params.output}
     whole = {name: int(value) for name, value in values.items() if isinstance(value, float) and value.is_integer()}
     onnx = values | whole | {"file": str(params.file)}
+    if not isinstance(params.template, str):
+        onnx["template"] = [list(point) for point in params.template]
     text = yaml.safe_dump({"source": "onnx", "onnx": onnx}, sort_keys=False, allow_unicode=True, width=1000)
     lines = ["", "teacher:", *(f"  # {comment}" for comment in comments), *(f"  {line}" for line in text.splitlines())]
     return "\n".join([*lines, ""])

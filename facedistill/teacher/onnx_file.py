@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -32,6 +32,7 @@ class OnnxFile:
     parameters: how many numbers its weights have.
     precision: the type of most of these numbers, such as float32.
     before: what the file does to pixels before its first layer, such as "Sub 127.5"; in order.
+    properties: what its writer noted in it, by name. An export of this project describes itself there, in JSON.
     """
 
     data: bytes
@@ -41,6 +42,7 @@ class OnnxFile:
     parameters: int
     precision: str
     before: tuple[str, ...]
+    properties: Mapping[str, str]
 
     @property
     def prepares(self) -> bool:
@@ -78,8 +80,9 @@ def read(file: Path) -> OnnxFile:
     except (ValueError, TypeError, LookupError) as error:
         raise TeacherError(f"{file}: a damaged ONNX file: {first_line(error)}") from None
     precision = numbers.most_common(1)[0][0] if numbers else "unknown"
-    producer = f"{model.producer_name} {model.producer_version}".strip()
-    return OnnxFile(data, hashlib.sha256(data).hexdigest(), opset, producer, numbers.total(), precision, before)
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    producer, digest = f"{model.producer_name} {model.producer_version}".strip(), hashlib.sha256(data).hexdigest()
+    return OnnxFile(data, digest, opset, producer, numbers.total(), precision, before, properties)
 
 
 def _numbers_by_type(weights: Sequence[Any]) -> Counter[str]:

@@ -20,15 +20,16 @@ PROVIDERS = ("CUDAExecutionProvider", "CPUExecutionProvider")
 """Where ONNX Runtime may run, the fastest first. The package onnxruntime has no CUDA; onnxruntime-gpu has."""
 
 FLOATS = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
-"""The types of images that a network may take."""
+TYPES = FLOATS | {"tensor(uint8)": np.uint8}
+"""The types of images that a network may take. Exports of this project take uint8, and prepare pixels themselves."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """The input of a network: float images.
+    """The input of a network: images.
 
     name: that of the input.
-    dtype: float32 or float16.
+    dtype: float32, float16 or uint8.
     channels_last: whether it is N x side x side x 3, and not N x 3 x side x side.
     side: in pixels; None if the network takes any.
     batch: the only number of images that it takes at a time, which is 1; None if it takes any.
@@ -66,7 +67,7 @@ class OnnxSession:
 
     @cached_property
     def images(self) -> Images:
-        """The input. Raises TeacherError if there is not one input of float images, square and with three channels."""
+        """The input. Raises TeacherError if there is not one input of images, square and with three channels."""
         given = self._session.get_inputs()
         if len(given) != 1:
             raise TeacherError(
@@ -74,9 +75,9 @@ class OnnxSession:
             )
         name, kind, shape = given[0].name, given[0].type, given[0].shape
         places = [axis for axis in (1, 3) if len(shape) == 4 and shape[axis] == 3]
-        if kind not in FLOATS or not places:
+        if kind not in TYPES or not places:
             raise TeacherError(
-                f"{self._file}: the input {self._listed(self.inputs)} is not of float images, "
+                f"{self._file}: the input {self._listed(self.inputs)} is not of images: float or uint8, "
                 "N x 3 x side x side or N x side x side x 3"
             )
         sides = {side for side in (shape[1:3] if places[0] == 3 else shape[2:4]) if isinstance(side, int)}
@@ -93,7 +94,7 @@ class OnnxSession:
                 f"{self._file}: the input {self._listed(self.inputs)} is of images that are smaller than {SMALLEST} "
                 f"or larger than {LARGEST} pixels"
             )
-        return Images(name, FLOATS[kind], places[0] == 3, next(iter(sides), None), batch)
+        return Images(name, TYPES[kind], places[0] == 3, next(iter(sides), None), batch)
 
     def output(self, name: str | None) -> str:
         """The name of the output to take. Raises TeacherError if there is no such output, or no only one."""

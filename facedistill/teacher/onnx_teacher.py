@@ -27,7 +27,8 @@ class OnnxTeacher:
 
     Raises TeacherError, which names the file, if
         - the file is missing, has another sha256, is not ONNX, or needs anything beside it (`onnx_file.read`)
-        - its input is not N x 3 x side x side or N x side x side x 3 float images, with N free or 1
+        - its input is not N x 3 x side x side or N x side x side x 3 images, float or uint8, with N free or 1
+        - it takes uint8, and mean and scale are not 0 and 1
         - it has several outputs and the parameters do not say which one
         - its answers are not (N, width) finite numbers, are the same for different images, or depend on the other
           images in a batch
@@ -48,6 +49,10 @@ class OnnxTeacher:
         self._images = self._session.images
         if self._images.side not in (None, params.side):
             raise TeacherError(f"{params.file}: its input has {self._images.side} pixels a side, not {params.side}")
+        if self._images.dtype == np.uint8 and (params.mean, params.scale) != (0, 1):
+            raise TeacherError(
+                f"{params.file}: its input is uint8, so it prepares pixels itself: set mean 0 and scale 1"
+            )
         self._output = self._session.output(params.output)
         self.width = self._check()
 

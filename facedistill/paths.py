@@ -9,6 +9,8 @@ MANIFESTS = Path("data/manifests")
 CROPS = Path("data/crops")
 ANSWERS = Path("data/answers")
 """A folder for each task with stored answers of its teacher."""
+CLEANING = Path("data/cleaning")
+"""What `python -m stages.clean` lists. It names people, so git does not keep it."""
 MODELS = Path("models")
 METRICS = Path("reports/metrics/networks")
 """The metrics of the papers' grid, and COST, the cost of each network. The user's own cells and the exports have other

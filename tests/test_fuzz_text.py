@@ -19,7 +19,7 @@ from photographs import GOOD
 
 from facedistill.crops import DataError
 from facedistill.data.photograph import COORDINATES, Photograph, Problem
-from facedistill.data.prepare import left_out_identities
+from facedistill.data.prepare import left_out_names
 from facedistill.data.sources import SourceParams, open_source
 from facedistill.data.sources.celeba import BOX_HEADER, POINTS_HEADER
 from facedistill.data.sources.recognise import recognise
@@ -174,6 +174,6 @@ def test_lines_of_anything(sets: Path, kind: str, lines: list[Any], name: int, k
     (sets / file).write_bytes((FILES[file] if keep else b"") + text.encode("utf-8", "surrogatepass"))
     exhaust(sets, kind)
     with suppress(DataError):
-        assert all(left_out_identities(sets / file))
+        assert all(left_out_names(sets / file))
     if file.endswith((".csv", ".tsv")):
         assert recognise(sets / file)

@@ -14,7 +14,7 @@ from photographs import GOOD
 
 from facedistill.crops import DataError
 from facedistill.data.dataset import DatasetParams
-from facedistill.data.prepare import left_out_identities, prepare
+from facedistill.data.prepare import left_out_names, prepare
 from facedistill.params import check
 
 COMMITTED = Path(__file__).parents[1] / "data/leave_out/casia_lfw.txt"
@@ -149,6 +149,14 @@ def test_nobody_can_be_left_out_of_a_set_whose_people_are_unknown(tmp_path: Path
 
 
 def test_the_committed_list_names_the_people_of_casia_who_are_in_lfw() -> None:
-    assert left_out_identities(COMMITTED) == ["0166921", "1056413", "1193098"]
+    assert left_out_names(COMMITTED) == ["0166921", "1056413", "1193098"]
     with pytest.raises(DataError, match=r"gone\.txt: no such file"):
-        left_out_identities(COMMITTED.parent / "gone.txt")
+        left_out_names(COMMITTED.parent / "gone.txt")
+
+
+def test_single_photographs_are_left_out_by_their_keys(tmp_path: Path) -> None:
+    report = prepared(tmp_path, "amy/amy_0002.jpg\nZoë\ngone/x.jpg\n")
+    assert (report["identities_left_out"], report["photographs_left_out"]) == (1, 5)
+    keys = pq.read_table(tmp_path / "m/manifest.parquet")["key"].to_pylist()
+    assert [key for key in keys if key.startswith("amy")] == [f"amy/amy_{i:04d}.jpg" for i in (1, 3, 4)]
+    assert [note["record"] for note in report["notes"] if "not in this set" in note["reason"]] == ["gone/x.jpg"]

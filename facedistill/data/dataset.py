@@ -38,7 +38,7 @@ class DatasetParams:
     split: null keeps every photograph for testing.
     crop: how faces are cropped.
     bad_share: the share of bad records above which a stage fails.
-    leave_out: a file with identities to leave out, one a line; `#` begins a comment. Or null.
+    leave_out: a file with identities, or keys of photographs, to leave out, one a line; `#` begins a comment. Or null.
     detector: finds landmarks for photographs that have none. Or null.
     people: holds people out, or takes those who are held out. Or null for everybody.
     pairs: draws verification pairs from the people of the set. Or null.

@@ -42,8 +42,9 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
     out.mkdir(parents=True, exist_ok=True)
     source = open_source(dataset.source)
     problems, noted = list[Problem](), list[Problem]()
-    left_out = Counter(dict.fromkeys(left_out_identities(dataset.leave_out), 0) if dataset.leave_out else ())
-    scan: Iterable[Photograph | Problem] = _kept(taken(source.scan(), dataset.people), left_out)
+    left_out = Counter(dict.fromkeys(left_out_names(dataset.leave_out), 0) if dataset.leave_out else ())
+    gone = set[str]()
+    scan: Iterable[Photograph | Problem] = _kept(taken(source.scan(), dataset.people), left_out, gone)
     if dataset.detector:
         Detector(dataset.detector)  # a missing model stops the stage before any process starts
         scan = in_order(partial(add_landmarks, dataset.source, dataset.detector), scan, workers)
@@ -66,7 +67,7 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
         "train": sides["train"],
         "test": sides["test"],
         "pairs": len(pairs),
-        "identities_left_out": sum(count > 0 for count in left_out.values()),
+        "identities_left_out": len(gone),
         "photographs_left_out": left_out.total(),
     }
     notes = [*noted, *(split_notes(table, dataset.split) if dataset.split else ())]
@@ -88,8 +89,8 @@ def prepare(dataset: DatasetParams, seed: int, out: Path, workers: int | None = 
         manifest.write(manifest.pairs_table(pairs), out / manifest.PAIRS)
 
 
-def left_out_identities(file: Path) -> list[str]:
-    """The identities of a list, which has one a line. The rest of a line from `#` on is a comment.
+def left_out_names(file: Path) -> list[str]:
+    """The identities, or keys of photographs, of a list that has one a line. A line from `#` on is a comment.
 
     Raises DataError if the list is missing, is not text, or has no identity.
     """
@@ -99,11 +100,19 @@ def left_out_identities(file: Path) -> list[str]:
     return names
 
 
-def _kept(records: Iterable[Photograph | Problem], left_out: Counter[str]) -> Iterator[Photograph | Problem]:
-    """The records of identities that are not in `left_out`. The photographs of the others are counted there."""
+def _kept(
+    records: Iterable[Photograph | Problem], left_out: Counter[str], people: set[str]
+) -> Iterator[Photograph | Problem]:
+    """The records whose identity and key are not in `left_out`. The photographs of the others are counted there.
+
+    people: gets the identities that are left out.
+    """
     for record in records:
         if isinstance(record, Photograph) and record.identity and record.identity in left_out:
             left_out[record.identity] += 1
+            people.add(record.identity)
+        elif isinstance(record, Photograph) and record.key in left_out:
+            left_out[record.key] += 1
         else:
             yield record
 

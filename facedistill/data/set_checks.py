@@ -13,6 +13,7 @@ import pyarrow as pa
 from facedistill.crops import DataError
 from facedistill.data import manifest
 from facedistill.data.dataset import SplitParams
+from facedistill.data.folder import SUFFIXES
 from facedistill.data.photograph import Pair, Problem
 from facedistill.data.sources.files import name_value
 
@@ -111,6 +112,8 @@ def check_left_out(file: Path, left_out: Counter[str], table: pa.Table, name: st
         nearly[_loose(identity)].append(identity)
     absent = [listed for listed, count in left_out.items() if not count]
     for listed in absent:
+        if Path(listed).suffix.lower() in SUFFIXES:
+            continue  # a photograph, not a person
         if found := [i for part in re.split(r"[/\\\t,;]", listed) for i in nearly.get(_loose(part), ())]:
             raise DataError(
                 f"{file}: nobody in this set is called {listed!r}, but {', '.join(map(repr, found[:3]))} is nearly the "

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from facedistill.learning.processes import Process
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Guide, Teachers
+from facedistill.learning.teachers.importing import ask_model
 from facedistill.params import load
 from facedistill.recipe import Recipe
 
@@ -81,13 +84,25 @@ class Faces:
         torch.manual_seed(0)
         return FaceNetwork(NetworkParams("resnet50", divisor), classes=self.setting.people)
 
+    @cached_property
+    def answers(self) -> Path:
+        """The folder with the teacher's stored answers, asked now."""
+        asked = ask_model(self.teacher, self.crops, self.setting.side, Process())
+        return Path(shutil.move(asked, self.folder / "answers"))
+
     def epoch(
-        self, divisor: int, recipe: Recipe = SOFT, decode: bool = False, resident: bool = False
+        self,
+        divisor: int,
+        recipe: Recipe = SOFT,
+        decode: bool = False,
+        resident: bool = False,
+        stored: bool = False,
     ) -> Callable[[], int]:
         """Return a function that trains for one epoch and returns the number of its crops.
 
         decode: whether workers decode each crop again, instead of keeping it in memory.
         resident: whether to train on one batch again and again, which stays on the device.
+        stored: whether the teacher's answers are stored.
         """
         workers = self.setting.workers if decode else 0
         augmentation = AugmentationParams(flip=True, photometric=())
@@ -96,7 +111,8 @@ class Faces:
         loader: Any = data.batches(sampler, 0 if resident else workers)
         if resident:
             loader = [next(iter(loader)).to(self.device)] * len(sampler)
-        teachers = Teachers([recipe], Guide(self.teacher), None, self.device)
+        guide = Guide(self.teacher, self.answers if stored else None)
+        teachers = Teachers([recipe], guide, None, self.device)
         network = self.network(divisor)
         place(network, self.device).train()
         loss = Equation5(recipe, load(EquationParams, "equation"), network, None)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.speed.faces import Faces
+from benchmarks.speed.faces import HARD, Faces
 from benchmarks.speed.measure import Row, compare, rates
 from facedistill.learning.device import multiplies_bf16
 
@@ -16,6 +16,8 @@ RESIDENT = "the same step on a batch that is on the device"
 UNIT = "crops/s"
 PLAIN_GOAL = 1.5
 """The goal against the plain loop, if the hardware multiplies in bf16."""
+STORED_GOAL = 2.5
+"""The goal of stored answers against a teacher that looks at every batch, for the narrowest student."""
 
 
 def distillation(faces: Faces) -> Iterator[Row]:
@@ -28,6 +30,12 @@ def distillation(faces: Faces) -> Iterator[Row]:
         ours, resident, theirs = rates(*functions, rounds=3)
         yield Row(what, RESIDENT, UNIT, ours, resident, ours / resident, 0.95)
         yield Row(what, "a plain PyTorch loop over JPEG files", UNIT, ours, theirs, ours / theirs, goal)
+    for divisor, goal in ((8, STORED_GOAL), (4, None)):
+        functions = (faces.epoch(divisor, stored=True), faces.epoch(divisor), faces.epoch(divisor, HARD))
+        stored, online, alone = rates(*functions, rounds=3)
+        what = f"distil ResNet-50/{divisor}, the teacher's answers stored"
+        yield Row(what, "the teacher online", UNIT, stored, online, stored / online, goal)
+        yield Row(what, "the student alone, without a teacher", UNIT, stored, alone, stored / alone, 0.95)
     what = f"distil ResNet-50/8, crops decoded by {faces.setting.workers} workers"
     yield compare(what, RESIDENT, UNIT, faces.epoch(8, decode=True), faces.epoch(8, resident=True), goal=None)
 

@@ -53,7 +53,7 @@ def take(name: str, task: TaskParams, params: TeacherParams) -> None:
     assert params.onnx is not None
     import_teacher(params.onnx, teacher(name), crops, scale, record, process)
     if process.is_main:
-        write_speed(teacher(name), {str(teacher(name)): {"networks": 0}})
+        write_speed(teacher(name), {str(teacher(name)): {"networks": 0, "compute_seconds": 0.0}})
 
 
 if __name__ == "__main__":

@@ -206,6 +206,15 @@ def test_answers_of_another_model_are_refused(squares: Crops) -> None:
         run("s/x", Recipe("softmax", alpha=1), soft_teacher=Guide(TEACHER, stored))
 
 
+def test_answers_to_other_crops_are_refused(squares: Crops) -> None:
+    imported(squares)
+    stored = ask_model(TEACHER, squares, SIZE, Process())
+    index = squares.folder / "crops.json"
+    index.write_text(index.read_text() + " ")
+    with pytest.raises(DataError, match=r"answers to other crops than .*faces; `dvc repro` asks again"):
+        run("s/x", Recipe("softmax", alpha=1), soft_teacher=Guide(TEACHER, stored))
+
+
 def test_another_crop_size_or_part_is_another_question(squares: Crops) -> None:
     run("teacher/classification", Recipe("softmax"))
     shrunk = Crops(squares.folder, "train", 34)

@@ -108,6 +108,7 @@ def train_networks(
     device = choose_device()
     crops = training_crops(task)
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
+    teachers.check(crops)
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb, teachers.see_whole)
     if task.per_identity:
         sampler: BatchSampler = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)

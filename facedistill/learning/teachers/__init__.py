@@ -9,6 +9,9 @@ from typing import Protocol
 
 import torch
 
+from facedistill.crops import DataError
+from facedistill.crops.shards import INDEX, Crops
+from facedistill.files import sha256
 from facedistill.learning.batches import Batch
 from facedistill.learning.device import place
 from facedistill.learning.losses.equation5 import Targets
@@ -65,6 +68,12 @@ class Teachers:
         """Whether one of them looks at whole crops."""
         return any(teacher.trunk.whole for teacher in (self.soft, self.hidden) if teacher)
 
+    def check(self, crops: Crops) -> None:
+        """Raises DataError if stored answers are those to other crops."""
+        for teacher in (self.soft, self.hidden):
+            if isinstance(teacher, Stored):
+                teacher.check(crops)
+
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Targets:
         """Return the outputs of each teacher for a batch."""
@@ -110,6 +119,13 @@ class Stored:
         head = load_classifier(folder)
         self._head = head.to(device).requires_grad_(False) if head else None
         self._device, self.trunk = device, Embedder(self._answers.width)
+
+    def check(self, crops: Crops) -> None:
+        """Raises DataError if these are answers to other crops."""
+        if self._answers.key["crops"] != sha256(crops.folder / INDEX) or len(self._answers) != len(crops):
+            raise DataError(
+                f"{self._answers.folder}: answers to other crops than {crops.folder}; `dvc repro` asks again"
+            )
 
     def __call__(self, batch: Batch) -> Outputs:
         both = torch.from_numpy(self._answers[batch.rows.cpu().numpy()]).to(self._device)

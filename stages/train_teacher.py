@@ -33,15 +33,14 @@ def main() -> None:
 
 
 def take(name: str, task: TaskParams, params: TeacherParams) -> None:
-    """Import the ONNX file of `teacher.onnx` as the teacher of a task."""
+    """Make the ONNX file of `teacher.onnx` the teacher of a task. A margin takes what classification has imported."""
+    from facedistill.learning import model_files
     from facedistill.learning.processes import join
     from facedistill.learning.teachers.importing import import_teacher
     from facedistill.learning.training_set import data_record, training_crops
 
     check_crops(task.dataset)
     crops = training_crops(task)
-    # Students of a margin compare their logits with the teacher's, so both have one scale.
-    scale = load(EquationParams, "equation").scale if task.margin_softmax else params.scale
     record = {
         "model": str(teacher(name)),
         "task": asdict(task),
@@ -51,7 +50,13 @@ def take(name: str, task: TaskParams, params: TeacherParams) -> None:
     }
     process = join(load(ProcessParams, "processes"))
     assert params.onnx is not None
-    import_teacher(params.onnx, teacher(name), crops, scale, record, process)
+    if not task.margin_softmax:
+        import_teacher(params.onnx, teacher(name), crops, params.scale, record, process)
+    elif process.is_main:
+        network = model_files.load(teacher("classification"))
+        # Students of a margin compare their logits with the teacher's, so both have one scale.
+        network.scale = load(EquationParams, "equation").scale
+        model_files.save(teacher(name), network, record)
     if process.is_main:
         write_speed(teacher(name), {str(teacher(name)): {"networks": 0, "compute_seconds": 0.0}})
 

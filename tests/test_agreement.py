@@ -115,6 +115,11 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
             "datasets.lfw.pairs",
             "datasets.lfw.source has pairs of its own",
         ),
+        (
+            {"datasets.lfw.people": {"held_out": 0.5, "take": "rest"}},
+            "datasets.lfw.people",
+            "datasets.lfw.source has pairs of its own",
+        ),
         ({"teacher.stored": ["cosface"]}, "teacher.stored: 'cosface'", "proxyless.margins"),
         ({"teacher.stored": ["classification"]}, "recipes.table2.facedistill.psi: attention", "teacher.stored"),
         ({"teacher.stored": ["classification"]}, "recipes.table1.hint.psi: hint", "table1.students"),

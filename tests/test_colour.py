@@ -88,6 +88,19 @@ def bin_file(root: Path) -> dict[str, Any]:
     return {"file": str(root / "x.bin")}
 
 
+def photographs(root: Path) -> dict[str, Any]:
+    put(root, *(f"{i}.jpg" for i in range(8)))
+    return {"root": str(root)}
+
+
+def mixed(root: Path) -> dict[str, Any]:
+    parts = {
+        "named": {"kind": "folder", **folder(root / "a")},
+        "other": {"kind": "photographs", **photographs(root / "b")},
+    }
+    return {"parts": parts}
+
+
 def synthetic(_: Path) -> dict[str, Any]:
     return {"people": 2, "photographs": 4, "difficulty": 0}
 
@@ -101,6 +114,8 @@ WRITERS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "msceleb": msceleb,
     "recordio": recordio,
     "bin": bin_file,
+    "photographs": photographs,
+    "mixed": mixed,
     "synthetic": synthetic,
 }
 METHODS = [

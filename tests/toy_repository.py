@@ -15,7 +15,7 @@ from facedistill.params import read
 
 ROOT = Path(__file__).parents[1]
 PARTS = ["dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore"]
-PARTS += ["data/leave_out", "facedistill", "stages", "custom"]
+PARTS += ["data/answers/README.md", "data/leave_out", "facedistill", "stages", "custom"]
 
 
 def toy() -> dict[str, Any]:

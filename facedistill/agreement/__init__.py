@@ -140,8 +140,9 @@ def _pairs(p: Parameters, layout: Layout) -> Iterator[str]:
                 f"datasets.{name}.source.pairs_per_fold above 0, or draw them: datasets.{name}.pairs"
             )
     for name, dataset in p.datasets.items():
-        if dataset.pairs and _lists_pairs(dataset.source):
-            yield f"datasets.{name}.pairs: datasets.{name}.source has pairs of its own; write null"
+        for key in ("pairs", "people"):
+            if getattr(dataset, key) and _lists_pairs(dataset.source):
+                yield f"datasets.{name}.{key}: datasets.{name}.source has pairs of its own, of all its people; write null"
         if isinstance(dataset.source, SyntheticParams):
             try:
                 SyntheticSource(dataset.source).pairs()

@@ -104,12 +104,18 @@ class Equation5(nn.Module):
         return self.psi(student, teacher)
 
     def teach(self, student: Outputs, labels: Tensor) -> Tensor:
-        """The user's own Φ: (N,), or a scalar. A Φ of the whole batch gets K, logits and labels of all samples."""
+        """The user's own Φ: (N,), or a scalar. A Φ of the whole batch gets K, logits and labels of all samples.
+
+        labels: as `of_phi` gives them; a Φ sees class 0 for a sample without a name.
+        """
         assert self.phi is not None
         if getattr(self.phi, "whole_batch", False):
             student = Outputs(self.gather(student.hidden), (), self.gather(_logits(student)), None)
-            labels = self.gather(labels)
-        return self.phi(student, labels)
+        return self.phi(student, labels.clamp(min=0))
+
+    def of_phi(self, labels: Tensor) -> Tensor:
+        """The labels of the samples that the user's own Φ sees: of this process, or of the whole batch."""
+        return self.gather(labels) if getattr(self.phi, "whole_batch", False) else labels
 
     def _phi(self, term: str, student: Outputs, labels: Tensor, landmarks: Tensor) -> Tensor:
         """The term of Φ with this name, a scalar."""
@@ -123,7 +129,8 @@ class Equation5(nn.Module):
                 unit = self.equation.landmark_unit
                 return squared_distance(student.landmarks / unit, landmarks / unit).mean()
             case _:
-                return _of_known(self.teach(student, labels.clamp(min=0)), labels)
+                seen = self.of_phi(labels)
+                return _of_known(self.teach(student, seen), seen)
 
     def _classify(self, term: str, logits: Tensor, labels: Tensor) -> Tensor:
         """A softmax loss of each sample, (N,)."""

@@ -142,7 +142,9 @@ def _pairs(p: Parameters, layout: Layout) -> Iterator[str]:
     for name, dataset in p.datasets.items():
         for key in ("pairs", "people"):
             if getattr(dataset, key) and _lists_pairs(dataset.source):
-                yield f"datasets.{name}.{key}: datasets.{name}.source has pairs of its own, of all its people; write null"
+                yield (
+                    f"datasets.{name}.{key}: datasets.{name}.source has pairs of its own, of all its people; write null"
+                )
         if isinstance(dataset.source, SyntheticParams):
             try:
                 SyntheticSource(dataset.source).pairs()

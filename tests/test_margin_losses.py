@@ -65,13 +65,15 @@ def test_without_margin_and_scale_it_is_softmax_on_normalised_inputs(loss: Margi
     hidden, centres = (torch.randn(n, 8, generator=generator) for n in (16, 6))
     labels = torch.arange(16) % 6
     logits = F.normalize(hidden) @ F.normalize(centres).T
-    assert loss(logits, labels, 1.0, 0.0).item() == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-6)
+    assert loss(logits, labels, 1.0, 0.0).mean().item() == pytest.approx(
+        F.cross_entropy(logits, labels).item(), rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("loss", [arcface, cosface])
 def test_a_margin_makes_it_harder(loss: Margin) -> None:
     cosine, labels = (torch.tensor(part) for part in cosines())
-    losses = [loss(16 * cosine, labels, 16.0, m).item() for m in (0.0, 0.2, 0.4)]
+    losses = [loss(16 * cosine, labels, 16.0, m).mean().item() for m in (0.0, 0.2, 0.4)]
     assert losses == sorted(losses)
     assert losses[0] < losses[2] - 1
 

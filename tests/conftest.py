@@ -15,6 +15,7 @@ import pytest
 from facedistill import profile
 
 if TYPE_CHECKING:
+    from facedistill.crops.shards import Crops
     from facedistill.teacher.parameters import OnnxTeacherParams
 
 ROOT = Path(__file__).parents[1]
@@ -95,3 +96,11 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     draw(tmp_path / "data/crops/faces")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def squares(workspace: Path) -> Crops:
+    """The training crops of `workspace`."""
+    from facedistill.crops.shards import Crops
+
+    return Crops(workspace / "data/crops/faces", "train")

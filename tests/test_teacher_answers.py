@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from onnx_toys import flat as flat_network
 from onnx_toys import params, write
-from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, draw, run, weights
+from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, run, weights
 
 from facedistill.crops import DataError
 from facedistill.crops.shards import Crops
@@ -143,15 +143,6 @@ def test_an_answer_that_16_bits_cannot_hold_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(DataError, match="too large for 16 bits"), np.errstate(over="ignore"):
         ask(Large(), 4, {}, tmp_path, Process())
-
-
-@pytest.fixture
-def squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Crops:
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "data/crops/faces"
-    folder.mkdir(parents=True)
-    draw(folder)
-    return Crops(folder, "train")
 
 
 def imported(crops: Crops) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from onnx_toys import WIDTH, flat, params, write
-from squares import EQUATION, PEOPLE, SIDE, SIZE, draw, run
+from squares import EQUATION, PEOPLE, SIDE, SIZE, run
 
 from facedistill.crops.shards import Crops
 from facedistill.evaluation.predictions import predict
@@ -28,15 +28,6 @@ from facedistill.teacher import TeacherError
 from facedistill.teacher.onnx_teacher import OnnxTeacher
 
 TEACHER = Path("models/teacher/classification")
-
-
-@pytest.fixture
-def squares(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Crops:
-    monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "data/crops/faces"
-    folder.mkdir(parents=True)
-    draw(folder)
-    return Crops(folder, "train")
 
 
 def network() -> Path:

@@ -26,6 +26,7 @@ IMPORTED = {
     "recipes.proxyless.fitnet": {"alpha": 1},
     "recipes.proxyless.attention": {"alpha": 1},
     "table1.students": [],
+    "alignment.students": [],
     "custom.students": [],
 }
 """Changes that make the default a valid file with an imported teacher."""
@@ -131,6 +132,7 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
             "datasets.lfw.crop.method: centre",
             "imported teacher (teacher.source)",
         ),
+        ({**IMPORTED, "alignment.students": ["resnet50-8"]}, "alignment.students", "teacher.source"),
         ({**IMPORTED, "export.models": ["teacher/arcface"]}, "export.models: 'teacher/arcface'", "teacher.source"),
         (
             {**IMPORTED, "recipes.table2.soft": {"beta": 1, "psi": "embedding"}},

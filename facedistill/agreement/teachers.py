@@ -20,7 +20,7 @@ def teachers_agree(p: Parameters, layout: Layout) -> Iterator[str]:
     if teacher.source == "trained":
         for task in teacher.stored:
             if task not in layout.tasks:
-                yield (f"teacher.stored: {task!r} has no teacher; take it out, or name it in proxyless.margins")
+                yield f"teacher.stored: {task!r} has no teacher; take it out, or name it in proxyless.margins"
         return
     if teacher.onnx is None:
         yield (
@@ -38,6 +38,11 @@ def teachers_agree(p: Parameters, layout: Layout) -> Iterator[str]:
                 f"datasets.{name}.crop.method: {method}, but an imported teacher (teacher.source) needs crops that are "
                 "aligned to ArcFace's template; take landmarks, or none for crops that are aligned already"
             )
+    if layout.members["alignment"]:
+        yield (
+            "alignment.students: the soft target of alignment asks the classification teacher about crops that are not "
+            "aligned, which an imported teacher (teacher.source) cannot judge; write [], or train the teacher here"
+        )
     for model in p.export.models:
         if model.startswith(f"{TEACHER}/") and model.removeprefix(f"{TEACHER}/") not in TRANSFER:
             yield f"export.models: {model!r} is imported (teacher.source), and is an ONNX file already; take it out"

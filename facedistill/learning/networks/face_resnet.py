@@ -28,6 +28,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facedistill.learning.networks.batch_norm import BatchNorm
 from facedistill.learning.networks.trunk import Trunk
 
 
@@ -37,7 +38,7 @@ class Convolution(nn.Sequential):
     def __init__(self, channels_in: int, channels: int, padding: int = 1) -> None:
         convolution = nn.Conv2d(channels_in, channels, 3, padding=padding, bias=False)
         nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
-        super().__init__(convolution, nn.BatchNorm2d(channels), nn.PReLU(channels))
+        super().__init__(convolution, BatchNorm(channels), nn.PReLU(channels))
 
 
 class Opening(nn.Module):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from facedistill.learning.networks.batch_norm import BatchNorm
+from facedistill.learning.networks.convolution import Convolution
 from facedistill.learning.networks.trunk import Trunk
 
 BLOCKS = (3, 4, 6, 3)
@@ -23,17 +25,15 @@ class Bottleneck(nn.Module):
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
         super().__init__()
         channels_out = channels * EXPANSION
-        self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.conv3 = nn.Conv2d(channels, channels_out, 1, bias=False)
-        self.bn3 = nn.BatchNorm2d(channels_out)
+        self.conv1 = Convolution(channels_in, channels, 1)
+        self.bn1 = BatchNorm(channels)
+        self.conv2 = Convolution(channels, channels, 3, stride, padding=1)
+        self.bn2 = BatchNorm(channels)
+        self.conv3 = Convolution(channels, channels_out, 1)
+        self.bn3 = BatchNorm(channels_out)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = (
-            nn.Sequential(
-                nn.Conv2d(channels_in, channels_out, 1, stride=stride, bias=False), nn.BatchNorm2d(channels_out)
-            )
+            nn.Sequential(Convolution(channels_in, channels_out, 1, stride), BatchNorm(channels_out))
             if stride != 1 or channels_in != channels_out
             else None
         )
@@ -54,8 +54,8 @@ class ResNet50(Trunk):
     def __init__(self, divisor: int = 1, embedding: int = 0) -> None:
         width = 64 // divisor
         super().__init__(tuple(width * EXPANSION * 2**i for i in range(4)), smallest_side=1, embedding=embedding)
-        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
-        self.bn1 = nn.BatchNorm2d(width)
+        self.conv1 = Convolution(3, width, 7, stride=2, padding=3)
+        self.bn1 = BatchNorm(width)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         self.layer1 = self._stage(width, width, BLOCKS[0], stride=1)

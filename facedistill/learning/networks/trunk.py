@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from facedistill.learning.networks.batch_norm import BatchNorm
+
 
 class Features(NamedTuple):
     """The features of a batch of images.
@@ -51,7 +53,7 @@ class Trunk(Embedder):
     def __init__(self, map_widths: tuple[int, ...], smallest_side: int, embedding: int) -> None:
         super().__init__(embedding or map_widths[-1], map_widths)
         self.smallest_side = smallest_side
-        self.input_norm = nn.BatchNorm2d(3)
+        self.input_norm = BatchNorm(3)
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.embedding = nn.Linear(map_widths[-1], embedding) if embedding else None
 

@@ -51,6 +51,16 @@ def test_mu_is_the_formula_sample_by_sample(k: float) -> None:
     assert found.max() <= 1
 
 
+def test_a_sample_without_a_name_has_its_full_weight_and_changes_no_other() -> None:
+    student, teacher, labels = logits(0), logits(1), LABELS.clone()
+    labels[::4] = -1
+    known = labels >= 0
+    found = teacher_weighting(student, teacher, labels, 0.5)
+    assert found[~known].tolist() == [1] * 8
+    alone = naive(student[known].numpy(), teacher[known].numpy(), labels[known].numpy(), 0.5)
+    assert found[known].tolist() == pytest.approx(alone)
+
+
 def test_mu_is_1_where_the_teacher_is_the_surer_and_falls_as_it_gets_worse() -> None:
     # Logits (a, 0): the student's is 0, and the teacher's falls from sample to sample.
     teacher = torch.stack([torch.linspace(4, -4, 9), torch.zeros(9)], dim=1)

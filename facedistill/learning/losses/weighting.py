@@ -28,13 +28,14 @@ def teacher_weighting(
 
     logits: (N, classes), of the student, with τ = 1 and without any margin.
     teacher_logits: (N, classes), in the same way.
-    labels: (N,), y, numbered as the teacher's classes.
+    labels: (N,), y, numbered as the teacher's classes; −1 for a sample without a name, which has μ = 1.
     strength: k in (0, 1].
     gather: returns the w of all processes, so that max(w) is over the full batch.
 
     The poster's formula is a = k/MIN, and it does not define MIN. Ours keeps its direction: a teacher that is surer of
     the label than the student has its full weight, and the sample with the largest w loses k of it. μ has no gradient.
     """
-    w = F.cross_entropy(teacher_logits, labels, reduction="none")
-    w = w / (F.cross_entropy(logits, labels, reduction="none") + EPSILON)
+    # Where a label is ignored, the cross-entropy is 0, and so is w.
+    w = F.cross_entropy(teacher_logits, labels, reduction="none", ignore_index=-1)
+    w = w / (F.cross_entropy(logits, labels, reduction="none", ignore_index=-1) + EPSILON)
     return torch.where(w > 1, 1 - strength * (w / gather(w).max()), 1)

@@ -24,7 +24,7 @@ def main() -> None:
 
     task = load(TaskParams, f"tasks.{args.task}")
     params = load(TeacherParams, "teacher")
-    if params.source == "onnx" and (args.task == "classification" or task.margin_softmax):
+    if params.source != "trained" and (args.task == "classification" or task.margin_softmax):
         take(args.task, task, params)
         return
     start = "classification" if params.source == "trained" and args.task != "classification" else None
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def take(name: str, task: TaskParams, params: TeacherParams) -> None:
-    """Make the ONNX file of `teacher.onnx` the teacher of a task. A margin takes what classification has imported."""
+    """Import the teacher of a task. A margin takes what classification has imported."""
     from facedistill.learning import model_files
     from facedistill.learning.processes import join
     from facedistill.learning.teachers.importing import import_teacher
@@ -49,9 +49,10 @@ def take(name: str, task: TaskParams, params: TeacherParams) -> None:
         "data": data_record(crops),
     }
     process = join(load(ProcessParams, "processes"))
-    assert params.onnx is not None
+    given = params.onnx if params.source == "onnx" else params.model
+    assert given is not None
     if not task.margin_softmax:
-        import_teacher(params.onnx, teacher(name), crops, params.scale, record, process)
+        import_teacher(given, teacher(name), crops, params.scale, record, process)
     elif process.is_main:
         network = model_files.load(teacher("classification"))
         # Students of a margin compare their logits with the teacher's, so both have one scale.

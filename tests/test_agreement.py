@@ -125,6 +125,12 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
         ({"teacher.stored": ["classification"]}, "recipes.table2.facedistill.psi: attention", "teacher.stored"),
         ({"teacher.stored": ["classification"]}, "recipes.table1.hint.psi: hint", "table1.students"),
         ({"teacher.source": "onnx"}, "teacher.onnx: null", "teacher.source"),
+        ({"teacher.source": "model"}, "teacher.model: null", "teacher.source"),
+        (
+            {"datasets.classification.source": {"kind": "photographs", "root": "x", "table": "x.csv"}},
+            "teacher.source: trained, but datasets.classification.source",
+            "proxyless.margins: arcface needs names",
+        ),
         ({**IMPORTED, "teacher.stored": ["arcface"]}, "teacher.stored: 'arcface'", "[classification]"),
         ({**IMPORTED, "table1.students": ["resnet50-8"]}, "recipes.table1.hint.psi: hint", "teacher.source is onnx"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import numpy as np
 import pytest
 from drawn_params import base, outcome
 from onnx_toys import WIDTH, flat, params, write
-from photographs import red
 
+from facedistill.crops.codec import encode
 from facedistill.data.photograph import COORDINATES
 from facedistill.learning import model_files
 from facedistill.learning.teachers.answers import Answers
@@ -19,13 +20,14 @@ from facedistill.learning.teachers.answers import Answers
 PIXELS = 28
 
 
-def unnamed() -> dict[str, Any]:
-    """Three photographs without names, in a table."""
+def unnamed(count: int = 3) -> dict[str, Any]:
+    """Photographs without names, in a table."""
     folder = Path("data/raw/street")
     folder.mkdir(parents=True)
-    for i in range(3):
-        (folder / f"{i}.jpg").write_bytes(red("JPEG", (32, 32)))
-    rows = [f"{i}.jpg,12,12,20,12,16,17,13,21,19,21" for i in range(3)]
+    for i in range(count):
+        pixels = np.random.default_rng(i).integers(0, 256, (32, 32, 3), np.uint8)
+        (folder / f"{i}.jpg").write_bytes(encode(pixels, 95))
+    rows = [f"{i}.jpg,12,12,20,12,16,17,13,21,19,21" for i in range(count)]
     (folder / "list.csv").write_text("\n".join([",".join(["path", *COORDINATES]), *rows]) + "\n")
     return {"kind": "photographs", "root": str(folder), "table": str(folder / "list.csv")}
 
@@ -87,3 +89,56 @@ def test_a_network_that_the_user_has_teaches_students(
     card = json.loads(Path("exports/small/table2/facedistill/card.json").read_text())
     assert "20 x 20 pixels" in card["input"]
     assert any("It learned from the network big.onnx" in limit for limit in card["limits"])
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_students_learn_from_photographs_without_any_name(
+    stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("custom/networks").mkdir(parents=True)
+    values = imported(stored)
+    shutil.rmtree("data/raw/street")
+    values["datasets"]["classification"]["source"] = unnamed(12)
+    refused = outcome(values)
+    assert "recipes.init.softmax: it learns from labels" in refused
+    assert "recipes.table2.wang: it learns from labels" in refused
+    assert "proxyless.margins: arcface needs names" in refused
+
+    values["recipes"]["init"] = {}
+    values["recipes"]["custom"] = {"mine": {"phi": "none", "beta": 1, "psi": "embedding"}}
+    values["table2"]["students"], values["custom"]["students"] = [], ["small"]
+    values["proxyless"] = {"margins": [], "students": []}
+    values["report"]["own"] = []
+    values["export"]["models"] = ["custom/small/custom/mine"]
+    assert outcome(values | {"teacher": values["teacher"] | {"source": "trained"}}).startswith(
+        "params.yaml: teacher.source: trained, but datasets.classification.source is of kind photographs"
+    )
+    assert outcome(values) == "finished"
+    assert model_files.read_record(Path("models/teacher/classification"))["classes"] == 0
+    metrics = json.loads(Path("reports/metrics/networks/teacher.json").read_text())["classification"]
+    assert "top1" not in metrics
+    assert {"pairs", "tpr", "rank1"} <= metrics.keys()
+    small = json.loads(Path("reports/metrics/custom/small/custom.json").read_text())["custom"]["mine"]
+    assert small.keys() == metrics.keys()
+
+
+def test_a_model_of_another_run_teaches_students_and_gives_its_feature_maps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("custom/networks").mkdir(parents=True)
+    assert outcome(base()) == "finished"
+    Path("models/teacher/classification").rename("given")
+    digest = model_files.read_record(Path("given"))["sha256"]
+    values = base()
+    given = {"source": "model", "model": {"folder": "given", "sha256": digest}}
+    values["teacher"] |= given | {"stored": ["classification"]}
+    assert "recipes.table2.facedistill.psi: attention compares feature maps, but teacher.stored" in outcome(values)
+    values["teacher"]["stored"] = []
+    assert outcome(values) == "finished"
+    report = Path("reports/tables.md").read_text()
+    assert "Teacher: the model of given, imported." in report
+    cost = json.loads(Path("reports/metrics/networks/cost.json").read_text())
+    # ResNet-50/32 against ResNet-50/64.
+    assert 2 < cost["teacher"]["parameters"] / cost["small"]["parameters"] < 4

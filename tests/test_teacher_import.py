@@ -15,17 +15,17 @@ from facedistill.crops.shards import Crops
 from facedistill.evaluation.predictions import predict
 from facedistill.learning import model_files
 from facedistill.learning.model_files import ModelError
+from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.onnx_trunk import OnnxTrunk
 from facedistill.learning.parameters import TaskParams
 from facedistill.learning.processes import Process
 from facedistill.learning.teachers import Guide
 from facedistill.learning.teachers.answers import Answers
 from facedistill.learning.teachers.centres import SCALES, class_sums, deviation, fitted_scale
-from facedistill.learning.teachers.importing import ask_file, import_teacher
+from facedistill.learning.teachers.importing import ask_imported, import_teacher
 from facedistill.learning.training_set import data_record
 from facedistill.recipe import Recipe
 from facedistill.teacher import TeacherError
-from facedistill.teacher.onnx_teacher import OnnxTeacher
 
 TEACHER = Path("models/teacher/classification")
 
@@ -37,7 +37,8 @@ def network() -> Path:
 
 
 def answered(crops: Crops) -> Answers:
-    return Answers(ask_file(OnnxTeacher(params(network(), side=SIZE)), crops, Process()))
+    teacher = FaceNetwork(params(network(), side=SIZE))
+    return Answers(ask_imported(teacher, crops, Process()))
 
 
 def test_centres_are_the_means_of_normalised_embeddings_of_photographs_and_mirror_images(squares: Crops) -> None:

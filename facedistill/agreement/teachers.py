@@ -22,10 +22,10 @@ def teachers_agree(p: Parameters, layout: Layout) -> Iterator[str]:
             if task not in layout.tasks:
                 yield f"teacher.stored: {task!r} has no teacher; take it out, or name it in proxyless.margins"
         return
-    if teacher.onnx is None:
+    if getattr(teacher, teacher.source) is None:
         yield (
-            "teacher.onnx: null, but teacher.source is onnx; `python -m facedistill teacher inspect FILE` prints the "
-            "block for a file"
+            f"teacher.{teacher.source}: null, but teacher.source is {teacher.source}; `python -m facedistill teacher "
+            "inspect PATH` prints the block for a file or a folder"
         )
     if other := [task for task in teacher.stored if task != "classification"]:
         yield (
@@ -45,7 +45,7 @@ def teachers_agree(p: Parameters, layout: Layout) -> Iterator[str]:
         )
     for model in p.export.models:
         if model.startswith(f"{TEACHER}/") and model.removeprefix(f"{TEACHER}/") not in TRANSFER:
-            yield f"export.models: {model!r} is imported (teacher.source), and is an ONNX file already; take it out"
+            yield f"export.models: {model!r} is imported (teacher.source), so it is not for export; take it out"
 
 
 def lessons_agree(p: Parameters, layout: Layout) -> Iterator[str]:
@@ -53,8 +53,9 @@ def lessons_agree(p: Parameters, layout: Layout) -> Iterator[str]:
     imported = p.teacher.source != "trained"
     for group, name, recipe in trained(layout):
         asked = "classification" if imported else group.task
-        if recipe.beta and recipe.psi in MAPS and (imported or asked in p.teacher.stored):
-            why = "teacher.source is onnx" if imported else f"teacher.stored has {asked}"
+        file = p.teacher.source == "onnx"
+        if recipe.beta and recipe.psi in MAPS and (file or asked in p.teacher.stored):
+            why = "teacher.source is onnx" if file else f"teacher.stored has {asked}"
             yield (
                 f"recipes.{group.section}.{name}.psi: {recipe.psi} compares feature maps, but {why}, and that teacher "
                 f"gives only K and predictions; take hidden, embedding, normalised, rkd or cckd, or take the students "

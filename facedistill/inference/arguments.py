@@ -108,18 +108,18 @@ def parser() -> argparse.ArgumentParser:
     teacher = _command(
         commands,
         "teacher",
-        "A pretrained face network that you have, as an ONNX file.",
+        "A pretrained face network that you have: an ONNX file, or a model of another run.",
         "python -m facedistill teacher inspect w600k_r50.onnx",
     )
     of_teacher = _command(
         teacher.add_subparsers(required=True, metavar="COMMAND", dest="action"),
         "inspect",
-        "Describe an ONNX file: its input, outputs, width, precision, opset and size, and the block that will describe "
-        "it in params.yaml, which does not take it yet. With photographs of people it measures which colour order and "
-        "which template fit. Nothing is written.",
+        "Describe an ONNX file: its input, outputs, width, precision, opset and size, and the block that describes it "
+        "in params.yaml. With photographs of people it measures which colour order and which template fit. For the "
+        "folder of a model of another run it prints the block. Nothing is written.",
         "python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw",
     )
-    of_teacher.add_argument("file", type=Path, metavar="FILE", help="the ONNX file")
+    of_teacher.add_argument("file", type=Path, metavar="PATH", help="the ONNX file, or the folder of a model")
     of_teacher.add_argument(
         "--photographs",
         type=Path,

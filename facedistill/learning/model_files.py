@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from facedistill import git
 from facedistill.files import sha256, write_json, write_whole
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.face_network import identity_head
-from facedistill.learning.parameters import NetworkParams
+from facedistill.learning.parameters import AnyNetwork, ModelNetworkParams, NetworkParams
 from facedistill.outside import architectures, is_outside
 from facedistill.params import PARAMS_FILE, check
 from facedistill.teacher.parameters import OnnxTeacherParams
@@ -74,30 +75,44 @@ def load(folder: Path) -> FaceNetwork:
     return network
 
 
-def _network(folder: Path, record: dict[str, Any]) -> NetworkParams | OnnxTeacherParams:
+def _network(folder: Path, record: dict[str, Any]) -> AnyNetwork:
     """The network that a record describes. Raises ParamsError and ModelError as `load` does."""
     where = f"{folder / RECORD}: network"
-    if "architecture" not in record["network"]:
+    if "file" in record["network"]:
         imported: OnnxTeacherParams = check(OnnxTeacherParams, record["network"], where)
         return replace(imported, file=folder / ONNX)
-    params: NetworkParams = check(NetworkParams, record["network"], where)
-    if is_outside(params.architecture) and params.architecture not in architectures():
+    given = "network" in record["network"]
+    params: AnyNetwork = check(ModelNetworkParams if given else NetworkParams, record["network"], where)
+    if is_outside(name := architecture(record)) and name not in architectures():
         raise ModelError(
-            f"{folder / RECORD}: the architecture {params.architecture} is code outside the package, which runs only "
+            f"{folder / RECORD}: the architecture {name} is code outside the package, which runs only "
             f"if {PARAMS_FILE} names it; if you trust that module, name it in `students` or `teacher.network`"
         )
     return params
 
 
-def load_classifier(folder: Path) -> nn.Linear | None:
-    """Load the classifier of the model in `folder`, without its trunk; None if it has none. Raises as `load_state`."""
-    record, prefix = read_record(folder), "identity."
-    state = {k.removeprefix(prefix): tensor for k, tensor in load_state(folder).items() if k.startswith(prefix)}
-    if not state:
+def architecture(record: dict[str, Any]) -> str:
+    """The architecture of the network that a record describes; empty for an ONNX file."""
+    network = record["network"]
+    return str(network.get("network", network).get("architecture", ""))
+
+
+def classifier(folder: Path, state: Mapping[str, torch.Tensor]) -> nn.Linear | None:
+    """The classifier of the model in `folder`, without its trunk; None if it has none.
+
+    state: of `load_state`.
+    """
+    record, weights = read_record(folder), part(state, "identity")
+    if not weights:
         return None
-    head = identity_head(state["weight"].shape[1], record["classes"], record["scale"])
-    head.load_state_dict(state)
+    head = identity_head(weights["weight"].shape[1], record["classes"], record["scale"])
+    head.load_state_dict(weights)
     return head
+
+
+def part(state: Mapping[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    """The tensors of one part of a network, such as `trunk`, by their names in it."""
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in state.items() if key.startswith(f"{name}.")}
 
 
 def read_record(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from facedistill.learning.augment import AugmentationParams
 from facedistill.outside import OrOutside
 from facedistill.params import params
 from facedistill.recipe import MARGIN_SOFTMAX, PHI, Margin, PhiName
-from facedistill.teacher.parameters import OnnxTeacherParams
+from facedistill.teacher.parameters import ModelTeacherParams, OnnxTeacherParams, Sha256
 
 Architecture = Literal[
     "resnet50",
@@ -115,6 +115,26 @@ class NetworkParams(ArchitectureParams):
 
 
 @params
+class ModelNetworkParams:
+    """A network that another run has trained, as an imported teacher.
+
+    network: the network.
+    sha256: the sha256 of the weights that were imported.
+    pixels: the side of the crops that it was trained on.
+    input: the side of the middle part of a crop, which is its input.
+    """
+
+    network: NetworkParams
+    sha256: Sha256
+    pixels: Annotated[int, Field(ge=1)]
+    input: Annotated[int, Field(ge=1)]
+
+
+AnyNetwork = NetworkParams | OnnxTeacherParams | ModelNetworkParams
+"""A network of this project, or an imported teacher."""
+
+
+@params
 class EquationParams:
     """The constants of Equation 5.
 
@@ -179,8 +199,10 @@ class Rates:
 class TeacherParams:
     """The teachers.
 
-    source: whether the teacher of recognition is trained, or is the ONNX file of `onnx`.
-    onnx: the ONNX file of an imported teacher; null if there is none.
+    source: whether the teacher of recognition is trained, or is imported: the ONNX file of `onnx`, or the model of
+        `model`.
+    onnx: an ONNX file; null if there is none.
+    model: a model of another run; null if there is none.
     scale: s of an imported teacher's logits, s times the cosine to a class centre; null to fit it.
     stored: the tasks whose students learn from stored answers of the teacher. An imported teacher is asked once for all
         tasks, under `classification`.
@@ -188,8 +210,9 @@ class TeacherParams:
     rates: its two rates.
     """
 
-    source: Literal["trained", "onnx"]
+    source: Literal["trained", "onnx", "model"]
     onnx: OnnxTeacherParams | None
+    model: ModelTeacherParams | None
     scale: Annotated[float, Field(gt=0)] | None
     stored: tuple[Literal["classification", Margin], ...]
     network: ArchitectureParams

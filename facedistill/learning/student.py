@@ -13,6 +13,7 @@ from facedistill.learning.batches import Batch
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import autocast
 from facedistill.learning.losses.equation5 import Equation5, Targets
+from facedistill.learning.model_files import part
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import Precision
@@ -89,7 +90,7 @@ class Student:
             "momentum": self.optimiser.momenta(),
             "epoch": {} if self.totals is None else {"totals": self.totals},
         }
-        return {f"{part}.{name}": tensor for part, found in parts.items() for name, tensor in found.items()}
+        return {f"{name}.{key}": tensor for name, found in parts.items() for key, tensor in found.items()}
 
     def log(self) -> dict[str, Any]:
         """Return what it has logged, as JSON values."""
@@ -97,14 +98,10 @@ class Student:
 
     def restore(self, tensors: Mapping[str, Tensor], log: Mapping[str, Any]) -> None:
         """Go back to the state in which `tensors` and `log` returned these values."""
-
-        def part(name: str) -> dict[str, Tensor]:
-            return {k.removeprefix(f"{name}."): tensor for k, tensor in tensors.items() if k.startswith(f"{name}.")}
-
-        self.network.load_state_dict(part("network"))
-        self.equation.load_state_dict(part("equation"))
-        self.optimiser.restore(part("momentum"))
-        totals = part("epoch").get("totals")
+        self.network.load_state_dict(part(tensors, "network"))
+        self.equation.load_state_dict(part(tensors, "equation"))
+        self.optimiser.restore(part(tensors, "momentum"))
+        totals = tensors.get("epoch.totals")
         self.totals = None if totals is None else totals.to(next(self.network.parameters()).device)
         self.means = dict(log["means"])
         self.curves.replay(log["curves"])

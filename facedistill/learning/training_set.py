@@ -18,14 +18,11 @@ from facedistill.paths import CROPS
 def training_crops(task: TaskParams) -> Crops:
     """Open the training side of a task's set.
 
-    Raises DataError if there are no crops, if crops for alignment have no landmarks, or if another task has fewer than
-    two people.
+    Raises DataError if there are no crops, or if crops for alignment have no landmarks.
     """
     crops = Crops(CROPS / task.dataset, "train", task.shrink_to)
     if not len(crops):
         raise DataError(f"{crops.folder}: no crops on the training side to learn from; is this set only for pairs?")
-    if task.phi != "landmarks" and len(crops.classes) < 2:
-        raise DataError(f"{crops.folder}: {len(crops.classes)} people on the training side; training needs two or more")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):
         raise DataError(f"{crops.folder}: {unknown} of {len(crops)} training crops have no landmarks to learn from")
     return crops
@@ -36,6 +33,7 @@ def data_record(crops: Crops) -> dict[str, Any]:
     return {
         "dataset": crops.folder.name,
         "photographs": len(crops),
+        "pixels": crops.pixels,
         "sha256": sha256(crops.folder / INDEX),
         "class_list": class_list(crops),
     }

@@ -185,8 +185,11 @@ class Provenance:
             for name in ("scratch", "initialised")
         ]
         teacher = f"{rates[2]}, then {rates[3]} for each other task"
-        if values["teacher"]["source"] == "onnx":
-            teacher = f"the network of {Path(values['teacher']['onnx']['file']).name}, imported"
+        match values["teacher"]:
+            case {"source": "onnx", "onnx": {"file": file}}:
+                teacher = f"the network of {Path(file).name}, imported"
+            case {"source": "model", "model": {"folder": folder}}:
+                teacher = f"the model of {folder}, imported"
         training = (
             f"Students: {rates[0]} from random weights, {rates[1]} from trained weights. Teacher: {teacher}. "
             f"Seed {values['seed']}."

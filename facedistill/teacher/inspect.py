@@ -1,4 +1,4 @@
-"""`python -m facedistill teacher inspect FILE`: what an ONNX file has in it, and a block to paste into params.yaml."""
+"""`python -m facedistill teacher inspect PATH`: what a file or a model is, and a block to paste into params.yaml."""
 
 from __future__ import annotations
 
@@ -27,11 +27,15 @@ POOR = 75.0
 def inspect(file: Path, photographs: Path | None = None) -> None:
     """Print what is in a file, the block for params.yaml and, with photographs, what fits.
 
+    file: an ONNX file, or the folder of a model of this project, about which nothing has to be measured.
     photographs: a data set with people and landmarks, in any form that `facedistill inspect` recognises.
 
     Raises TeacherError if the file cannot be a teacher, after what is known of it is printed, and DataError if the
     photographs cannot be used.
     """
+    if file.is_dir():
+        print(_model(file))
+        return
     found = onnx_file.read(file)
     session = OnnxSession(file, found)
     print("\n".join(_facts(file, found, session)))
@@ -62,6 +66,26 @@ def _facts(file: Path, found: OnnxFile, session: OnnxSession) -> list[str]:
     if found.before:
         pixels = f"{', '.join(found.before)} before the first layer"
     return [*lines, f"  {'parameters':<12}{found.parameters:,}, {found.precision}", f"  {'pixels':<12}{pixels}"]
+
+
+def _model(folder: Path) -> str:
+    """What a folder has in it, and the block. Raises TeacherError if it is not the folder of a model."""
+    try:
+        record = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        network, task = record["network"], record["task"]
+        name = network["architecture"] + (f"/{network['divisor']}" if network["divisor"] > 1 else "")
+        side, pixels, digest = task["input"], record["data"]["pixels"], str(record["sha256"])
+    except (OSError, ValueError, LookupError, TypeError):
+        raise TeacherError(
+            f"{folder}: not the folder of a model that was trained here, with model.json and model.safetensors"
+        ) from None
+    facts = [
+        f"{folder}: a model of this project",
+        f"  {'network':<12}{name}, {record['parameters']:,} parameters",
+        f"  {'input':<12}the middle {side} of {pixels} px",
+        f"  {'classes':<12}{record['classes']:,}; the people of the new run take their place",
+    ]
+    return "\n".join([*facts, _yaml("model", {"folder": str(folder), "sha256": digest}, [])])
 
 
 def _guess(file: Path, found: OnnxFile, session: OnnxSession) -> tuple[OnnxTeacherParams, list[str]]:
@@ -115,7 +139,11 @@ def _block(params: OnnxTeacherParams, comments: list[str]) -> str:
     onnx = values | whole | {"file": str(params.file)}
     if not isinstance(params.template, str):
         onnx["template"] = [list(point) for point in params.template]
-    text = yaml.safe_dump({"source": "onnx", "onnx": onnx}, sort_keys=False, allow_unicode=True, width=1000)
+    return _yaml("onnx", onnx, comments)
+
+
+def _yaml(source: str, values: dict[str, Any], comments: list[str]) -> str:
+    text = yaml.safe_dump({"source": source, source: values}, sort_keys=False, allow_unicode=True, width=1000)
     lines = ["", "teacher:", *(f"  # {comment}" for comment in comments), *(f"  {line}" for line in text.splitlines())]
     return "\n".join([*lines, ""])
 

@@ -1,4 +1,4 @@
-"""The parameters of a teacher that is an ONNX file."""
+"""The parameters of a teacher that was not trained here: an ONNX file, or a model of another run."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def _tuples(value: Any) -> Any:
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Positive = Annotated[float, Field(gt=0)]
 Mean = Annotated[float | tuple[float, float, float], _or("one number, or three")]
 Scale = Annotated[Positive | tuple[Positive, Positive, Positive], _or("one number above 0, or three")]
@@ -56,7 +57,7 @@ class OnnxTeacherParams:
     """
 
     file: Path
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    sha256: Sha256
     side: Annotated[int, Field(ge=SMALLEST, le=LARGEST)] = 112
     colour: Literal["rgb", "bgr"] = "rgb"
     mean: Mean = 127.5
@@ -66,3 +67,15 @@ class OnnxTeacherParams:
 
     def __post_init__(self) -> None:
         points(self.template, self.side)
+
+
+@params
+class ModelTeacherParams:
+    """A model that another run of this project has trained.
+
+    folder: the folder with its weights and its record, such as models/teacher/classification of that run.
+    sha256: the sha256 of the weights, which the record has too.
+    """
+
+    folder: Path
+    sha256: Sha256

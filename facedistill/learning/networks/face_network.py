@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facedistill.learning.networks.registry import build_embedder
-from facedistill.learning.parameters import NetworkParams
-from facedistill.teacher.parameters import OnnxTeacherParams
+from facedistill.learning.parameters import AnyNetwork
 
 
 class Outputs(NamedTuple):
@@ -68,7 +67,7 @@ class LandmarkHead(nn.Linear):
 class FaceNetwork(nn.Module):
     """Turns images, (N, 3, H, W) RGB from 0 to 255, into Outputs.
 
-    network: the trunk to build, or the ONNX file of an imported teacher.
+    network: the trunk to build, or an imported teacher.
     classes: identities of the identity head; 0 for a network without one.
     landmarks: whether there is a landmark head.
     scale: s of a cosine classifier, which has the logits s · cos θ; 0 for a linear classifier.
@@ -76,7 +75,7 @@ class FaceNetwork(nn.Module):
 
     def __init__(
         self,
-        network: NetworkParams | OnnxTeacherParams,
+        network: AnyNetwork,
         classes: int = 0,
         landmarks: bool = False,
         scale: float = 0.0,

@@ -8,15 +8,15 @@ from functools import partial
 from facedistill.learning.networks.conv5 import Conv5
 from facedistill.learning.networks.densenet import DenseNet
 from facedistill.learning.networks.face_resnet import FaceResNet
+from facedistill.learning.networks.imported import ModelTrunk
 from facedistill.learning.networks.inception_resnet import InceptionResNet
 from facedistill.learning.networks.mobilenet import MobileNet
 from facedistill.learning.networks.resnet import ResNet50
 from facedistill.learning.networks.shufflenet import ShuffleNet
 from facedistill.learning.networks.squeezenet import SqueezeNet
 from facedistill.learning.networks.trunk import Embedder, Trunk
-from facedistill.learning.parameters import Architecture, NetworkParams
+from facedistill.learning.parameters import AnyNetwork, Architecture, ModelNetworkParams, NetworkParams
 from facedistill.outside import find
-from facedistill.teacher.parameters import OnnxTeacherParams
 
 # Each makes a trunk from the width of its embedding. ResNet-50 is missing because it also needs a divisor.
 TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
@@ -33,7 +33,7 @@ TRUNKS: dict[Architecture, Callable[[int], Trunk]] = {
 }
 
 
-def build_embedder(network: NetworkParams | OnnxTeacherParams) -> Embedder:
+def build_embedder(network: AnyNetwork) -> Embedder:
     """Make a trunk with random weights, or open an ONNX file.
 
     Raises ParamsError if the architecture is the user's own and is not found, and TeacherError for an ONNX file that is
@@ -41,6 +41,8 @@ def build_embedder(network: NetworkParams | OnnxTeacherParams) -> Embedder:
     """
     if isinstance(network, NetworkParams):
         return build_trunk(network)
+    if isinstance(network, ModelNetworkParams):
+        return ModelTrunk(build_trunk(network.network), network.pixels, network.input)
     # Only an imported teacher needs ONNX Runtime.
     from facedistill.learning.networks.onnx_trunk import OnnxTrunk
 

@@ -15,7 +15,7 @@ from facedistill.files import sha256
 from facedistill.learning.batches import Batch
 from facedistill.learning.device import place
 from facedistill.learning.losses.equation5 import Targets
-from facedistill.learning.model_files import ModelError, load, load_classifier, load_state, network_sha256
+from facedistill.learning.model_files import ModelError, classifier, load, load_state, network_sha256
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.networks.fold import fold_batch_norm
 from facedistill.learning.networks.trunk import Embedder
@@ -116,7 +116,7 @@ class Stored:
         state = load_state(folder)
         # K of an imported teacher is what its file says, in units of its deviation.
         self._deviation = state.get("trunk.deviation", torch.ones(())).to(device)
-        head = load_classifier(folder)
+        head = classifier(folder, state)
         self._head = head.to(device).requires_grad_(False) if head else None
         self._device, self.trunk = device, Embedder(self._answers.width)
 
@@ -149,7 +149,7 @@ def inherit_classifier(student: FaceNetwork, folder: Path | None) -> None:
     """
     if not folder:
         raise ModelError("classifier: teacher needs a teacher to inherit from")
-    teacher = load_classifier(folder)
+    teacher = classifier(folder, load_state(folder))
     ours, theirs = _described(student.identity), _described(teacher)
     if student.identity is None or teacher is None or ours != theirs:
         raise ModelError(f"{folder}: cannot inherit its classifier: the teacher has {theirs}, the student {ours}")

@@ -167,18 +167,22 @@ def train_group(group: Group, student: str) -> None:
 
     task = load(TaskParams, f"tasks.{group.task}")
     guide = None if group.name == INIT else Guide(teacher(group.task), stored_answers(group.task))
-    plans = []
+    plans, out = [], folder(student, group)
     for name, recipe in group.recipes.items():
         start = group.start(name)
-        first = start and (folder(student, group) if start[0] == group.name else MODELS / student / start[0]) / start[1]
-        plans.append(Plan(folder(student, group) / name, recipe, first))
+        first = start and (out if start[0] == group.name else MODELS / student / start[0]) / start[1]
+        plans.append(Plan(out / name, recipe, first))
     speed: dict[str, Any] = {}
+    if not plans:
+        # Without names `init` has no recipe, but DVC still expects its outputs.
+        out.mkdir(parents=True, exist_ok=True)
+        speed[str(out)] = {"networks": 0, "compute_seconds": 0.0}
     for together in rounds(plans):
         speed |= train_networks(
             soft_teacher=guide, hidden_teacher=guide, **training_params(task, together, f"students.{student}")
         )
     # DVC tracks the models of a group as one folder.
-    write_speed(folder(student, group), speed)
+    write_speed(out, speed)
 
 
 def stored_answers(task: str) -> Path | None:

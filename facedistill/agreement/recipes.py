@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from facedistill.data.sources.photographs import PhotographsParams
 from facedistill.grid.layout import INIT
 from facedistill.outside import is_outside
 from facedistill.recipe import MARGIN_SOFTMAX
@@ -70,11 +71,36 @@ def recipes_agree(p: Parameters, layout: Layout) -> Iterator[str]:
                         f"teacher.network are different networks; set tasks.{task}.embedding, for example to 512"
                     )
     for group in layout.groups.values():
-        if group.students and all(recipe.step for recipe in group.recipes.values()):
+        # Without names nothing can be trained without a teacher.
+        idle = group.name == INIT and not group.recipes and _nameless(p)
+        if group.students and not idle and all(recipe.step for recipe in group.recipes.values()):
             yield (
                 f"recipes.{group.section}: the group has students, but no recipe without `step: true`; write one, or "
                 f"set {'custom' if group.custom else group.section}.students to []"
             )
+
+
+def names_agree(p: Parameters, layout: Layout) -> Iterator[str]:
+    """Without names only a teacher that is imported can teach, by recipes that need none."""
+    if not _nameless(p):
+        return
+    ours = p.tasks["classification"].dataset
+    without = f"but datasets.{ours}.source is of kind photographs, which have no names"
+    if p.teacher.source == "trained":
+        yield f"teacher.source: trained, {without}; import a teacher (onnx or model), or take a source with names"
+    for group, name, recipe in trained(layout):
+        if recipe.needs_identity:
+            yield (
+                f"recipes.{group.section}.{name}: it learns from labels, soft predictions or class centres, {without}; "
+                "take phi: none with a psi such as embedding, or remove the recipe"
+            )
+    for key, tasks in (("verification.tasks", p.verification.tasks), ("proxyless.margins", p.proxyless.margins)):
+        if tasks:
+            yield f"{key}: {tasks[0]} needs names, {without}; write []"
+
+
+def _nameless(p: Parameters) -> bool:
+    return isinstance(p.datasets[p.tasks["classification"].dataset].source, PhotographsParams)
 
 
 def _one_width(recipe: Recipe) -> bool:
@@ -99,9 +125,10 @@ def groups_agree(p: Parameters, layout: Layout) -> Iterator[str]:
 
 
 def labels_agree(p: Parameters, layout: Layout) -> Iterator[str]:
-    """`labels` and `report.own` name recipes that the report can show."""
+    """`labels` and `report.own` name recipes that the report can show. Tables without students are not looked at."""
     shown = {f"{section}/{name}": recipe.step for section, group in p.recipes.items() for name, recipe in group.items()}
-    rows = [(f"labels.{table}.{row}", row) for table, rows in p.labels.items() for row in rows]
+    tables = {group.section for group in layout.groups.values() if group.students and group.recipes}
+    rows = [(f"labels.{table}.{row}", row) for table in p.labels if table in tables for row in p.labels[table]]
     for key, row in [*rows, *(("report.own", row) for row in p.report.own)]:
         if row not in shown or shown[row]:
             why = "is only a step, which no table shows" if row in shown else "is not a GROUP/RECIPE of `recipes`"
@@ -122,5 +149,5 @@ def targets_agree(p: Parameters, _layout: Layout) -> Iterator[str]:
             )
 
 
-RECIPE_RULES = (starts_agree, recipes_agree, groups_agree, labels_agree, targets_agree)
+RECIPE_RULES = (starts_agree, recipes_agree, names_agree, groups_agree, labels_agree, targets_agree)
 """In the order of their messages."""

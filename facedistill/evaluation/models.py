@@ -45,7 +45,7 @@ class Evaluation:
         names = ("pairs", "landmarks", "centres", "hits", "confusion", "embeddings")
         self.rows: dict[str, list[pa.Table]] = {name: [] for name in names}
         # Each set is opened once for all models, so its labels and pairs are read once.
-        self._open = cache(lambda dataset, side, pixels=0: Crops(CROPS / dataset, side, pixels))
+        self._open = cache(lambda dataset, side, pixels: Crops(CROPS / dataset, side, pixels))
         # Two places: one for the current model, and one for its teacher, which many models share.
         self._network = lru_cache(2)(model_files.load)
         self._unseen = lru_cache(2)(lambda model, task: self._predict(model, self._sets[0], task).embeddings)
@@ -55,14 +55,17 @@ class Evaluation:
 
         landmarks: NRMSE and NME.
         triplet, triplet_softmax: nearest-neighbour top-1.
-        softmax, arcface, cosface: top-1 on the test photographs if there is a classifier, and LFW's View 2 on every set
-            of pairs. On the first set of pairs also TPR at the FAR for each subset, and rank-1 if identities are known.
+        softmax, arcface, cosface: top-1 if the test photographs have names and there is a classifier. LFW's View 2 on
+            every set of pairs. On the first also TPR at the FAR for each subset, and rank-1 if identities are known.
             With a `teacher` of the same embedding space also View 2 and rank-1 across the two models, and the distances
             of the test photographs to the teacher's class centres.
 
         name: the model's name in the tables that `save` writes.
         """
         test = self._open(task.dataset, "test", task.shrink_to)
+        if not test.classes and task.phi == "softmax":
+            # All photographs without names are for training.
+            return self._unseen_people(model, task, name) | {"parameters": self._network(model).trunk.size}
         predicted = self._predict(model, task.dataset, task)
         if task.phi == "landmarks":
             assert predicted.landmarks is not None
@@ -122,7 +125,7 @@ class Evaluation:
 
     def mean_shape(self, task: TaskParams) -> dict[str, float]:
         """Return the errors of the baseline that predicts the mean training landmarks for every photograph."""
-        train, test = (self._open(task.dataset, side, task.shrink_to) for side in SIDES)
+        train, test = (self._open(task.dataset, side, 0) for side in SIDES)
         errors = _landmark_errors(points.mean_shape(train.landmarks, len(test)), test)
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
@@ -140,7 +143,7 @@ class Evaluation:
     @property
     def _first(self) -> Crops:
         """The first set of pairs. Its people stand for unseen people in general."""
-        return self._open(self._sets[0], "test")
+        return self._open(self._sets[0], "test", 0)
 
     def _predict(self, model: Path, dataset: str, task: TaskParams) -> Predictions:
         """Raises ModelError if all ReLUs of the last layer died in training: then K is 0, which has no direction."""
@@ -159,7 +162,7 @@ class Evaluation:
         embeddings = self._unseen(model, task)
         metrics: dict[str, Any] = {"pairs": {}}
         for dataset in self._sets:
-            crops = self._open(dataset, "test")
+            crops = self._open(dataset, "test", 0)
             embedded = embeddings if crops is self._first else self._predict(model, dataset, task).embeddings
             pairs = crops.pairs
             distances = embedding_distances(embedded.cpu(), pairs.a, pairs.b)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from facedistill.crops import DataError
 from facedistill.crops.shards import Crops
 from facedistill.learning import model_files
 from facedistill.learning.batches import BatchSampler, IdentityBatches, ShuffledBatches, TrainingCrops
@@ -100,13 +101,19 @@ def train_networks(
     an empty dictionary in every process but the main one.
 
     Raises ModelError if a start or a teacher is missing or damaged, or has another network or class list. Raises
-    DataError as `training_crops` does, and if stored answers are damaged. Raises RuntimeError if
+    DataError as `training_crops` does, if stored answers are damaged, and if a recipe needs names and there are not two
+    people. Raises RuntimeError if
     `training.deterministic` is set and an operation has no deterministic algorithm.
     """
     be_deterministic(training.deterministic)
     process = join(processes)
     device = choose_device()
     crops = training_crops(task)
+    if len(crops.classes) < 2 and (named := [plan for plan in plans if plan.recipe.needs_identity]):
+        raise DataError(
+            f"{crops.folder}: {len(crops.classes)} people on the training side, but {named[0].model} learns from "
+            "names; it needs two people or more"
+        )
     teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
     teachers.check(crops)
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb, teachers.see_whole)
@@ -130,7 +137,7 @@ def train_networks(
     guides = [guide for guide in (soft_teacher, hidden_teacher) if guide]
     models = [guide.model for guide in guides] + [plan.start for plan in plans if plan.start]
     sources = [model_files.read_record(model) for model in models]
-    asked = [source["network"].get("architecture", "") for source in sources]
+    asked = [model_files.architecture(source) for source in sources]
     own = code(network.architecture, *asked, *(name for plan in plans for name in plan.recipe.outside))
     given = [[source["sha256"] for source in sources], [guide.answers is None for guide in guides]]
     kept = Snapshots(workspace, [records, asdict(network), asdict(training), given, own], snapshots, process)

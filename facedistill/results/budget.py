@@ -32,7 +32,7 @@ class Budget:
     def undistilled(self) -> str | None:
         """The recipe of table 2 that trains longest without a teacher, if any. Distillation is compared with it."""
         group = self.layout.groups["table2"]
-        alone = [name for name, recipe in group.recipes.items() if not recipe.needs_teacher]
+        alone = [name for name, recipe in group.recipes.items() if group.students and not recipe.needs_teacher]
         return max(alone, key=lambda name: self.epochs(group, name)) if alone else None
 
     def epochs(self, group: Group, recipe: str) -> int:

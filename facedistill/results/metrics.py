@@ -63,8 +63,9 @@ def address(layout: Layout, cell: Cell) -> tuple[str, ...]:
 class Results:
     """Every metric of every cell, by address: results["resnet50-8", "alignment", "distill", "soft", "nrmse"].
 
-    The metrics of a teacher are under ("teacher", task), the costs of a network under ("cost", name). Everything is in
-    percent, except the costs and `parameters` (of the trunk alone, without heads). A student that was trained with
+    The metrics of a teacher are under ("teacher", task), the costs of a network under ("cost", name). There is no top-1
+    if no photograph of the classification set has a name. Everything is in percent, except the costs and `parameters`
+    (of the trunk alone, without heads). A student that was trained with
     several seeds has one address, with the name of its first seed. It holds the mean over the seeds.
 
     layout: the tables that the parameters ask for.
@@ -94,8 +95,9 @@ class Results:
         view2 = (("pairs", name, number) for name in layout.pairs for number in _VIEW2)
         recognition = (*view2, *(("tpr", subset) for subset in self.subsets), *rank1, ("parameters",))
 
+        top1 = (("top1",),) if "top1" in _mapping(teachers, "classification", file, stage) else ()
         for task in layout.tasks:
-            numbers = _TRANSFER.get(task, (("top1",), *recognition)) + (_MEAN_SHAPE if task == "alignment" else ())
+            numbers = _TRANSFER.get(task, (*top1, *recognition)) + (_MEAN_SHAPE if task == "alignment" else ())
             for number in numbers:
                 seeds["teacher", task, *number].append(_number(teachers, (task, *number), file, stage))
         for cell in cells(layout):

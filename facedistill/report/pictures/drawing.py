@@ -69,7 +69,8 @@ class Drawing:
             yield _plot("distances.png", "Distances of genuine and impostor pairs", self._distances)
         if tables["proxyless"] and self._layout.margins:
             yield _plot("centres.png", "Distances to the teacher's class centres", self._centres)
-        yield _plot("confusion.png", "The people who are mixed up most", self._confusions)
+        if self._results.get(TEACHER, "classification", "top1") is not None:
+            yield _plot("confusion.png", "The people who are mixed up most", self._confusions)
         if self._results.identified:
             yield _plot("embeddings.png", "Map of embeddings", self._map)
         if self._layout.transfer("alignment"):
@@ -104,16 +105,11 @@ class Drawing:
         return model_rows(self._root / EVALUATION / run / f"{name}.parquet", model, stage)
 
     @cached_property
-    def _scratch(self) -> Row:
-        """W_S0."""
-        group = self._layout.groups[INIT]
-        return self._reading.labels.row(group, next(iter(group.recipes)))
-
-    @cached_property
-    def _distilled(self) -> Row:
-        """W_S^cls, which the transfers start from."""
+    def _first(self) -> list[Row]:
+        """W_S0, if the set has names to train it with, and W_S^cls, from which the transfers start."""
+        row, groups = self._reading.labels.row, self._layout.groups
         group, recipe = self._layout.distilled
-        return self._reading.labels.row(self._layout.groups[group], recipe)
+        return [*(row(groups[INIT], name) for name in [*groups[INIT].recipes][:1]), row(groups[group], recipe)]
 
     def _few(self) -> Iterator[tuple[str, Cell | None]]:
         """The models of a small picture, each after its title: the teacher, W_S0 and W_S^cls.
@@ -123,7 +119,7 @@ class Drawing:
         yield "Teacher", None
         if students := self._layout.tables["table2"]:
             smallest = min(students, key=lambda s: self._results["cost", s.name, "parameters"])
-            for row in (self._scratch, self._distilled):
+            for row in self._first:
                 if address := row.of(smallest):
                     yield f"{student_label(smallest)},\n{row.label}", self._cells[address]
 
@@ -145,7 +141,7 @@ class Drawing:
         group = self._layout.groups["table2"]
         # As many as have room: W_S0, W_S^cls, and the last distilled recipe of the table.
         taught = [row for row in self._reading.labels.rows(group) if row.group.recipes[row.recipe].needs_teacher]
-        shown = [self._scratch, self._distilled, *(row for row in taught[-1:] if row.key != self._distilled.key)]
+        shown = [*self._first, *(row for row in taught[-1:] if row.key != self._first[-1].key)]
         rows: dict[str, dict[str, Any]] = {}
         for student in self._layout.tables["table2"]:
             panels = rows.setdefault(student_label(student), {})

@@ -118,20 +118,22 @@ def accuracy_by_cost(reading: Reading) -> Figure:
     front joins the networks that none beats at the same or a lower cost.
     """
     results, layout = reading.results, reading.layout
+    named = results.get("teacher", "classification", "top1") is not None
     cells: dict[str, list[Cell]] = defaultdict(list)
     rows = []
     for cell in first_cells(layout):
         group = layout.groups.get(cell.group)
-        if group and group.task == "classification" and cell.recipe and cell.recipe.needs_identity:
+        if group and group.task == "classification" and cell.recipe and (cell.recipe.needs_identity or not named):
             row = reading.labels.row(group, cell.method)
             rows.append(row)
             cells[row.key].append(cell)
     methods = {name: method for name, method in looks(rows).items() if name in cells}
     labels = student_labels(layout)
     first, title = next(iter(pair_labels(layout).items()))
-    figure = Figure(figsize=(WIDTH, 6.4), layout="constrained")
-    axes = figure.subplots(2, len(COSTS), sharex="col", sharey="row")
-    measured = {"Known people, top-1 (%)": ("top1",), f"Unseen people, {title} (%)": ("pairs", first, "accuracy")}
+    known: dict[str, tuple[str, ...]] = {"Known people, top-1 (%)": ("top1",)} if named else {}
+    measured = known | {f"Unseen people, {title} (%)": ("pairs", first, "accuracy")}
+    figure = Figure(figsize=(WIDTH, 3.2 * len(measured)), layout="constrained")
+    axes = figure.subplots(len(measured), len(COSTS), sharex="col", sharey="row", squeeze=False)
     for row, (what, metric) in zip(axes, measured.items(), strict=True):
         row[0].set_ylabel(what)
         for ax, cost in zip(row, COSTS, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from facedistill.grid.cells import cells
-from facedistill.grid.layout import TRANSFER, Student
+from facedistill.grid.layout import INIT, TRANSFER, Student
 from facedistill.report.tables.fujitsu import operating_point
 from facedistill.report.tables.gap_closed import CLEAR, closed
 from facedistill.results.markdown import gap, number, percent, table
@@ -60,7 +60,8 @@ def ranking(reading: Reading) -> list[str]:
     """A table of all recipes, best first, and a summary, for each student of the poster's losses and of custom."""
     results, layout = reading.results, reading.layout
     students = [s for s in layout.firsts(layout.students) if s in (*layout.tables["losses"], *layout.tables["custom"])]
-    if not students:
+    # Shares are of the lead over a student without a teacher. Without names there is none.
+    if not students or not layout.groups[INIT].recipes:
         return []
     blocks = [
         "## All recipes, ranked",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import signal
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,12 +40,13 @@ STILL = AugmentationParams(flip=True, photometric=())
 class Counting:
     """A teacher that answers with sums over an image, and counts what it is asked. It can be killed in the middle.
 
-    lives: after so many batches it raises KeyboardInterrupt.
+    lives: after so many batches it sends its process `end`.
     """
 
     width: int = 3
     batch: int = 4
     lives: int = 10**6
+    end: signal.Signals = signal.SIGINT
     asked: list[int] = field(default_factory=list)
 
     def images(self, row: int) -> NDArray[np.uint8]:
@@ -52,7 +56,7 @@ class Counting:
     def answers(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         self.lives -= 1
         if self.lives < 0:
-            raise KeyboardInterrupt
+            signal.raise_signal(self.end)
         # The left column alone, so that a mirror image has another answer.
         return np.asarray(images[:, :, 0].astype(np.float32).mean(1))
 
@@ -81,13 +85,26 @@ def test_answers_are_those_of_each_crop_and_of_its_mirror_image(tmp_path: Path) 
     np.testing.assert_allclose(np.concatenate([part for _, part in parts])[13], expected(13), rtol=1e-3)
 
 
-@pytest.mark.usefixtures("small_shards")
-def test_a_killed_run_goes_on_with_the_first_missing_shard_and_ends_the_same(tmp_path: Path) -> None:
+def ask_until(end: signal.Signals, folder: Path) -> None:
+    """Ask in a process of its own, which ends by this signal."""
+    module.SHARD_ROWS = 8
+    with suppress(KeyboardInterrupt):
+        ask(Counting(lives=6, end=end), 30, {}, folder, Process())
+
+
+@pytest.mark.usefixtures("small_shards", "interruptible")
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_run_goes_on_with_the_first_missing_shard_and_ends_the_same(
+    end: signal.Signals, tmp_path: Path
+) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     ask(Counting(), 30, {}, whole, Process())
-    with pytest.raises(KeyboardInterrupt):
-        ask(Counting(lives=6), 30, {}, killed, Process())
+    process = multiprocessing.get_context("spawn").Process(target=ask_until, args=(end, killed))
+    process.start()
+    process.join(60)
+    assert process.exitcode == (-end if end == signal.SIGKILL else 0)
     assert not (killed / INDEX).exists()
+    assert [file.name for file in killed.glob("*.safetensors")] == ["000000000-000000008.safetensors"]
     again = Counting()
     ask(again, 30, {}, killed, Process())
     assert min(again.asked) == 8

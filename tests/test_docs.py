@@ -108,7 +108,7 @@ def test_the_data_sets_that_are_shown_are_let_in() -> None:
     whole = [block for block in shown if "split" in block]
     whole += [dataset for block in shown for dataset in block.get("datasets", {}).values() if dataset]
     sources = [block["source"] for block in shown if block.keys() == {"source"}]
-    assert (len(whole), len(sources)) == (5, 1)
+    assert (len(whole), len(sources)) == (5, 2)
     for dataset in whole:
         check(DatasetParams, dataset, "docs/own-data.md")
     for source in sources:

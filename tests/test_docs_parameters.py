@@ -35,7 +35,7 @@ from facedistill.params import read
 from facedistill.recipe import Margin, Recipe
 from facedistill.results.chosen import ExportParams
 from facedistill.results.provenance import Heading
-from facedistill.teacher.parameters import OnnxTeacherParams
+from facedistill.teacher.parameters import ModelTeacherParams, OnnxTeacherParams
 
 ROOT = Path(__file__).parents[1]
 SOURCES = get_args(get_args(SourceParams)[0])
@@ -71,6 +71,7 @@ SECTIONS: dict[str, Any] = {
     "rates.*": OptimisationParams,
     "teacher": TeacherParams,
     "teacher.onnx": OnnxTeacherParams,
+    "teacher.model": ModelTeacherParams,
     "teacher.network": ArchitectureParams,
     "students.*": ArchitectureParams,
     "recipes.*.*": Recipe,

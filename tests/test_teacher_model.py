@@ -114,6 +114,10 @@ def test_other_folders_are_refused(squares: Crops) -> None:
     (OTHER / model_files.RECORD).write_text(json.dumps(record))
     with pytest.raises(ModelError, match="how large its crops"):
         import_teacher(good, TEACHER, squares, None, {}, Process())
+    strange = record | {"network": {"architecture": "antigravity:fly", "divisor": 1, "embedding": 0}}
+    (OTHER / model_files.RECORD).write_text(json.dumps(strange))
+    with pytest.raises(ModelError, match="code outside the package"):
+        import_teacher(good, TEACHER, squares, None, {}, Process())
     damaged = bytearray((OTHER / model_files.WEIGHTS).read_bytes())
     damaged[-1] ^= 1
     (OTHER / model_files.WEIGHTS).write_bytes(damaged)

@@ -70,14 +70,14 @@ def load(folder: Path) -> FaceNetwork:
     somebody else may not choose which code runs. Raises TeacherError if its ONNX file is damaged.
     """
     record = read_record(folder)
-    network = FaceNetwork(_network(folder, record), record["classes"], record["landmarks"], record["scale"])
+    network = FaceNetwork(described(folder), record["classes"], record["landmarks"], record["scale"])
     network.load_state_dict(load_state(folder))
     return network
 
 
-def _network(folder: Path, record: dict[str, Any]) -> AnyNetwork:
-    """The network that a record describes. Raises ParamsError and ModelError as `load` does."""
-    where = f"{folder / RECORD}: network"
+def described(folder: Path) -> AnyNetwork:
+    """The network of `folder`, as its record describes it. Raises ParamsError and ModelError as `load` does."""
+    record, where = read_record(folder), f"{folder / RECORD}: network"
     if "file" in record["network"]:
         imported: OnnxTeacherParams = check(OnnxTeacherParams, record["network"], where)
         return replace(imported, file=folder / ONNX)

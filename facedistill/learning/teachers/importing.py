@@ -29,7 +29,6 @@ from facedistill.learning.parameters import ModelNetworkParams, NetworkParams
 from facedistill.learning.processes import Process
 from facedistill.learning.teachers.answers import Answers, ask
 from facedistill.learning.teachers.centres import class_sums, deviation, fitted_scale, unit
-from facedistill.params import check
 from facedistill.paths import RESUME
 from facedistill.teacher import onnx_teacher
 from facedistill.teacher.onnx_teacher import OnnxTeacher
@@ -156,7 +155,8 @@ def import_teacher(
 
 
 def network_of(given: OnnxTeacherParams | ModelTeacherParams) -> OnnxTeacherParams | ModelNetworkParams:
-    """The network to import, as its files describe it. Raises ModelError if the folder has another one."""
+    """The network to import, as its files describe it. Raises ModelError if the folder has another one, or code of the
+    user's own that params.yaml does not name."""
     if isinstance(given, OnnxTeacherParams):
         return given
     record = model_files.read_record(given.folder)
@@ -166,11 +166,11 @@ def network_of(given: OnnxTeacherParams | ModelTeacherParams) -> OnnxTeacherPara
             f"{file}: the sha256 of the weights is {record['sha256']}, but teacher.model.sha256 is {given.sha256}; is "
             "it the model that you mean?"
         )
-    if "architecture" not in record["network"] or record["landmarks"]:
+    network = model_files.described(given.folder)
+    if not isinstance(network, NetworkParams) or record["landmarks"]:
         what = "finds landmarks" if record["landmarks"] else "was itself imported: import what it was imported from"
         raise model_files.ModelError(f"{file}: a teacher of recognition is needed, but this model {what}")
     try:
-        network = check(NetworkParams, record["network"], f"{file}: network")
         return ModelNetworkParams(network, given.sha256, record["data"]["pixels"], record["task"]["input"])
     except (LookupError, TypeError):
         raise model_files.ModelError(

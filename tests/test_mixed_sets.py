@@ -153,6 +153,19 @@ def test_held_out_people_and_the_rest_are_everybody_once() -> None:
     assert fewer == [p for p in parts["held_out"] if p in everybody[:100]]
 
 
+def test_a_third_set_holds_out_people_who_are_in_neither_of_the_others() -> None:
+    everybody = photographs(400, 1)
+    train = {p.key for p in taken(everybody, PeopleParams(0.4, "rest"))}
+    first = {p.key for p in taken(everybody, PeopleParams(0.25, "held_out"))}
+    second = {p.key for p in taken(everybody, PeopleParams(0.15, "held_out", after=0.25))}
+    assert not train & first
+    assert not (train | first) & second
+    assert train | first | second == {p.key for p in everybody}
+    assert 30 < len(second) < 90
+    with pytest.raises(ParamsError, match=r"after: 0\.9 and held_out: 0\.2 are more than 1"):
+        check(PeopleParams, {"held_out": 0.2, "after": 0.9, "take": "held_out"}, "people")
+
+
 def test_drawn_pairs_are_right_different_and_their_folds_share_nobody() -> None:
     rows = [(p.key, p.identity) for p in photographs(60, 5)] + [("x", None), ("alone", "alone")]
     pairs = draw_pairs(rows, PairsParams(per_fold=30, folds=4), seed=3)

@@ -21,13 +21,21 @@ class PeopleParams:
     """Holds a share of the people out, by a hash of their names.
 
     Two sets of the same source and share divide its people: one takes those who are held out, the other takes the rest.
+    With `after`, a third set can hold out others: with shares of 0.13 and of 0.05 after 0.08, the training set lacks
+    everybody below 0.13, one set has those below 0.08, and one has those from 0.08 to 0.13.
 
     held_out: the share of people.
     take: whom this set has. Photographs without a name belong to the rest.
+    after: the share of people who come first, and are not held out.
     """
 
     held_out: Annotated[float, Field(gt=0, lt=1)]
     take: Literal["rest", "held_out"]
+    after: Annotated[float, Field(ge=0, lt=1)] = 0
+
+    def __post_init__(self) -> None:
+        if self.after + self.held_out > 1:
+            raise ValueError(f"after: {self.after:g} and held_out: {self.held_out:g} are more than 1; lower one")
 
 
 @params
@@ -96,7 +104,7 @@ def _impostors(people: list[list[str]], wanted: int, rng: np.random.Generator) -
 
 
 def _takes(params: PeopleParams, identity: str | None) -> bool:
-    held_out = identity is not None and _hash(identity) < params.held_out
+    held_out = identity is not None and params.after <= _hash(identity) < params.after + params.held_out
     return held_out == (params.take == "held_out")
 
 

@@ -45,7 +45,7 @@ def times(divisor: int, side: int, crops: int) -> list[float]:
     found = defaultdict(list)
     for step in range(STEPS + 2):
         for which in (PYTORCHS, OURS):
-            Convolution.forward, BatchNorm.forward = which  # type: ignore[method-assign]
+            Convolution.forward, BatchNorm.forward = which  # type: ignore[assignment, method-assign]
             start = perf_counter()
             with autocast(device, "auto"):
                 hidden = network(images).hidden

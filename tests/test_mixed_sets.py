@@ -155,9 +155,10 @@ def test_held_out_people_and_the_rest_are_everybody_once() -> None:
 
 def test_a_third_set_holds_out_people_who_are_in_neither_of_the_others() -> None:
     everybody = photographs(400, 1)
-    train = {p.key for p in taken(everybody, PeopleParams(0.4, "rest"))}
-    first = {p.key for p in taken(everybody, PeopleParams(0.25, "held_out"))}
-    second = {p.key for p in taken(everybody, PeopleParams(0.15, "held_out", after=0.25))}
+    train, first, second = (
+        {p.key for p in taken(everybody, params) if isinstance(p, Photograph)}
+        for params in (PeopleParams(0.4, "rest"), PeopleParams(0.25, "held_out"), PeopleParams(0.15, "held_out", 0.25))
+    )
     assert not train & first
     assert not (train | first) & second
     assert train | first | second == {p.key for p in everybody}

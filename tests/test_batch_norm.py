@@ -32,3 +32,12 @@ def test_values_gradients_and_statistics_are_pytorchs(channels: int, training: b
     torch.testing.assert_close(results[0], results[1])
     assert results[0][0].is_contiguous(memory_format=torch.channels_last)
     assert results[0][1].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_an_activation_may_overwrite_the_result(side: int) -> None:
+    x = torch.randn(4, 8, side, side).to(memory_format=torch.channels_last).requires_grad_()
+    ours, plain = BatchNorm(8), nn.BatchNorm2d(8)
+    (found,) = torch.autograd.grad(nn.functional.relu(ours(x), inplace=True).square().sum(), x)
+    (expected,) = torch.autograd.grad(nn.functional.relu(plain(x)).square().sum(), x)
+    torch.testing.assert_close(found, expected)

@@ -15,7 +15,8 @@ class BatchNorm(nn.BatchNorm2d):
     """`nn.BatchNorm2d`, which in training brings maps of few channels into the order in which they are fast."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if not (self.training and self.num_features < FEW and x.device.type == "cpu"):
+        slow = self.num_features < FEW and x.device.type == "cpu" and not x.is_contiguous()
+        if not (self.training and slow):
             return super().forward(x)
         fast, usual = torch.contiguous_format, torch.channels_last
         found: Tensor = _Order.apply(super().forward(_Order.apply(x, fast, usual)), usual, fast)

@@ -31,7 +31,7 @@ from facedistill.teacher.fitting import Fit, Way, compare, draw, fit
 from facedistill.teacher.inspect import best, inspect, nothing_fits, verdict
 from facedistill.teacher.onnx_file import read
 from facedistill.teacher.onnx_teacher import OnnxTeacher
-from facedistill.teacher.parameters import OnnxTeacherParams
+from facedistill.teacher.parameters import ModelTeacherParams, OnnxTeacherParams
 
 ROOT = Path(__file__).parents[1]
 node = helper.make_node
@@ -250,9 +250,11 @@ def test_the_public_network_wants_rgb_and_the_template_of_dlib_as_the_page_shows
 
 def test_the_blocks_that_the_page_shows_are_let_in(real_teacher: OnnxTeacherParams) -> None:
     blocks = [yaml.safe_load(block)["teacher"] for block in re.findall(r"^```yaml\n((?s:.+?))^```$", PAGE, re.M)]
-    assert [block["source"] for block in blocks] == ["onnx", "onnx"]
-    blocks[0]["onnx"]["sha256"] = "0" * 64
-    first, second = (check(OnnxTeacherParams, block["onnx"], "docs/own-teacher.md") for block in blocks)
+    sources = [block["source"] for block in blocks]
+    assert sources == ["onnx", "onnx", "model"]
+    blocks[0]["onnx"]["sha256"] = blocks[2]["model"]["sha256"] = "0" * 64
+    kinds = {"onnx": OnnxTeacherParams, "model": ModelTeacherParams}
+    first, second, _ = (check(kinds[s], b[s], "docs/own-teacher.md") for s, b in zip(sources, blocks, strict=True))
     assert first == OnnxTeacherParams(first.file, "0" * 64)
     assert replace(second, file=real_teacher.file) == real_teacher
 

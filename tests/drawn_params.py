@@ -46,6 +46,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "photographs": (3, 6),
     "pixels": (20, 48),
     "shrink_to": (0, 48),
+    "side": (16, 48),
     "warmup_steps": (0, 9),
     "workers": (0, 0),
 }

@@ -131,6 +131,16 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
             "teacher.source: trained, but datasets.classification.source",
             "proxyless.margins: arcface needs names",
         ),
+        (
+            {
+                "datasets.classification.source": {
+                    "kind": "mixed",
+                    "parts": {"a": {"kind": "photographs", "root": "x", "table": "x.csv"}},
+                }
+            },
+            "recipes.init.softmax: it learns from labels",
+            "verification.tasks: triplet needs names",
+        ),
         ({**IMPORTED, "teacher.stored": ["arcface"]}, "teacher.stored: 'arcface'", "[classification]"),
         ({**IMPORTED, "table1.students": ["resnet50-8"]}, "recipes.table1.hint.psi: hint", "teacher.source is onnx"),
         (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from facedistill.data.sources.mixed import MixedParams
 from facedistill.data.sources.photographs import PhotographsParams
 from facedistill.grid.layout import INIT
 from facedistill.outside import is_outside
@@ -100,7 +101,10 @@ def names_agree(p: Parameters, layout: Layout) -> Iterator[str]:
 
 
 def _nameless(p: Parameters) -> bool:
-    return isinstance(p.datasets[p.tasks["classification"].dataset].source, PhotographsParams)
+    """Whether no photograph of the classification set has a name."""
+    source = p.datasets[p.tasks["classification"].dataset].source
+    parts = source.parts.values() if isinstance(source, MixedParams) else [source]
+    return all(isinstance(part, PhotographsParams) for part in parts)
 
 
 def _one_width(recipe: Recipe) -> bool:

@@ -20,6 +20,12 @@ from facedistill.learning.teachers.answers import Answers
 PIXELS = 28
 
 
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("custom/networks").mkdir(parents=True)
+
+
 def unnamed(count: int = 3) -> dict[str, Any]:
     """Photographs without names, in a table."""
     folder = Path("data/raw/street")
@@ -62,11 +68,7 @@ def imported(stored: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_a_network_that_the_user_has_teaches_students(
-    stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("custom/networks").mkdir(parents=True)
+def test_a_network_that_the_user_has_teaches_students(stored: bool) -> None:
     assert outcome(imported(stored)) == "finished"
 
     teacher = model_files.read_record(Path("models/teacher/classification"))
@@ -92,11 +94,7 @@ def test_a_network_that_the_user_has_teaches_students(
 
 
 @pytest.mark.parametrize("stored", [True, False])
-def test_students_learn_from_photographs_without_any_name(
-    stored: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("custom/networks").mkdir(parents=True)
+def test_students_learn_from_photographs_without_any_name(stored: bool) -> None:
     values = imported(stored)
     shutil.rmtree("data/raw/street")
     values["datasets"]["classification"]["source"] = unnamed(12)
@@ -123,11 +121,7 @@ def test_students_learn_from_photographs_without_any_name(
     assert small.keys() == metrics.keys()
 
 
-def test_a_model_of_another_run_teaches_students_and_gives_its_feature_maps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    Path("custom/networks").mkdir(parents=True)
+def test_a_model_of_another_run_teaches_students_and_gives_its_feature_maps() -> None:
     assert outcome(base()) == "finished"
     Path("models/teacher/classification").rename("given")
     digest = model_files.read_record(Path("given"))["sha256"]

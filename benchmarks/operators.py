@@ -26,15 +26,12 @@ SIZES = ((8, 48, 128), (4, 48, 128), (2, 48, 128), (1, 48, 128), (8, 32, 32), (1
 
 
 def main() -> None:
-    print(
-        "| network | input (px) | crops | PyTorch's (ms) | ours (ms) | times as fast |\n|---|---:|---:|---:|---:|---:|"
-    )
+    print("| network | input (px) | crops | PyTorch's (ms) | ours (ms) | times as fast |")
+    print("|---|---:|---:|---:|---:|---:|")
     for divisor, side, crops in SIZES:
         theirs, ours = times(divisor, side, crops)
         name = "ResNet-50" + (f"/{divisor}" if divisor > 1 else "")
-        print(
-            f"| {name} | {side} | {crops} | {1000 * theirs:.0f} | {1000 * ours:.0f} | {theirs / ours:.2f} |", flush=True
-        )
+        print(f"| {name} | {side} | {crops} | {1000 * theirs:.0f} | {1000 * ours:.0f} | {theirs / ours:.2f} |")
 
 
 def times(divisor: int, side: int, crops: int) -> list[float]:

@@ -72,8 +72,7 @@ def recipes_agree(p: Parameters, layout: Layout) -> Iterator[str]:
                         f"teacher.network are different networks; set tasks.{task}.embedding, for example to 512"
                     )
     for group in layout.groups.values():
-        # Without names nothing can be trained without a teacher.
-        idle = group.name == INIT and not group.recipes and _nameless(p)
+        idle = group.name == INIT and not group.recipes  # `init: {}`: no W_S0, so no recipe may start from it
         if group.students and not idle and all(recipe.step for recipe in group.recipes.values()):
             yield (
                 f"recipes.{group.section}: the group has students, but no recipe without `step: true`; write one, or "

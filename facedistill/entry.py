@@ -75,9 +75,6 @@ def line(error: Exception) -> str | None:
         return (
             f"{name}: {str(error) or 'out of memory'}; stop other programs, or lower `batch` of the task in params.yaml"
         )
-    if isinstance(error, RuntimeError) and "shared memory" in str(error):
-        said = str(error).splitlines()[0]
-        return f"{name}: {said}; give /dev/shm more (`docker run --shm-size 2g`), or set `loader.workers` to 0"
     return None
 
 

@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -47,11 +46,6 @@ def gpus() -> list[str]:
     listed = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no data in it
     found = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
     return [str(i) for i in range(len(found))] if not listed.returncode else []
-
-
-def shares_memory() -> bool:
-    """Whether processes can share memory, as PyTorch's loader needs it. A container may have no /dev/shm."""
-    return sys.platform != "linux" or os.access("/dev/shm", os.W_OK)  # noqa: S108 - nothing is put there
 
 
 def _quotas() -> Iterator[float]:

@@ -48,7 +48,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "shrink_to": (0, 48),
     "side": (16, 48),
     "warmup_steps": (0, 9),
-    "workers": (0, 0),
+    "threads": (0, 2),
 }
 """By name, values at which a toy takes seconds. A rate above these diverges, and a worker takes seconds to start."""
 

@@ -29,7 +29,7 @@ from facedistill.paths import MODELS
 from facedistill.recipe import MARGIN_SOFTMAX, PHI, Recipe
 
 PEOPLE, PHOTOGRAPHS, SIZE, SIDE = 6, 8, 36, 32
-LOADER = LoaderParams(cache_mb=64, workers=0)
+LOADER = LoaderParams(cache_mb=64, threads=0)
 ALONE = ProcessParams(devices=1, nodes=1, endpoint=None, batch_norm="sync")
 AUGMENTATION = AugmentationParams(flip=True, photometric=())
 TRAINING = TrainingParams(augmentation=AUGMENTATION, precision="fp32", deterministic=False, log_every=1)

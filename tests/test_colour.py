@@ -26,6 +26,7 @@ from facedistill.data.sources import SourceParams
 from facedistill.data.sources.celeba import BOX_HEADER, POINTS_HEADER
 from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops, centre_batches
+from facedistill.learning.feed import Feed
 from facedistill.learning.networks.face_network import FaceNetwork
 from facedistill.learning.parameters import NetworkParams
 from facedistill.params import check
@@ -156,7 +157,7 @@ def test_a_red_photograph_is_red_at_the_input_of_the_network(kind: str, method: 
     batches = list(centre_batches(test, INPUT, 8))
     if len(train):
         training = TrainingCrops(train, INPUT, 0, AugmentationParams(flip=True, photometric=()), cache_mb=1)
-        batches += training.batches(ShuffledBatches(len(train), 2, 0), workers=0)
+        batches += Feed(training, ShuffledBatches(len(train), 2, 0), 1, torch.device("cpu"))
     assert sum(len(batch.rows) for batch in batches) == len(train) + len(test)
     for batch in batches:
         middle = network_input(batch.images)[:, :, 8:-8, 8:-8].float()

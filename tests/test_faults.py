@@ -1,12 +1,12 @@
-"""A full or read-only disk, a dead worker, lost crops, a clock that jumps: each gives a message, and no damage."""
+"""A full disk, a crop that cannot be read, lost crops, a clock that jumps: each gives a message, and no damage."""
 
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from squares import run, weights
 
 from facedistill.crops import DataError
+from facedistill.crops.shards import Crops
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.parameters import LoaderParams, NetworkParams, SnapshotParams
 from facedistill.recipe import Recipe
@@ -54,20 +55,22 @@ def test_a_run_that_cannot_save_names_the_file_and_goes_on_when_it_can(disk: Non
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
-def test_a_killed_worker_of_the_loader_is_told_and_the_run_goes_on(
+def test_a_crop_that_cannot_be_decoded_ends_the_run_and_the_next_run_goes_on(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe, forward = Recipe("softmax"), Equation5.forward
-    asked = {"loader": LoaderParams(cache_mb=0, workers=1), "snapshots": SnapshotParams(epochs=1, minutes=1e-9)}
+    """The error is raised in a thread, and the run has to hear of it."""
+    recipe = Recipe("softmax")
+    asked = {"loader": LoaderParams(cache_mb=0, threads=2), "snapshots": SnapshotParams(epochs=1, minutes=1e-9)}
+    read, image = count(1), Crops.image
 
-    def killing(self: Equation5, *arguments: Any) -> Any:
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        return forward(self, *arguments)
+    def failing(self: Crops, row: int) -> Any:
+        if next(read) == 60:
+            raise MemoryError
+        return image(self, row)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Equation5, "forward", killing)
-        with pytest.raises(RuntimeError, match=r"DataLoader worker .*(killed by signal|exited unexpectedly)"):
+        patch.setattr(Crops, "image", failing)
+        with pytest.raises(MemoryError):
             run("s/one", recipe, **asked)
     assert not Path("models/s/one/model.safetensors").exists()
     run("s/one", recipe, **asked)
@@ -78,7 +81,7 @@ def test_a_killed_worker_of_the_loader_is_told_and_the_run_goes_on(
 
 def test_crops_that_vanish_during_a_run_are_read_to_its_end(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe, forward, folder = Recipe("softmax"), Equation5.forward, Path("data/crops/faces")
-    run("s/one", recipe, loader=LoaderParams(cache_mb=0, workers=0))
+    run("s/one", recipe, loader=LoaderParams(cache_mb=0, threads=0))
 
     def removing(self: Equation5, *arguments: Any) -> Any:
         for shard in folder.glob("*.arrow"):
@@ -86,7 +89,7 @@ def test_crops_that_vanish_during_a_run_are_read_to_its_end(workspace: Path, mon
         return forward(self, *arguments)
 
     monkeypatch.setattr(Equation5, "forward", removing)
-    run("s/two", recipe, loader=LoaderParams(cache_mb=0, workers=0), workspace=Path("elsewhere"))
+    run("s/two", recipe, loader=LoaderParams(cache_mb=0, threads=0), workspace=Path("elsewhere"))
     one, two = weights("s/one"), weights("s/two")
     assert all(torch.equal(one[name], two[name]) for name in one)
     with pytest.raises(DataError, match=r"data/crops/faces/train-00000\.arrow: not a shard.*run align_crop again"):

@@ -12,11 +12,7 @@ from pathlib import Path
 import pytest
 
 from facedistill import machine
-from facedistill.crops.shards import Crops
 from facedistill.data import parallel
-from facedistill.learning.augment import AugmentationParams
-from facedistill.learning.batches import ShuffledBatches, TrainingCrops
-from facedistill.params import ParamsError
 
 ROOT = Path(__file__).parents[1]
 
@@ -87,19 +83,6 @@ def test_work_on_one_core_stays_in_its_process(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("os.sched_getaffinity", lambda _: {3}, raising=False)
     # What cannot be pickled can have no other process.
     assert list(parallel.in_order(lambda chunk: chunk, range(100))) == list(range(100))
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="/dev/shm is Linux's")
-def test_a_loader_with_workers_is_refused_where_processes_share_no_memory(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    crops = Crops(Path("data/crops/faces"), "train")
-    training = TrainingCrops(crops, crops.pixels, 0, AugmentationParams(flip=True, photometric=()), cache_mb=0)
-    monkeypatch.setattr("os.access", lambda path, mode: path != "/dev/shm")
-    sampler = ShuffledBatches(len(crops), 2, 0)
-    with pytest.raises(ParamsError, match=r"loader\.workers: 2, but this machine has no /dev/shm.*take 0"):
-        training.batches(sampler, workers=2)
-    assert len(training.batches(sampler, workers=0)) > 0
 
 
 def test_nothing_else_counts_cores() -> None:

@@ -182,7 +182,7 @@ def test_stored_answers_are_the_online_ones_where_nothing_is_random(squares: Cro
     online, asked = (Teachers(recipes, guide, guide, device) for guide in (Guide(TEACHER), Guide(TEACHER, stored)))
     assert online.see_whole == (kind == "imported")
     assert not asked.see_whole
-    batch = TrainingCrops(squares, side, 0, STILL, 64, whole=True).__getitems__([(0, row) for row in range(20)])
+    batch = TrainingCrops(squares, side, 0, STILL, 64, whole=True).batch([(0, row) for row in range(20)])
     assert 0 < batch.mirrored.sum() < 20
     for a, b in zip(online(batch), asked(batch), strict=True):
         assert a is not None

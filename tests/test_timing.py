@@ -64,7 +64,7 @@ def test_reading_is_waiting_and_a_loss_is_computing(workspace: Path, monkeypatch
     del workspace
     plain = run_together(RECIPE)["models/s/softmax"]
     with monkeypatch.context() as patch:
-        slower(patch, TrainingCrops, "__getitems__", 0.1)
+        slower(patch, TrainingCrops, "batch", 0.1)
         read = run_together(RECIPE, seed=1)["models/s/softmax"]
     assert read["data_wait_seconds"] >= 0.1 * STEPS
     assert read["compute_seconds"] < plain["compute_seconds"] + 0.05 * STEPS
@@ -77,9 +77,9 @@ def test_reading_is_waiting_and_a_loss_is_computing(workspace: Path, monkeypatch
 
 def test_writing_snapshots_is_neither(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del workspace
-    slower(monkeypatch, Snapshots, "save", 0.2)
+    slower(monkeypatch, Snapshots, "save", 0.5)
     found = run_together(RECIPE, snapshots=SnapshotParams(epochs=1, minutes=1e-9))["models/s/softmax"]
-    assert found["data_wait_seconds"] + found["compute_seconds"] < 0.2 * STEPS
+    assert found["data_wait_seconds"] + found["compute_seconds"] < 0.5 * STEPS
 
 
 def test_a_run_that_goes_on_counts_what_it_did_before_the_stop(workspace: Path) -> None:

@@ -22,6 +22,7 @@ from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches
 from facedistill.learning.divergence import DivergedError
+from facedistill.learning.feed import Feed
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, SnapshotParams, TaskParams
@@ -41,25 +42,28 @@ def crops(tmp_path_factory: pytest.TempPathFactory) -> Crops:
 
 def test_a_sample_depends_on_epoch_and_row_alone(crops: Crops) -> None:
     data = TrainingCrops(crops, SIDE, 3, AUGMENTATION, 64)
-    together = data.__getitems__([(1, 5), (1, 9), (2, 5)])
-    assert torch.equal(data.__getitems__([(1, 9)]).images[0], together.images[1])
+    together = data.batch([(1, 5), (1, 9), (2, 5)])
+    assert torch.equal(data.batch([(1, 9)]).images[0], together.images[1])
     assert not torch.equal(together.images[0], together.images[2])
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_workers_and_cache_never_change_a_batch(crops: Crops, workers: int) -> None:
+@pytest.mark.parametrize("threads", [0, 1, 3])
+@pytest.mark.parametrize("noise", [(), (TransformParams("GaussNoise", 1.0, {}),)], ids=["plain", "noisy"])
+def test_threads_and_cache_never_change_a_batch(crops: Crops, threads: int, noise: tuple[TransformParams, ...]) -> None:
     batches = []
-    for cache_mb, processes in ((64, 0), (0, workers)):
-        sampler = ShuffledBatches(len(crops), 16, seed=1)
+    for cache_mb, ahead in ((64, 0), (0, threads)):
+        sampler = ShuffledBatches(len(crops), 8, seed=1)
         sampler.epoch = 4
-        batches.append(list(TrainingCrops(crops, SIDE, 1, AUGMENTATION, cache_mb).batches(sampler, processes)))
+        data = TrainingCrops(crops, SIDE, 1, AugmentationParams(flip=True, photometric=noise), cache_mb)
+        batches.append(list(Feed(data, sampler, ahead, torch.device("cpu"))))
+    assert len(batches[0]) == 6
     for cached, other in zip(*batches, strict=True):
         assert all(torch.equal(part, other.tensors()[name]) for name, part in cached.tensors().items())
 
 
 def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> None:
     data = TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64)
-    batch = data.__getitems__([(epoch, row) for epoch in range(3) for row in range(len(crops))])
+    batch = data.batch([(epoch, row) for epoch in range(3) for row in range(len(crops))])
     assert batch.images.is_contiguous(memory_format=torch.channels_last)
     seen = 0
     for image, landmarks in zip(batch.images, batch.landmarks * SIDE, strict=True):
@@ -71,7 +75,7 @@ def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> Non
 
 
 def test_a_flip_swaps_left_and_right(crops: Crops) -> None:
-    turned = TrainingCrops(crops, SIZE, 0, AUGMENTATION, 64).__getitems__([(epoch, 0) for epoch in range(16)])
+    turned = TrainingCrops(crops, SIZE, 0, AUGMENTATION, 64).batch([(epoch, 0) for epoch in range(16)])
     original = crops.landmarks[0]
     mirrored = np.stack([SIZE - 1 - original[:, 0], original[:, 1]], axis=1)[[1, 0, 2, 4, 3]]
     found = [np.allclose(points * SIZE, mirrored, atol=1e-4) for points in turned.landmarks.numpy()]
@@ -94,9 +98,9 @@ def test_an_input_larger_than_the_crop_is_refused(crops: Crops) -> None:
 def test_photometric_transforms_are_drawn_by_sample_and_move_nothing(crops: Crops) -> None:
     noisy = AugmentationParams(flip=True, photometric=(TransformParams("GaussNoise", 1.0, {}),))
     plain, changed = (
-        TrainingCrops(crops, SIDE, 0, chosen, 64).__getitems__([(0, 0), (0, 1)]) for chosen in (AUGMENTATION, noisy)
+        TrainingCrops(crops, SIDE, 0, chosen, 64).batch([(0, 0), (0, 1)]) for chosen in (AUGMENTATION, noisy)
     )
-    again = TrainingCrops(crops, SIDE, 0, noisy, 64).__getitems__([(0, 1)])
+    again = TrainingCrops(crops, SIDE, 0, noisy, 64).batch([(0, 1)])
     assert not torch.equal(plain.images, changed.images)
     assert torch.equal(plain.landmarks, changed.landmarks)
     assert torch.equal(again.images[0], changed.images[1])
@@ -167,14 +171,14 @@ def test_photographs_without_a_name_are_in_no_batch_of_identities() -> None:
 def test_whole_crops_are_moved_and_mirrored_as_the_images_are(crops: Crops) -> None:
     """The middle of a whole crop is what the student sees, where both have the same pixels."""
     data = TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64, whole=True)
-    batch = data.__getitems__([(epoch, row) for epoch in range(4) for row in range(12)])
+    batch = data.batch([(epoch, row) for epoch in range(4) for row in range(12)])
     assert batch.whole is not None
     middle = (SIZE - SIDE) // 2
     part = batch.whole[:, :, middle : middle + SIDE, middle : middle + SIDE]
     assert torch.equal(part[~batch.mirrored], batch.images[~batch.mirrored])
     assert torch.equal(part[batch.mirrored], batch.images[batch.mirrored])
     assert 0 < batch.mirrored.sum() < len(batch.mirrored)
-    assert TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64).__getitems__([(0, 0)]).whole is None
+    assert TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64).batch([(0, 0)]).whole is None
 
 
 def test_schedules() -> None:
@@ -390,7 +394,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_its_batch_and_the_last
     batch = load_file(re.findall(r"kept in (\S+\.safetensors)", str(error.value))[0])
     crops = Crops(Path("data/crops/faces"), "train")
     data = TrainingCrops(crops, SIDE, 0, AUGMENTATION, 64)
-    seen = data.__getitems__(list(ShuffledBatches(len(crops), 16, 0))[1])
+    seen = data.batch(list(ShuffledBatches(len(crops), 16, 0))[1])
     assert all(torch.equal(batch[name], part) for name, part in seen.tensors().items())
 
     with pytest.raises(DivergedError, match=r"epoch 1, step 2.*last good weights in \S+/000000001-\w+\.safetensors"):

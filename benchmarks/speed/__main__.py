@@ -32,7 +32,7 @@ from benchmarks.speed.search import neighbours
 from benchmarks.speed.start import start
 from benchmarks.speed.training import distillation
 from benchmarks.speed.whole import share_of_training
-from facedistill.learning.device import multiplies_bf16
+from facedistill.learning.device import choose_device, multiplies_bf16
 
 FOLDER = Path("benchmarks")
 HEADER = ("What", "Against", "Unit", "Ours", "Theirs", "Ratio", "Goal", "Reached")
@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--repro", type=float, metavar="SECONDS")
     parser.add_argument("--rows", nargs="+", choices=[*PARTS, "ceiling"])
     args = parser.parse_args()
+    choose_device()  # for its settings, which the stages compute with
     device, load, began = torch.device(args.device), os.getloadavg()[0], time.perf_counter()
     parts = PARTS | ({"ceiling": lambda folder, on: ceilings(Faces(folder, on))} if args.device == "cuda" else {})
     rows: list[Row] = []

@@ -22,6 +22,7 @@ from facedistill.learning.augment import AugmentationParams
 from facedistill.learning.batches import ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import place
+from facedistill.learning.feed import Feed
 from facedistill.learning.loop import train
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.nesterov import Nesterov
@@ -48,7 +49,7 @@ class Setting:
     size: the side of a stored crop, in pixels.
     side: the side of the input, in pixels.
     batch: crops in a step.
-    workers: processes that may decode.
+    threads: threads that may decode.
     """
 
     people: int
@@ -56,12 +57,12 @@ class Setting:
     size: int
     side: int
     batch: int
-    workers: int
+    threads: int
 
 
 SETTINGS = {
-    "cpu": Setting(people=40, photographs=12, size=54, side=48, batch=64, workers=2),
-    "cuda": Setting(people=80, photographs=40, size=256, side=224, batch=256, workers=12),
+    "cpu": Setting(people=40, photographs=12, size=54, side=48, batch=64, threads=2),
+    "cuda": Setting(people=80, photographs=40, size=256, side=224, batch=256, threads=12),
 }
 
 
@@ -100,17 +101,16 @@ class Faces:
     ) -> Callable[[], int]:
         """Return a function that trains for one epoch and returns the number of its crops.
 
-        decode: whether workers decode each crop again, instead of keeping it in memory.
+        decode: whether threads decode each crop again, instead of keeping it in memory.
         resident: whether to train on one batch again and again, which stays on the device.
         stored: whether the teacher's answers are stored.
         """
-        workers = self.setting.workers if decode else 0
         augmentation = AugmentationParams(flip=True, photometric=())
         data = TrainingCrops(self.crops, self.setting.side, 0, augmentation, cache_mb=0 if decode else 1024)
         sampler = ShuffledBatches(len(self.crops), self.setting.batch, 0)
-        loader: Any = data.batches(sampler, 0 if resident else workers)
+        feed: Any = Feed(data, sampler, self.setting.threads if decode else 1, self.device)
         if resident:
-            loader = [next(iter(loader)).to(self.device)] * len(sampler)
+            feed = [next(iter(feed))] * len(sampler)
         guide = Guide(self.teacher, self.answers if stored else None)
         teachers = Teachers([recipe], guide, None, self.device)
         network = self.network(divisor)
@@ -122,7 +122,7 @@ class Faces:
         snapshots = Snapshots(self.folder / "snapshots", divisor, SnapshotParams(epochs=2, minutes=1e6), Process())
 
         def run() -> int:
-            timing = train([student], teachers, sampler, loader, self.optimisation, self.device, "auto", snapshots)
+            timing = train([student], teachers, sampler, feed, self.optimisation, self.device, "auto", snapshots)
             return timing.crops
 
         return run

@@ -21,7 +21,7 @@ STORED_GOAL = 2.5
 
 
 def distillation(faces: Faces) -> Iterator[Row]:
-    """Measure each width with decoded crops in memory, and the narrowest, which waits most for data, with workers."""
+    """Measure each width with decoded crops in memory, and the narrowest, which waits most for data, decoded anew."""
     plain = PlainLoop(faces)
     goal = PLAIN_GOAL if multiplies_bf16(faces.device) else None
     for divisor in (1, 2, 4, 8):
@@ -36,7 +36,7 @@ def distillation(faces: Faces) -> Iterator[Row]:
         what = f"distil ResNet-50/{divisor}, the teacher's answers stored"
         yield Row(what, "the teacher online", UNIT, stored, online, stored / online, goal)
         yield Row(what, "the student alone, without a teacher", UNIT, stored, alone, stored / alone, 0.95)
-    what = f"distil ResNet-50/8, crops decoded by {faces.setting.workers} workers"
+    what = f"distil ResNet-50/8, crops decoded by {faces.setting.threads} threads"
     yield compare(what, RESIDENT, UNIT, faces.epoch(8, decode=True), faces.epoch(8, resident=True), goal=None)
 
 
@@ -82,7 +82,7 @@ class PlainLoop:
             faces.setting.batch,
             shuffle=True,
             drop_last=True,
-            num_workers=faces.setting.workers,
+            num_workers=faces.setting.threads,
             persistent_workers=True,
             pin_memory=faces.device.type == "cuda",
             multiprocessing_context="spawn",  # a forked worker would hang on the threads of OpenCV

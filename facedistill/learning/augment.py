@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
+from threading import local
 from typing import Annotated, Any
 
 import numpy as np
@@ -42,13 +44,16 @@ class AugmentationParams:
 
 
 class Photometric:
-    """A chain of pixel-level transforms. Its random draws depend on nothing but the generator that a call passes."""
+    """A chain of pixel-level transforms. Its random draws depend on nothing but the generator that a call passes.
+
+    Several threads may call it. Each has a chain of its own, because a chain holds its random state.
+    """
 
     def __init__(self, transforms: tuple[TransformParams, ...]) -> None:
         os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
         import albumentations as A
 
-        chain = []
+        self._chain: list[Any] = []
         for transform in transforms:
             kind = getattr(A, transform.name, None)
             if not (isinstance(kind, type) and issubclass(kind, A.ImageOnlyTransform)):
@@ -56,13 +61,15 @@ class Photometric:
                     f"photometric: {transform.name!r} is no pixel-level transform of albumentations; "
                     "one that moves pixels would leave the landmarks behind"
                 )
-            chain.append(kind(p=transform.p, **transform.settings))
-        self.compose = A.Compose(chain)
+            self._chain.append(kind(p=transform.p, **transform.settings))
+        self._compose, self._mine = A.Compose, local()
 
     def __call__(self, image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         """Transform one image, (H, W, 3) uint8 RGB, into another of the same shape."""
-        self.compose.set_random_seed(int(rng.integers(2**31)))
-        return self.compose(image=np.ascontiguousarray(image))["image"]  # type: ignore[no-any-return]
+        if not hasattr(self._mine, "compose"):
+            self._mine.compose = self._compose(deepcopy(self._chain))
+        self._mine.compose.set_random_seed(int(rng.integers(2**31)))
+        return self._mine.compose(image=np.ascontiguousarray(image))["image"]  # type: ignore[no-any-return]
 
 
 def flip(points: NDArray[np.float32], width: int) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Batches of crops: which crops make a batch, and how each is cut, flipped and coloured.
 
-All that is random in a sample is drawn from (seed, epoch, row), so the number of workers never changes a result.
+All that is random in a sample is drawn from (seed, epoch, row), so the number of threads never changes a result.
 """
 
 from __future__ import annotations
@@ -8,17 +8,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Sampler
+from tqdm import tqdm
 
 from facedistill.crops import DataError
+from facedistill.crops.ahead import ahead
 from facedistill.crops.shards import Crops
 from facedistill.learning.augment import AugmentationParams, Photometric, flip
-from facedistill.machine import shares_memory
-from facedistill.params import PARAMS_FILE, ParamsError
+from facedistill.machine import cores
+
+DECODERS = 8
+"""The most threads that decode ahead for evaluation. Each holds a batch of crops."""
 
 
 class Batch(NamedTuple):
@@ -139,8 +144,8 @@ class IdentityBatches(Sampler[list[tuple[int, int]]]):
 BatchSampler = ShuffledBatches | IdentityBatches
 
 
-class TrainingCrops(Dataset[Batch]):
-    """A set of crops that yields whole batches: a list of (epoch, row) gives a Batch.
+class TrainingCrops:
+    """A set of crops, cut into batches for training.
 
     Each image is a random `side` x `side` part of a crop, mirrored half of the time if `augmentation.flip` is set. The
     decoded crops stay in memory if all of them take `cache_mb` megabytes (2²⁰ bytes) or less.
@@ -164,9 +169,13 @@ class TrainingCrops(Dataset[Batch]):
         self.crops, self.side, self.seed, self.flip, self.whole = crops, side, seed, augmentation.flip, whole
         self.photometric = Photometric(augmentation.photometric) if augmentation.photometric else None
         fits = len(crops) * crops.pixels**2 * 3 <= cache_mb * 2**20
-        self.cache = np.stack([crops.image(i) for i in range(len(crops))]) if fits else None
+        self.cache = _decoded(crops) if fits else None
 
-    def __getitems__(self, keys: list[tuple[int, int]]) -> Batch:
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def batch(self, keys: list[tuple[int, int]]) -> Batch:
+        """Make a batch of the crops in `keys`, each an epoch and a row. Several threads may call this."""
         rows = np.array([row for _, row in keys])
         images = np.empty((len(keys), self.side, self.side, 3), np.uint8)
         landmarks = self.crops.landmarks[rows]
@@ -180,11 +189,13 @@ class TrainingCrops(Dataset[Batch]):
             image = image[y : y + self.side, x : x + self.side]
             landmarks[i] -= (x, y)
             if rng.random() < 0.5 and self.flip:
-                image, mirrored[i] = image[:, ::-1], True
+                # NumPy would copy a mirrored view pixel by pixel, which takes four times as long.
+                image, mirrored[i] = np.asarray(cv2.flip(image, 1), np.uint8), True
                 landmarks[i] = flip(landmarks[i], self.side)
             images[i] = image if self.photometric is None else self.photometric(image, rng)
             if whole is not None:
-                whole[i] = self._moved(int(row), x, y)[:, :: -1 if mirrored[i] else 1]
+                moved = self._moved(int(row), x, y)
+                whole[i] = cv2.flip(moved, 1) if mirrored[i] else moved
         return as_batch(images, self.crops.labels[rows], landmarks / self.side, rows, mirrored, whole)
 
     def _moved(self, row: int, x: int, y: int) -> NDArray[np.uint8]:
@@ -196,42 +207,37 @@ class TrainingCrops(Dataset[Batch]):
         )
         return self.crops.whole(row)[rows[:, None], columns]
 
-    def __len__(self) -> int:
-        return len(self.crops)
 
-    def batches(self, sampler: Sampler[list[tuple[int, int]]], workers: int) -> DataLoader[Batch]:
-        """Return a loader over one epoch of `sampler`. Set `sampler.epoch` and `sampler.skip` before each epoch.
+def _decoded(crops: Crops) -> NDArray[np.uint8]:
+    """(n, pixels, pixels, 3): all crops of a set, decoded by all cores."""
+    found = np.empty((len(crops), crops.pixels, crops.pixels, 3), np.uint8)
+    parts = [range(start, min(start + 256, len(crops))) for start in range(0, len(crops), 256)]
 
-        Raises ParamsError if this machine cannot run workers.
-        """
-        workers = 0 if self.cache is not None else workers
-        if workers and not shares_memory():
-            raise ParamsError(
-                f"{PARAMS_FILE}: loader.workers: {workers}, but this machine has no /dev/shm, through which workers "
-                "hand over their batches; take 0"
-            )
-        return DataLoader(
-            self,
-            batch_sampler=sampler,
-            num_workers=workers,
-            # A forked worker would inherit locks of OpenCV and OpenMP without the threads that release them.
-            multiprocessing_context="spawn" if workers else None,
-            collate_fn=_as_is,  # type: ignore[arg-type] # __getitems__ returns whole batches
-            # The loader draws a number whenever an epoch begins or resumes. It must not change the global random state.
-            generator=torch.Generator(),
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=workers > 0,
-            worker_init_fn=_one_thread,
-        )
+    def decode(part: range) -> int:
+        for row in part:
+            found[row] = crops.image(row)
+        return len(part)
+
+    # None means: show the bar only if standard error is a terminal.
+    with tqdm(desc="decode", total=len(crops), unit=" crops", unit_scale=True, disable=None, leave=False) as bar:
+        for done in ahead(decode, parts, cores()):
+            bar.update(done)
+    return found
 
 
 def centre_batches(crops: Crops, side: int, batch: int) -> Iterator[Batch]:
-    """Yield every crop in order, cut to its central `side` x `side` part, as evaluation needs them."""
-    for start in range(0, len(crops), batch):
+    """Yield every crop in order, cut to its central `side` x `side` part, as evaluation needs them.
+
+    Threads decode the next batches meanwhile.
+    """
+    offset = (crops.pixels - side) // 2
+
+    def cut(start: int) -> Batch:
         rows = np.arange(start, min(start + batch, len(crops)))
-        offset = (crops.pixels - side) // 2
         images = np.stack([centre(crops.image(int(row)), side) for row in rows])
-        yield as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
+        return as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
+
+    return ahead(cut, range(0, len(crops), batch), min(cores(), DECODERS))
 
 
 def centre(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -260,13 +266,3 @@ def as_batch(
         torch.zeros(len(images), dtype=torch.bool) if mirrored is None else torch.from_numpy(mirrored),
         None if whole is None else torch.from_numpy(whole).permute(0, 3, 1, 2),
     )
-
-
-def _as_is(batch: Batch) -> Batch:
-    return batch
-
-
-def _one_thread(_worker: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from safetensors.torch import save_file
-from torch.utils.data import DataLoader
 
-from facedistill.learning.batches import Batch, BatchSampler
+from facedistill.learning.batches import BatchSampler
+from facedistill.learning.feed import Feed
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Student
 
@@ -22,7 +22,7 @@ class DivergedError(RuntimeError):
 def stop_if_diverged(
     students: Sequence[Student],
     sampler: BatchSampler,
-    loader: DataLoader[Batch],
+    feed: Feed,
     snapshots: Snapshots,
 ) -> None:
     """Raises DivergedError if a step since the last call had a term that is infinite or NaN.
@@ -39,7 +39,7 @@ def stop_if_diverged(
         step, terms = found
         sampler.epoch, sampler.skip = divmod(step - 1, len(sampler))
         # A crop depends only on the epoch and the row, so this is the batch that the network saw.
-        batch: Batch = loader.dataset.__getitems__(next(iter(sampler)))  # type: ignore[attr-defined]
+        batch = feed.data.batch(next(iter(sampler)))
         snapshots.folder.mkdir(parents=True, exist_ok=True)
         save_file({name: part.contiguous() for name, part in batch.tensors().items()}, snapshots.folder / BATCH)
         good = snapshots.newest() or "no snapshot yet"

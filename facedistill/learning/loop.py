@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from facedistill.learning.batches import Batch, BatchSampler
+from facedistill.learning.batches import BatchSampler
 from facedistill.learning.device import autocast
 from facedistill.learning.divergence import stop_if_diverged
+from facedistill.learning.feed import Feed
 from facedistill.learning.parameters import OptimisationParams, Precision
 from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Student
@@ -22,7 +22,7 @@ def train(
     students: Sequence[Student],
     teachers: Teachers,
     sampler: BatchSampler,
-    loader: DataLoader[Batch],
+    feed: Feed,
     optimisation: OptimisationParams,
     device: torch.device,
     precision: Precision,
@@ -34,13 +34,13 @@ def train(
     takes the same steps as if it trained alone, bit for bit.
 
     sampler: yields the rows of full batches.
-    loader: yields this process's shard of each batch.
+    feed: yields this process's shard of each batch.
 
     Returns the timing of all steps, including the steps before a stop. Raises DivergedError if a term is infinite or
     NaN.
     """
     timing = Timing(device)
-    epoch_steps = len(loader)
+    epoch_steps = len(feed)
     steps = optimisation.epochs * epoch_steps
     step = snapshots.restore(students, timing)
     bar = tqdm(
@@ -55,8 +55,7 @@ def train(
     for epoch in range(step // epoch_steps, optimisation.epochs):
         sampler.epoch, sampler.skip = epoch, step % epoch_steps
         timing.mark()
-        for batch in loader:
-            batch = batch.to(device)
+        for batch in feed:
             timing.mark()
             rate = optimisation.rate(step, steps)
             step += 1
@@ -77,12 +76,12 @@ def train(
             timing.mark()
             timing.crops += sampler.batch
             if snapshots.due() and step % epoch_steps:
-                stop_if_diverged(students, sampler, loader, snapshots)
+                stop_if_diverged(students, sampler, feed, snapshots)
                 snapshots.save(step, students, timing)
             bar.update(sampler.batch)
             timing.mark()
 
-        stop_if_diverged(students, sampler, loader, snapshots)
+        stop_if_diverged(students, sampler, feed, snapshots)
         for student in students:
             student.end_epoch(epoch_steps)
             student.curves.epoch(epoch + 1, student.means | {"learning_rate": rate})

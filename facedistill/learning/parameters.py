@@ -240,11 +240,11 @@ class LoaderParams:
     """How crops are read. No result depends on it.
 
     cache_mb: decoded crops stay in memory if the whole set needs at most so many megabytes.
-    workers: the number of processes that decode crops.
+    threads: how many threads prepare the next batches; 0 to prepare each batch when it is asked for.
     """
 
     cache_mb: Annotated[int, Field(ge=0)]
-    workers: Annotated[int, Field(ge=0)]
+    threads: Annotated[int, Field(ge=0)]
 
 
 @params

@@ -16,6 +16,7 @@ from facedistill.learning import model_files
 from facedistill.learning.batches import BatchSampler, IdentityBatches, ShuffledBatches, TrainingCrops
 from facedistill.learning.curves import Curves
 from facedistill.learning.device import be_deterministic, choose_device, place
+from facedistill.learning.feed import Feed
 from facedistill.learning.loop import train
 from facedistill.learning.losses.equation5 import Equation5
 from facedistill.learning.nesterov import Nesterov
@@ -121,7 +122,7 @@ def train_networks(
         sampler: BatchSampler = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:
         sampler = ShuffledBatches(len(crops), task.batch, seed)
-    batches = data.batches(process.shard(sampler), loader.workers)
+    feed = Feed(data, process.shard(sampler), loader.threads, device)
     records: list[dict[str, Any]] = [
         {
             "model": str(plan.model),
@@ -168,7 +169,7 @@ def train_networks(
             objective = process.objective(Objective(student, loss, training.precision))
             curves = logs.enter_context(Curves(plan.model if process.is_main else None, training.log_every))
             students.append(Student(str(plan.model), student, loss, objective, optimiser, curves))
-        timing = train(students, teachers, sampler, batches, optimisation, device, training.precision, kept)
+        timing = train(students, teachers, sampler, feed, optimisation, device, training.precision, kept)
 
     world_size = processes.world_size
     several = {"processes": world_size, "batch_norm": processes.batch_norm} if world_size > 1 else {}

@@ -7,8 +7,7 @@ so only what a batch needs is read.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from safetensors.torch import load_file
 from tqdm import tqdm
 
 from facedistill.crops import DataError
+from facedistill.crops.ahead import ahead
 from facedistill.files import sha256, write_json, write_whole
 from facedistill.learning.processes import Process
 from facedistill.machine import cores
@@ -71,13 +71,20 @@ def ask(teacher: Asked, rows: int, key: dict[str, Any], folder: Path, process: P
         unit=" crops",
         disable=None if process.is_main else True,
     )
-    with bar, ThreadPoolExecutor(cores()) as threads:
+
+    def seen(rows: range) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """The images of crops, and their mirror images."""
+        images = np.stack([teacher.images(row) for row in rows])
+        return images, np.ascontiguousarray(images[:, :, ::-1])
+
+    with bar:
         for shard in missing:
             found = np.empty((len(shard), 2, teacher.width), np.float16)
-            for start, images in _ahead(threads, teacher, shard):
-                for view, seen in enumerate((images, np.ascontiguousarray(images[:, :, ::-1]))):
-                    found[start : start + len(images), view] = teacher.answers(seen)
-                bar.update(len(images))
+            parts = [shard[start : start + teacher.batch] for start in range(0, len(shard), teacher.batch)]
+            for part, views in zip(parts, ahead(seen, parts, min(cores(), len(parts))), strict=True):
+                for view, images in enumerate(views):
+                    found[part.start - shard.start : part.stop - shard.start, view] = teacher.answers(images)
+                bar.update(len(part))
             if not np.isfinite(found).all():
                 raise DataError(f"{folder.name}: an answer is not finite, or too large for 16 bits")
             write_whole(folder / _name(shard), save({ANSWERS: found}))
@@ -131,20 +138,6 @@ class Answers:
 
 def _name(shard: range) -> str:
     return f"{shard.start:09d}-{shard.stop:09d}.safetensors"
-
-
-def _ahead(
-    threads: ThreadPoolExecutor, teacher: Asked, shard: Sequence[int]
-) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Yield the images of a shard in batches, each with its place. Threads prepare the next batch meanwhile."""
-    batches = [(start, shard[start : start + teacher.batch]) for start in range(0, len(shard), teacher.batch)]
-    begun = [(start, [threads.submit(teacher.images, row) for row in rows]) for start, rows in batches[:1]]
-    for i in range(len(batches)):
-        if i + 1 < len(batches):
-            start, rows = batches[i + 1]
-            begun.append((start, [threads.submit(teacher.images, row) for row in rows]))
-        start, futures = begun.pop(0)
-        yield start, np.stack([future.result() for future in futures])
 
 
 def _open(file: Path, shard: dict[str, Any], width: int) -> NDArray[np.float16]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import signal
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +86,32 @@ def test_a_stopped_run_becomes_the_same_files(workspace: Path, stop: Any, kind: 
         run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked, snapshots=EVERY_STEP)
     stop(None)
     run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked, snapshots=EVERY_STEP)
+    assert files("s") == undisturbed
+
+
+@pytest.mark.parametrize("step", [1, EPOCH, 2 * EPOCH])
+def test_sigterm_ends_a_run_after_the_step_that_it_is_in(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], step: int
+) -> None:
+    """A batch system sends it some time before it kills. Without it the next snapshot is minutes away."""
+    recipe, seldom = {"s/softmax": Recipe(phi="softmax")}, SnapshotParams(epochs=100, minutes=100)
+    run_together(recipe)
+    undisturbed, calls, forward = files("s"), count(1), Equation5.forward
+
+    def asked_to_end(self: Equation5, *arguments: Any) -> Any:
+        if next(calls) == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return forward(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Equation5, "forward", asked_to_end)
+        with pytest.raises(SystemExit) as ended:
+            run_together(recipe, snapshots=seldom, workspace=Path("elsewhere"))
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert f"stopped by SIGTERM after step {step}; the next run goes on from there" in capsys.readouterr().err
+    assert [file.name.split("-")[0] for file in Path("elsewhere").rglob("*.safetensors")] == [f"{step:09d}"]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    run_together(recipe, snapshots=seldom, workspace=Path("elsewhere"))
     assert files("s") == undisturbed
 
 

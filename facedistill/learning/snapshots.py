@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +44,23 @@ class Snapshots:
     def __init__(self, folder: Path, key: Any, params: SnapshotParams, process: Process) -> None:
         text = json.dumps([key, torch.__version__, _code()], sort_keys=True)
         self.folder, self.params = folder / hashlib.sha256(text.encode()).hexdigest()[:16], params
-        self.process, self._last = process, time.monotonic()
+        self.process, self._last, self._asked_to_end = process, time.monotonic(), False
+
+    @contextmanager
+    def saved_at_the_end(self) -> Iterator[None]:
+        """Within this block, SIGTERM ends the process only once a snapshot of the step that it is in is saved.
+
+        Batch systems send this signal some time before they kill. Of several processes the main one saves, and needs
+        the others until then, so they ignore the signal; the launcher ends them.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Only the main thread may handle signals.
+            return
+        before = signal.signal(signal.SIGTERM, lambda *_: setattr(self, "_asked_to_end", True))
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def due(self, epoch: int | None = None) -> bool:
         """Whether this process should save a snapshot now.
@@ -50,12 +69,17 @@ class Snapshots:
         """
         if not self.process.is_main:
             return False
+        if self._asked_to_end:
+            return True
         if epoch is not None:
             return epoch % self.params.epochs == 0
         return time.monotonic() - self._last > 60 * self.params.minutes
 
     def save(self, step: int, students: Sequence[Student], timing: Timing) -> None:
-        """Save the state after `step` steps, and remove all but the newest KEPT snapshots."""
+        """Save the state after `step` steps, and remove all but the newest KEPT snapshots.
+
+        Raises SystemExit if the process was asked to end meanwhile.
+        """
         tensors = {f"random.{name}": state for name, state in _random_states().items()}
         for i, student in enumerate(students):
             tensors |= {f"{i}.{name}": tensor for name, tensor in student.tensors().items()}
@@ -67,6 +91,9 @@ class Snapshots:
         for old in self._files()[KEPT:]:
             old.unlink()
         self._last = time.monotonic()
+        if self._asked_to_end:
+            print(f"stopped by SIGTERM after step {step}; the next run goes on from there", file=sys.stderr)
+            sys.exit(128 + signal.SIGTERM)
 
     def restore(self, students: Sequence[Student], timing: Timing) -> int:
         """Restore students, timing and random state from the newest undamaged snapshot.

@@ -169,7 +169,8 @@ def train_networks(
             objective = process.objective(Objective(student, loss, training.precision))
             curves = logs.enter_context(Curves(plan.model if process.is_main else None, training.log_every))
             students.append(Student(str(plan.model), student, loss, objective, optimiser, curves))
-        timing = train(students, teachers, sampler, feed, optimisation, device, training.precision, kept)
+        with kept.saved_at_the_end():
+            timing = train(students, teachers, sampler, feed, optimisation, device, training.precision, kept)
 
     world_size = processes.world_size
     several = {"processes": world_size, "batch_norm": processes.batch_norm} if world_size > 1 else {}

@@ -94,10 +94,32 @@ def test_triplet_loss_by_hand() -> None:
     assert found.item() == pytest.approx((from_anchor + from_positive) / 2, rel=1e-6)
 
 
-@pytest.mark.parametrize("labels", [[0, 1, 2], [4, 4, 4]])
-def test_triplet_loss_refuses_a_batch_without_triplets(labels: list[int]) -> None:
-    with pytest.raises(ValueError, match="triplet batch"):
-        triplet_loss(torch.randn(3, 4), torch.tensor(labels), margin=0.4)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_gradient_of_the_triplet_loss_is_the_one_of_its_triplets(seed: int) -> None:
+    """The reference picks each triplet by a loop, and PyTorch differentiates their distances alone."""
+    generator = np.random.default_rng(seed)
+    values = generator.normal(size=(12, 5)) + generator.normal(size=(4, 5)).repeat(3, axis=0)
+    labels = generator.permutation(np.repeat([3, 1, 8, 2], 3))
+    hidden, again = (torch.tensor(values, requires_grad=True) for _ in range(2))
+    unit = torch.nn.functional.normalize(again)
+    terms = []
+    for a in range(12):
+        to = (unit[a] - unit).square().sum(1)
+        strangers = to[torch.tensor(labels != labels[a])]
+        for p in np.flatnonzero(labels == labels[a]):
+            if p != a:
+                semi_hard = strangers[(strangers > to[p]) & (strangers < to[p] + 0.4)]
+                terms.append((to[p] - (semi_hard if len(semi_hard) else strangers).min() + 0.4).clamp(min=0))
+    torch.stack(terms).mean().backward()  # type: ignore[no-untyped-call]
+    triplet_loss(hidden, torch.tensor(labels), margin=0.4).backward()  # type: ignore[no-untyped-call]
+    assert hidden.grad is not None
+    assert again.grad is not None
+    torch.testing.assert_close(hidden.grad, again.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_triplet_loss_without_a_pair_is_no_number() -> None:
+    """A run then stops and shows the batch. `IdentityBatches` gives no such batch."""
+    assert triplet_loss(torch.randn(3, 4), torch.tensor([0, 1, 2]), margin=0.4).isnan()
 
 
 def outputs(width: int, classes: int = 6) -> Outputs:

@@ -72,7 +72,8 @@ def train(
 
                 student.count(step, terms)
                 if student.curves.wants(step):
-                    student.curves.step(step, {name: term.item() for name, term in terms.items()})
+                    values = torch.stack([term.detach() for term in terms.values()]).tolist()
+                    student.curves.step(step, dict(zip(terms, values, strict=True)))
             timing.mark()
             timing.crops += sampler.batch
             if snapshots.due() and step % epoch_steps:

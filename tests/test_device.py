@@ -1,0 +1,125 @@
+"""The device: float32 is float32 on it, and training neither leaves it nor waits for it.
+
+No GPU is needed. Fake tensors have a device, a shape and a type, but no values. An operation that mixes devices fails,
+and so does one that has to read a value from the device, such as `item` or `nonzero`: a GPU would wait there.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from equation import EQUATION
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+
+from facedistill.grid.layout import Layout
+from facedistill.learning.curves import Curves
+from facedistill.learning.losses.equation5 import Equation5, Targets
+from facedistill.learning.nesterov import Nesterov
+from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.networks.registry import TRUNKS
+from facedistill.learning.parameters import NetworkParams
+from facedistill.learning.student import Student
+from facedistill.recipe import Recipe
+
+ROOT = Path(__file__).parents[1]
+PEOPLE, CROPS, WIDTH = 12, 8, 64
+OTHERS = {"triplet": Recipe("triplet", beta=1), "triplet_softmax": Recipe("triplet_softmax", alpha=1)}
+OTHERS |= {"landmarks": Recipe("landmarks", beta=1), "cosface": Recipe("cosface", weighting=0.5)}
+
+
+def recipes() -> dict[str, Recipe]:
+    """Every recipe of the default, and the tasks of the transfers."""
+    layout = Layout.read(ROOT / "params.yaml")
+    found = {f"{g.name}/{name}": recipe for g in layout.groups.values() for name, recipe in g.recipes.items()}
+    return found | OTHERS
+
+
+def test_float32_is_float32_where_a_container_asks_for_less() -> None:
+    """NVIDIA's images set this variable: then products of float32 are of ten bits, also those of cosines."""
+    code = """
+import torch
+from facedistill.learning.device import choose_device
+flags = torch.backends.cuda.matmul
+before = flags.allow_tf32
+choose_device()
+print(before, flags.allow_tf32, torch.backends.cudnn.allow_tf32, flags.allow_bf16_reduced_precision_reduction)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.split() == ["True", "False", "False", "False"], ran.stderr
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
+    """A GPU that has no values."""
+    monkeypatch.setattr("torch.cuda.amp.common.amp_definitely_not_available", lambda: False)
+    monkeypatch.setattr("torch.cuda.is_bf16_supported", lambda *_, **__: True)
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda *_: (9, 0))
+    with FakeTensorMode(), torch.device("cuda"):
+        yield torch.device("cuda")
+
+
+def student_of(recipe: Recipe, architecture: str = "resnet50", side: int = 48, backward: bool = False) -> None:
+    """Take a training step of a recipe, on the device that is the default one."""
+    margin = recipe.margin_softmax or recipe.classifier == "teacher"
+    points = "landmarks" in recipe.phi_terms
+    shape = (8 if architecture == "resnet50" else 1, WIDTH)
+    network, teacher = (
+        FaceNetwork(NetworkParams(name, divisor, shape[1]), PEOPLE, points, 16.0 if margin else 0.0)
+        for name, divisor in ((architecture, shape[0]), ("resnet50", 8))
+    )
+    loss = Equation5(recipe, EQUATION, network, teacher.trunk)
+    images = torch.empty(CROPS, 3, side, side, dtype=torch.uint8).to(memory_format=torch.channels_last)
+    labels, landmarks = torch.empty(CROPS, dtype=torch.int64), torch.empty(CROPS, 5, 2)
+    with torch.autocast(images.device.type, torch.bfloat16):
+        with torch.no_grad():
+            said = teacher(images)
+        outputs = network(images)
+    terms = loss(outputs, labels, landmarks, Targets(said, said))
+    optimiser = Nesterov([*network.parameters(), *loss.parameters()], 0.9, 1e-4)
+    if backward:
+        terms["loss"].backward()
+        torch.nn.utils.clip_grad_norm_(optimiser.weights, 5.0)
+        optimiser.step(0.1)
+    student = Student("s", network, loss, lambda *_: terms, optimiser, Curves(None, 1))
+    student.count(1, terms)
+    assert student.totals is not None
+    assert student.totals.device.type == images.device.type
+    assert terms["loss"].shape == ()
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_no_recipe_leaves_the_gpu_or_waits_for_it(gpu: torch.device, name: str) -> None:
+    student_of(recipes()[name])
+
+
+@pytest.mark.parametrize("name", recipes())
+def test_a_whole_step_of_no_recipe_reads_a_value(name: str) -> None:
+    with FakeTensorMode():
+        student_of(recipes()[name], backward=True)
+
+
+@pytest.mark.parametrize("architecture", list(TRUNKS))
+def test_no_architecture_leaves_the_gpu_or_waits_for_it(gpu: torch.device, architecture: str) -> None:
+    student_of(Recipe("softmax", alpha=1), architecture, side=96)
+
+
+def test_what_leaves_the_gpu_or_waits_is_found(gpu: torch.device) -> None:
+    there = torch.empty(3)
+    with pytest.raises(RuntimeError, match=r"cuda:0"):
+        there + torch.empty(3, device="cpu")
+    with pytest.raises(DataDependentOutputException):
+        there.sum().item()
+    with pytest.raises(DynamicOutputShapeException):
+        there.nonzero()

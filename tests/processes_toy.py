@@ -1,6 +1,7 @@
 """A training stage of toys, in float64, in as many processes as params.yaml says. Run it in the folder of the squares.
 
-If there is one process, batch norm uses separate statistics for each half of a batch, as two processes do.
+If there is one process, and `batch_norm` is local, batch norm uses separate statistics for each half of a batch, as two
+processes do.
 """
 
 from __future__ import annotations
@@ -104,7 +105,7 @@ if __name__ == "__main__":
     model_files.save = _slow(model_files.save)
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
-    if "RANK" not in os.environ:
+    if "RANK" not in os.environ and load(ProcessParams, "processes").batch_norm == "local":
         F.batch_norm = _halves(F.batch_norm)
     if "FAIL" in os.environ:
         Equation5.forward = _fail(Equation5.forward)  # type: ignore[method-assign]

@@ -32,6 +32,7 @@ from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.parameters import ProcessParams
 from facedistill.learning.processes import LAUNCHED, Process
 from facedistill.learning.student import Loss, Objective
+from facedistill.learning.sync_batch_norm import synchronise
 from facedistill.machine import cores
 from facedistill.params import PARAMS_FILE, ParamsError
 
@@ -46,15 +47,11 @@ def launch(params: ProcessParams, workspace: Path) -> None:
     """Run the command line of this process in `params.devices` new processes, and wait until they end.
 
     If one of them fails, this process ends with the error of the first that did. Raises ParamsError if the machine
-    lacks the GPUs, or has none and `params.batch_norm` is sync.
+    lacks the GPUs.
     """
     gpus = torch.cuda.device_count()
     if gpus and gpus < params.devices:
         raise ParamsError(f"{PARAMS_FILE}: processes.devices: {params.devices}, but this machine has {gpus} GPUs")
-    if not gpus and params.batch_norm == "sync":
-        raise ParamsError(
-            f"{PARAMS_FILE}: processes.batch_norm: sync works on GPUs only, and this machine has none; take local"
-        )
     # The elastic agent would log at length the error that we show below.
     logging.disable()
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
@@ -62,8 +59,6 @@ def launch(params: ProcessParams, workspace: Path) -> None:
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     os.environ[LAUNCHED] = str(os.getpid())
-    # DistributedDataParallel would warn that every weight has a gradient: see find_unused_parameters below.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // params.devices)))
     logs = workspace / "processes"
     logs.mkdir(exist_ok=True)
@@ -142,11 +137,8 @@ class DistributedProcess(Process):
 
     def objective(self, objective: Objective) -> Loss:
         if self.params.batch_norm == "sync":
-            # PyTorch's own conversion would lose the activations that batch norms of timm contain.
-            import timm.layers
-
-            timm.layers.convert_sync_batchnorm(objective)  # type: ignore[attr-defined, no-untyped-call]
-        return _FullBatchLoss(objective, self.rank, self.world_size)
+            synchronise(objective)
+        return _FullBatchLoss(objective, self.rank, self.world_size, average=self.params.batch_norm == "local")
 
     def gather(self, rows: Tensor) -> Tensor:
         return _Gather.apply(rows, self.rank, self.world_size)  # type: ignore[no-any-return]
@@ -211,15 +203,19 @@ class _Gather(torch.autograd.Function):
 class _FullBatchLoss:
     """The loss of the full batch: each term is averaged over the ranks, as DistributedDataParallel does with gradients.
 
-    The running statistics of batch norm are averaged too, after each step, so that they are the same in every rank.
     Dropout draws different random numbers in each rank. The random state afterwards is the same for any world size.
+
+    average: whether the ranks have running statistics of their own. Then their mean is taken after each step.
     """
 
-    def __init__(self, objective: Objective, rank: int, world_size: int) -> None:
+    def __init__(self, objective: Objective, rank: int, world_size: int, average: bool) -> None:
         self.rank, self.world_size = rank, world_size
-        # A recipe may leave weights without a gradient, as FitNet's first half does.
-        self.objective = DistributedDataParallel(objective, find_unused_parameters=True)
-        self.statistics = [buffer for buffer in objective.buffers() if buffer.is_floating_point()]
+        # The statistics are the same in every rank, by `sync` or by `_average`, so nobody has to send them.
+        names = [name for name, _ in objective.named_buffers()]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, names)  # type: ignore[no-untyped-call]
+        # A recipe may leave weights without a gradient, as FitNet's first half does, but always the same ones.
+        self.objective = DistributedDataParallel(objective, static_graph=True)
+        self.statistics = [buffer for buffer in objective.buffers() if buffer.is_floating_point()] if average else []
 
     def __call__(self, batch: Batch, targets: Targets) -> dict[str, Tensor]:
         drawn = int(torch.randint(2**62, ()))
@@ -227,7 +223,8 @@ class _FullBatchLoss:
             torch.manual_seed(drawn + self.rank)
             terms: dict[str, Tensor] = self.objective(batch, targets)
         means = self._average([*terms.values()])
-        for buffer, mean in zip(self.statistics, self._average(self.statistics), strict=True):
+        averages = self._average(self.statistics) if self.statistics else []
+        for buffer, mean in zip(self.statistics, averages, strict=True):
             # We write to `data`: autograd keeps the buffer for the backward pass, and would complain of a change.
             buffer.data.copy_(mean)
         return {name: term + (mean - term).detach() for (name, term), mean in zip(terms.items(), means, strict=True)}

@@ -254,7 +254,7 @@ class ProcessParams:
     devices: the processes on each machine, each with its own GPU, or all on the CPU of a machine without GPUs.
     nodes: the number of machines.
     endpoint: HOST:PORT of the first machine, where all meet; null for one machine.
-    batch_norm: `sync` for statistics of the whole batch, only on GPUs; `local` for those of each process's part.
+    batch_norm: `sync` for statistics of the whole batch; `local` for those of each process's part.
     """
 
     devices: Annotated[int, Field(ge=1)]

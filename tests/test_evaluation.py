@@ -252,7 +252,7 @@ class TestLandmarks:
 
 class TestTop1:
     def test_counts_the_largest_logit_and_of_equal_ones_the_lowest_class(self) -> None:
-        answered = answers([[1.0, 2.0, 0.0], [5.0, 4.0, 3.0], [0.0, 2.0, 2.0]])
+        answered = answers(torch.tensor([[1.0, 2.0, 0.0], [5.0, 4.0, 3.0], [0.0, 2.0, 2.0]]))
         assert answered.tolist() == [1, 0, 1]
         assert top1(answered, [1, 2, 1]) == pytest.approx(200 / 3)
 
@@ -268,7 +268,7 @@ class TestTop1:
     )
     def test_what_cannot_be_judged_is_an_error(self, logits: list[Any], labels: list[int], message: str) -> None:
         with pytest.raises(ValueError, match=message):
-            top1(answers(logits), labels)
+            top1(answers(torch.tensor(logits)), labels)
 
 
 def test_landmarks_return_to_the_photograph_each_by_its_own_matrix() -> None:

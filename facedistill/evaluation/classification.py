@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
 
 from facedistill.evaluation.pairs import UndefinedMetricError
 
@@ -11,15 +13,15 @@ NONE = -1
 """The answer for logits that are not finite. With argmax alone, a diverged network would give one answer to all."""
 
 
-def answers(logits: ArrayLike) -> NDArray[np.int64]:
+def answers(logits: Tensor) -> Tensor:
     """Return (n,), the class of the largest logit of each row of (n, classes); of equal logits the first class.
 
-    The answer is NONE if a logit of the row is not finite. Raises ValueError for another shape.
+    The answer is NONE if a logit of the row is not finite. It is computed on the device of the logits. Raises
+    ValueError for another shape.
     """
-    a = np.asarray(logits)
-    if a.ndim != 2:
-        raise ValueError(f"expected (n, classes) logits, found {a.shape}")
-    return np.where(np.isfinite(a).all(axis=1), a.argmax(axis=1), NONE)
+    if logits.ndim != 2:
+        raise ValueError(f"expected (n, classes) logits, found {tuple(logits.shape)}")
+    return torch.where(logits.isfinite().all(1), logits.argmax(1), NONE)
 
 
 def top1(answered: ArrayLike, labels: ArrayLike) -> float:

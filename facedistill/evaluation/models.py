@@ -198,8 +198,7 @@ class Evaluation:
         """Return the means of 100 · (1 − cos) to the teacher's centre of the own class and to the nearest other one."""
         classifier = self._network(teacher).identity
         assert classifier is not None
-        centres = classifier.weight.detach().cpu()
-        own, other = centre_distances(embeddings.cpu(), torch.as_tensor(labels).long(), centres)
+        own, other = centre_distances(embeddings, torch.as_tensor(labels).long(), classifier.weight.detach())
         self.rows["centres"].append(pa.table({"model": [name] * len(own), "own": own, "other": other}))
         return {"own": 100 * float(own.mean()), "other": 100 * float(other.mean())}
 

@@ -44,19 +44,21 @@ def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
         raise DataError(f"{crops.folder}: no crops on the {crops.side} side to measure on; is there a split?")
     device = choose_device()
     place(network, device).eval()
-    hidden, answered, points = [], [], []
-    # We drop all other outputs: the feature maps or the logits of a whole set would fill any memory.
+    # One K of millions of crops is gigabytes, so there is one, and it is normalised part by part. All other outputs are
+    # dropped: the feature maps or the logits of a whole set would fill any memory.
+    embeddings = torch.empty(len(crops), network.trunk.width, device=device)
+    answered, points = [], []
     for batch in centre_batches(crops, side, BATCH):
         outputs = network(batch.images.to(device))
-        hidden.append(outputs.hidden)
+        torch.nn.functional.normalize(outputs.hidden, out=embeddings[batch.rows[0] : batch.rows[-1] + 1])
         if network.classes:
-            answered.append(answers(outputs.logits.cpu()))
+            answered.append(answers(outputs.logits))
         if network.landmarks:
-            points.append(outputs.landmarks.cpu())
+            points.append(outputs.landmarks)
     offset = (crops.pixels - side) // 2
     return Predictions(
         parameters=network.trunk.size,
-        embeddings=torch.nn.functional.normalize(torch.cat(hidden)),
-        answers=np.concatenate(answered) if answered else None,
-        landmarks=torch.cat(points).numpy().astype(np.float64) * side + offset if points else None,
+        embeddings=embeddings,
+        answers=torch.cat(answered).cpu().numpy() if answered else None,
+        landmarks=torch.cat(points).cpu().numpy().astype(np.float64) * side + offset if points else None,
     )

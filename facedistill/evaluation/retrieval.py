@@ -12,8 +12,8 @@ from facedistill.evaluation.pairs import UndefinedMetricError
 if TYPE_CHECKING:
     from torch import Tensor
 
-BLOCK_BYTES = 64 * 2**20
-"""The most memory that one block of distances may take."""
+BLOCK_BYTES, GPU_BLOCK_BYTES = 2**26, 2**30
+"""The most memory that one block of distances may take, on the CPU and on a GPU. Each block reads the whole gallery."""
 
 CANDIDATES = 8
 """How many neighbours are compared in float64 if the float32 scan cannot decide between them."""
@@ -66,7 +66,7 @@ def nearest_neighbour_hits(embeddings: Tensor, labels: Tensor, gallery: Tensor |
         if len(bad := torch.nonzero(~torch.isfinite(rows).all(dim=1))):
             raise ValueError(f"embedding {int(bad[0])} is not finite ({len(bad)} of {n} are not)")
     k, d = min(CANDIDATES, n - 1), embeddings.shape[1]
-    step = max(1, BLOCK_BYTES // max(4 * n, 8 * k * d))
+    step = max(1, (GPU_BLOCK_BYTES if embeddings.is_cuda else BLOCK_BYTES) // max(4 * n, 8 * k * d))
     total = torch.zeros(d, dtype=torch.float64, device=gallery.device)
     for start in range(0, n, step):  # a float64 copy of the gallery would take twice its memory
         total += gallery[start : start + step].double().sum(dim=0)

@@ -24,7 +24,7 @@ def main() -> None:
     check_crops(task.dataset)
     process = join(load(ProcessParams, "processes"))
     # If an import has asked already, its answers are there.
-    found = ask_model(teacher(args.task), training_crops(task), task.input, process)
+    found = ask_model(teacher(args.task), training_crops(task, process.is_main), task.input, process)
     if process.is_main:
         out = ANSWERS / args.task
         shutil.rmtree(out, ignore_errors=True)

@@ -40,7 +40,8 @@ def take(name: str, task: TaskParams, params: TeacherParams) -> None:
     from facedistill.learning.training_set import data_record, training_crops
 
     check_crops(task.dataset)
-    crops = training_crops(task)
+    process = join(load(ProcessParams, "processes"))
+    crops = training_crops(task, process.is_main)
     record = {
         "model": str(teacher(name)),
         "task": asdict(task),
@@ -48,11 +49,9 @@ def take(name: str, task: TaskParams, params: TeacherParams) -> None:
         "seed": load(int, "seed"),
         "data": data_record(crops),
     }
-    process = join(load(ProcessParams, "processes"))
-    given = params.onnx if params.source == "onnx" else params.model
-    assert given is not None
+    assert params.imported is not None
     if not task.margin_softmax:
-        import_teacher(given, teacher(name), crops, params.scale, record, process)
+        import_teacher(params.imported, teacher(name), crops, params.scale, record, process)
     elif process.is_main:
         network = model_files.load(teacher("classification"))
         # Students of a margin compare their logits with the teacher's, so both have one scale.

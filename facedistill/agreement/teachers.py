@@ -22,7 +22,7 @@ def teachers_agree(p: Parameters, layout: Layout) -> Iterator[str]:
             if task not in layout.tasks:
                 yield f"teacher.stored: {task!r} has no teacher; take it out, or name it in proxyless.margins"
         return
-    if getattr(teacher, teacher.source) is None:
+    if teacher.imported is None:
         yield (
             f"teacher.{teacher.source}: null, but teacher.source is {teacher.source}; `python -m facedistill teacher "
             "inspect PATH` prints the block for a file or a folder"

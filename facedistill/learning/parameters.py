@@ -218,6 +218,11 @@ class TeacherParams:
     network: ArchitectureParams
     rates: Rates
 
+    @property
+    def imported(self) -> OnnxTeacherParams | ModelTeacherParams | None:
+        """What to import; None if all teachers are trained, or if the key of that name is null."""
+        return {"onnx": self.onnx, "model": self.model, "trained": None}[self.source]
+
 
 @params
 class TrainingParams:

@@ -109,7 +109,7 @@ def train_networks(
     be_deterministic(training.deterministic)
     process = join(processes)
     device = choose_device()
-    crops = training_crops(task)
+    crops = training_crops(task, verify=process.is_main)
     if len(crops.classes) < 2 and (named := [plan for plan in plans if plan.recipe.needs_identity]):
         raise DataError(
             f"{crops.folder}: {len(crops.classes)} people on the training side, but {named[0].model} learns from "

@@ -15,12 +15,14 @@ from facedistill.learning.parameters import TaskParams
 from facedistill.paths import CROPS
 
 
-def training_crops(task: TaskParams) -> Crops:
+def training_crops(task: TaskParams, verify: bool = True) -> Crops:
     """Open the training side of a task's set.
+
+    verify: whether to compare the shards with their sha256. One process of a machine is enough.
 
     Raises DataError if there are no crops, or if crops for alignment have no landmarks.
     """
-    crops = Crops(CROPS / task.dataset, "train", task.shrink_to)
+    crops = Crops(CROPS / task.dataset, "train", task.shrink_to, verify)
     if not len(crops):
         raise DataError(f"{crops.folder}: no crops on the training side to learn from; is this set only for pairs?")
     if task.phi == "landmarks" and (unknown := int(np.isnan(crops.landmarks).any((1, 2)).sum())):

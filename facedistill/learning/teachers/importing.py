@@ -142,13 +142,13 @@ def import_teacher(
     answers = Answers(ask_imported(network, crops, process))
     if not (spread := deviation(answers)):
         raise DataError(f"{crops.folder}: the teacher gives the same answer to all crops; is it one photograph?")
-    with torch.no_grad():
-        trunk.deviation.fill_(spread)
-        if centres:
-            sums = class_sums(answers, crops.labels, len(crops.classes))
+    trunk.deviation.fill_(spread)
+    if isinstance(centres, CosineHead):
+        sums = class_sums(answers, crops.labels, len(crops.classes))
+        with torch.no_grad():
             centres.weight.copy_(torch.from_numpy(unit(sums)))
-    if isinstance(centres, CosineHead) and scale is None:
-        network.scale = centres.scale = fitted_scale(answers, crops.labels, sums, JUDGED)
+        if scale is None:
+            network.scale = centres.scale = fitted_scale(answers, crops.labels, sums, JUDGED)
     if process.is_main:
         model_files.save(model, network, record)
     process.barrier()

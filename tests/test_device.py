@@ -18,13 +18,17 @@ from equation import EQUATION
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
 from facedistill.grid.layout import Layout
+from facedistill.learning import model_files
+from facedistill.learning.batches import as_batch
 from facedistill.learning.curves import Curves
+from facedistill.learning.device import autocast
 from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.registry import TRUNKS
 from facedistill.learning.parameters import NetworkParams
 from facedistill.learning.student import Student
+from facedistill.learning.teachers import Online
 from facedistill.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
@@ -58,6 +62,25 @@ print(before, flags.allow_tf32, torch.backends.cudnn.allow_tf32, flags.allow_bf1
         text=True,
     )
     assert ran.stdout.split() == ["True", "False", "False", "False"], ran.stderr
+
+
+@pytest.mark.parametrize(
+    "network", [NetworkParams("resnet50", 8), NetworkParams("densenet")], ids=["resnet50", "densenet"]
+)
+def test_a_frozen_teacher_in_bf16_is_what_autocast_makes_of_it(tmp_path: Path, network: NetworkParams) -> None:
+    """Bit for bit: its weights are rounded once, and not in every step."""
+    torch.manual_seed(0)
+    model_files.save(tmp_path, FaceNetwork(network, PEOPLE), {})
+    images = torch.randint(0, 256, (4, 3, 64, 64), dtype=torch.uint8).to(memory_format=torch.channels_last)
+    batch = as_batch(images.permute(0, 2, 3, 1).numpy(), [0] * 4, torch.zeros(4, 5, 2), [0] * 4)
+    cpu, found = torch.device("cpu"), []
+    for precision in ("fp32", "bf16"):
+        teacher = Online(tmp_path, cpu, precision)
+        with torch.no_grad(), autocast(cpu, "bf16"):
+            found.append(teacher(batch))
+    assert {part.dtype for part in teacher.network.trunk.parameters()} >= {torch.bfloat16}
+    assert torch.equal(found[0].hidden, found[1].hidden)
+    assert torch.equal(found[0].logits, found[1].logits)  # type: ignore[arg-type]
 
 
 @pytest.fixture

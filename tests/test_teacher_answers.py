@@ -179,7 +179,9 @@ def test_stored_answers_are_the_online_ones_where_nothing_is_random(squares: Cro
     side = SIZE
     stored = ask_model(TEACHER, squares, side, Process())
     recipes, device = [Recipe("softmax", alpha=1, beta=1)], torch.device("cpu")
-    online, asked = (Teachers(recipes, guide, guide, device) for guide in (Guide(TEACHER), Guide(TEACHER, stored)))
+    online, asked = (
+        Teachers(recipes, guide, guide, device, "fp32") for guide in (Guide(TEACHER), Guide(TEACHER, stored))
+    )
     assert online.see_whole == (kind == "imported")
     assert not asked.see_whole
     batch = TrainingCrops(squares, side, 0, STILL, 64, whole=True).batch([(0, row) for row in range(20)])

@@ -137,7 +137,7 @@ def test_the_soft_teacher_is_loaded_for_mu_alone(tmp_path: Path, weighting: floa
     guide, recipe = Guide(tmp_path), Recipe(phi="softmax", beta=1, weighting=weighting)
     images = np.zeros((2, 32, 32, 3), np.uint8)
     batch = as_batch(images, [0, 1], np.zeros((2, 5, 2)), [0, 1])
-    targets = Teachers([recipe], guide, guide, torch.device("cpu"))(batch)
+    targets = Teachers([recipe], guide, guide, torch.device("cpu"), "fp32")(batch)
     assert targets.hidden is not None
     assert targets.soft is (targets.hidden if weighting else None)
 

@@ -112,7 +112,7 @@ class Faces:
         if resident:
             feed = [next(iter(feed))] * len(sampler)
         guide = Guide(self.teacher, self.answers if stored else None)
-        teachers = Teachers([recipe], guide, None, self.device)
+        teachers = Teachers([recipe], guide, None, self.device, "auto")
         network = self.network(divisor)
         place(network, self.device).train()
         loss = Equation5(recipe, load(EquationParams, "equation"), network, None)

@@ -47,9 +47,13 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Return bf16 autocast if `precision` is `bf16`, or if it is `auto` and the hardware multiplies in bf16."""
-    bf16 = precision == "bf16" or (precision == "auto" and multiplies_bf16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    """Return bf16 autocast if `in_bf16`, else an autocast that changes nothing."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=in_bf16(device, precision))
+
+
+def in_bf16(device: torch.device, precision: Precision) -> bool:
+    """Whether `precision` is `bf16`, or is `auto` and the hardware multiplies in bf16."""
+    return precision == "bf16" or (precision == "auto" and multiplies_bf16(device))
 
 
 def place(module: nn.Module, device: torch.device) -> nn.Module:

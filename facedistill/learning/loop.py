@@ -57,6 +57,8 @@ def train(
         timing.mark()
         for batch in feed:
             timing.mark()
+            # Once for all networks.
+            batch = batch._replace(images=batch.images.float())
             rate = optimisation.rate(step, steps)
             step += 1
 

@@ -115,7 +115,7 @@ def train_networks(
             f"{crops.folder}: {len(crops.classes)} people on the training side, but {named[0].model} learns from "
             "names; it needs two people or more"
         )
-    teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device)
+    teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device, training.precision)
     teachers.check(crops)
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb, teachers.see_whole)
     if task.per_identity:

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from facedistill.crops import DataError
 from facedistill.crops.shards import INDEX, Crops
 from facedistill.files import sha256
 from facedistill.learning.batches import Batch
-from facedistill.learning.device import place
+from facedistill.learning.device import in_bf16, place
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.model_files import ModelError, classifier, load, load_state, network_sha256
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.networks.fold import fold_batch_norm
 from facedistill.learning.networks.trunk import Embedder
+from facedistill.learning.parameters import Precision
 from facedistill.learning.teachers.answers import Answers
 from facedistill.recipe import Recipe
 
@@ -50,18 +52,24 @@ class Teachers:
     """The teacher of H (and of μ) and the teacher of Ψ. Each is loaded only if one of the recipes needs it.
 
     They are in evaluation mode and take no gradient. They are not part of the student, and are never saved. If both are
-    the same model, it sees each batch once.
+    the same model, it sees each batch once. It is called under the autocast of `precision`.
 
     soft, hidden: the two teachers; None for no such teacher.
     """
 
     def __init__(
-        self, recipes: Sequence[Recipe], soft: Guide | None, hidden: Guide | None, device: torch.device
+        self,
+        recipes: Sequence[Recipe],
+        soft: Guide | None,
+        hidden: Guide | None,
+        device: torch.device,
+        precision: Precision,
     ) -> None:
-        self.soft = _open(soft, device) if soft and any(recipe.needs_soft_teacher for recipe in recipes) else None
+        needed = soft and any(recipe.needs_soft_teacher for recipe in recipes)
+        self.soft = _open(soft, device, precision) if soft and needed else None
         self.hidden: Teacher | None = None
         if hidden and any(recipe.beta > 0 for recipe in recipes):
-            self.hidden = self.soft if self.soft and hidden == soft else _open(hidden, device)
+            self.hidden = self.soft if self.soft and hidden == soft else _open(hidden, device, precision)
 
     @property
     def see_whole(self) -> bool:
@@ -83,12 +91,20 @@ class Teachers:
 
 
 class Online:
-    """A teacher that looks at every batch."""
+    """A teacher that looks at every batch.
 
-    def __init__(self, folder: Path, device: torch.device) -> None:
+    precision: of the autocast under which it is called.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, precision: Precision) -> None:
         network = load(folder).eval().requires_grad_(False)
         fold_batch_norm(network.trunk)
         place(network, device)
+        if in_bf16(device, precision):
+            # Autocast would round the same frozen weights in every step. Other layers stay in float32 under it.
+            for module in network.trunk.modules():
+                if isinstance(module, (nn.Conv2d, nn.Linear)):
+                    module.bfloat16()
         self.network: FaceNetwork = network
         self.trunk = network.trunk
 
@@ -135,8 +151,8 @@ class Stored:
         return Outputs(hidden, (), self._head(hidden).float() if self._head else None, None)
 
 
-def _open(guide: Guide, device: torch.device) -> Teacher:
-    return Stored(guide.model, guide.answers, device) if guide.answers else Online(guide.model, device)
+def _open(guide: Guide, device: torch.device, precision: Precision) -> Teacher:
+    return Stored(guide.model, guide.answers, device) if guide.answers else Online(guide.model, device, precision)
 
 
 def inherit_classifier(student: FaceNetwork, folder: Path | None) -> None:

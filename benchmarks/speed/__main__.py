@@ -25,6 +25,7 @@ from benchmarks.exports import processor
 from benchmarks.speed.ceiling import ceilings
 from benchmarks.speed.classes import many_classes
 from benchmarks.speed.crops import pack
+from benchmarks.speed.earlier import since
 from benchmarks.speed.faces import Faces
 from benchmarks.speed.measure import Row
 from benchmarks.speed.pairs import once
@@ -40,6 +41,7 @@ HEADER = ("What", "Against", "Unit", "Ours", "Theirs", "Ratio", "Goal", "Reached
 PARTS: dict[str, Callable[[Path, torch.device], Iterator[Row]]] = {
     "start": lambda folder, _: start(folder),
     "training": lambda folder, device: distillation(Faces(folder, device)),
+    "earlier": lambda folder, device: since(folder) if device.type == "cpu" else iter(()),
     "pack": lambda folder, _: pack(folder),
     "neighbours": lambda _, device: neighbours(device),
     "pairs": lambda folder, _: once(folder),

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+LAUNCHED = "FACEDISTILL_LAUNCHED"
+"""An environment variable that is set in the processes of a stage that trains in several."""
+
 GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 """Where Linux has the control groups of all processes, for example of containers, and the names of this process's own.

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from facedistill.files import write_json
+from facedistill.machine import LAUNCHED
 from facedistill.params import PARAMS_FILE, check, load
 from facedistill.paths import ANSWERS, CROPS, MODELS, RESUME, SPEED
 from facedistill.schema import check_file
 from stages import BEGAN, progress
+from stages.warm import parent
 
 if TYPE_CHECKING:
     from facedistill.grid.layout import Group
@@ -36,7 +38,7 @@ def run(main: Callable[[], None]) -> None:
     A lock keeps a second process of the same stage from running at the same time. The snapshots of the stage are
     removed when the stage has succeeded. On a terminal, the stage first prints how far the pipeline is.
     """
-    parent, folder = os.getppid(), workspace()
+    started_by, folder = parent(), workspace()
     stopped = folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     holder = folder / "process"
@@ -51,7 +53,7 @@ def run(main: Callable[[], None]) -> None:
                 with suppress(OSError):
                     progress.note(time.perf_counter() - BEGAN)
             # If dvc was killed meanwhile, it will run the stage again. With its snapshots, that takes seconds.
-            if os.getppid() == parent:
+            if parent() == started_by:
                 shutil.rmtree(folder)
     except Timeout:
         pid = holder.read_text(encoding="utf-8") if holder.exists() else "unknown"
@@ -69,7 +71,6 @@ def run(main: Callable[[], None]) -> None:
 def run_training(main: Callable[[], None]) -> None:
     """Run a stage that trains, as `run` does, in as many processes as `processes` in params.yaml says."""
     from facedistill.learning.parameters import ProcessParams
-    from facedistill.learning.processes import LAUNCHED
 
     def start() -> None:
         processes = load(ProcessParams, "processes")

@@ -28,7 +28,7 @@ NO_NUMBER = (
         f"facedistill/{name}.py"
         for name in ("__init__", "entry", "files", "git", "machine", "outside", "params", "paths", "schema")
     ),
-    *("stages/__init__.py", "stages/progress.py"),
+    *("stages/__init__.py", "stages/progress.py", "stages/warm.py"),
 )
 """Code that every stage runs and no result depends on: it checks what a person wrote, names places, writes files."""
 TEXTS = [f"reports/{name}" for name in NAMES]

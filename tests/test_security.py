@@ -69,6 +69,8 @@ def test_no_source_can_run_what_a_file_holds() -> None:
     assert len(found) > 100
     # What params.yaml names is imported there: the user's own plug-ins, which no record of a model may name.
     assert [line.partition(": ")[2] for line in found.pop("facedistill/outside.py")] == ["importlib.import_module"]
+    # It runs the stages that it names, as `python -m` does.
+    assert [line.partition(": ")[2] for line in found.pop("stages/warm.py")] == ["import runpy"]
     assert not {file: lines for file, lines in found.items() if lines}
 
 
@@ -104,7 +106,13 @@ def test_what_is_safe_is_let_through() -> None:
     assert not list(runs_code(safe))
 
 
-STARTING = {"facedistill/git.py", "facedistill/machine.py", "stages/check_metrics.py", "stages/lanes.py"}
+STARTING = {
+    "facedistill/git.py",
+    "facedistill/machine.py",
+    "stages/check_metrics.py",
+    "stages/lanes.py",
+    "stages/warm.py",
+}
 """What starts programs; a training stage of several processes starts itself, by PyTorch."""
 
 

@@ -30,10 +30,10 @@ from facedistill.entry import REPORT, line
 from facedistill.learning.batches import Batch, BatchSampler
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.parameters import ProcessParams
-from facedistill.learning.processes import LAUNCHED, Process
+from facedistill.learning.processes import Process
 from facedistill.learning.student import Loss, Objective
 from facedistill.learning.sync_batch_norm import synchronise
-from facedistill.machine import cores
+from facedistill.machine import LAUNCHED, cores
 from facedistill.params import PARAMS_FILE, ParamsError
 
 MEETING_SECONDS = 1800

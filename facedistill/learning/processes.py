@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from facedistill.learning.batches import BatchSampler
     from facedistill.learning.student import Loss, Objective
 
-LAUNCHED = "FACEDISTILL_LAUNCHED"
-"""The environment variable that `launch` sets for the processes that it starts."""
-
 
 class Process:
     """A process that trains alone: rank 0 of a world of size 1.

@@ -173,6 +173,11 @@ def test_every_training_stage_depends_on_exactly_the_code_that_it_runs(stages: d
     assert found > 20
 
 
+def test_the_lock_has_no_stage_that_is_gone(stages: dict[str, Any]) -> None:
+    """DVC never forgets one, and reads and writes all of them after every stage."""
+    assert set(read(ROOT / "dvc.lock")["stages"]) <= stages.keys()
+
+
 def test_a_snapshot_is_of_the_code_that_trains() -> None:
     """A run that was stopped does not go on with other code: not even where it is started by hand."""
     for file in imported(Path("facedistill/learning/training.py")):

@@ -34,28 +34,28 @@ class Feed:
 
     def _copied(self) -> Iterator[Batch]:
         """Copy each batch while the GPU computes on the one before: from pinned memory, on a stream of its own."""
-        stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call]
+        gpu, stream = torch.cuda.current_device(), torch.cuda.Stream()  # type: ignore[no-untyped-call]
+
+        def pinned(keys: list[tuple[int, int]]) -> Batch:
+            torch.cuda.set_device(gpu)  # a new thread begins with the first GPU, whatever the GPU of its process
+            batch = self.data.batch(keys)
+            return batch._replace(**{name: part.pin_memory() for name, part in batch.tensors().items()})
+
         waiting: tuple[Batch, torch.cuda.Event] | None = None
-        for pinned in ahead(self._pinned, self.sampler, self.threads):
+        for batch in ahead(pinned, self.sampler, self.threads):
             with torch.cuda.stream(stream):
-                begun = pinned.to(self.device), stream.record_event()
+                begun = batch.to(self.device), stream.record_event()
             if waiting:
-                yield self._there(*waiting)
+                yield _there(*waiting)
             waiting = begun
         if waiting:
-            yield self._there(*waiting)
+            yield _there(*waiting)
 
-    def _pinned(self, keys: list[tuple[int, int]]) -> Batch:
-        # A new thread would pin memory for the first GPU, whatever the GPU of this process.
-        torch.cuda.set_device(self.device.index or torch.cuda.current_device())
-        batch = self.data.batch(keys)
-        return batch._replace(**{name: part.pin_memory() for name, part in batch.tensors().items()})
 
-    @staticmethod
-    def _there(batch: Batch, copied: torch.cuda.Event) -> Batch:
-        """Let the computing stream wait for the copy, and keep the memory until it has read the batch."""
-        computing = torch.cuda.current_stream()
-        computing.wait_event(copied)
-        for part in batch.tensors().values():
-            part.record_stream(computing)
-        return batch
+def _there(batch: Batch, copied: torch.cuda.Event) -> Batch:
+    """Let the computing stream wait for the copy, and keep the memory until it has read the batch."""
+    computing = torch.cuda.current_stream()
+    computing.wait_event(copied)
+    for part in batch.tensors().values():
+        part.record_stream(computing)
+    return batch

@@ -120,6 +120,35 @@ class TestPoster:
         assert "ranked" not in text
 
 
+class TestCustom:
+    def test_a_recipe_closes_a_share_of_the_lead_over_the_best_student_without_a_teacher(self, copy: Path) -> None:
+        """By hand: the teacher has 90 and the best control, ArcFace, 80. The recipe has 84: 40 % of the lead."""
+
+        def of(**accuracies: float) -> Any:
+            def change(metrics: dict[str, Any]) -> None:
+                for group, recipes in metrics.items():
+                    for name, cell in recipes.items():
+                        if "pairs" in cell:
+                            default = accuracies.get(name, 10)
+                            cell["pairs"]["lfw"]["accuracy"] = accuracies.get(f"{group}_{name}", default)
+
+            return change
+
+        def teacher(metrics: dict[str, Any]) -> None:
+            metrics["classification"]["pairs"]["lfw"]["accuracy"] = 90
+
+        edit(copy, "resnet50-8.json", of(softmax=70, softmax_full=75, arcface_margin=80, cosface_margin=78, soft=85))
+        edit(copy, "../custom/resnet50-8/custom.json", of(mine=84))
+        edit(copy, "teacher.json", teacher)
+        text = section(tables(copy), "Recipes of your own")
+        assert text.count("Closes, Drawn pairs") == 1
+        assert line(text, "mine")[-1] == "40 %"
+        assert line(text, "*ArcFace: Margin alone*")[-1] == line(text, "Teacher")[-1] == ""
+        assert "over the best student above it that learns without a teacher" in text
+        edit(copy, "teacher.json", lambda m: m["classification"]["pairs"]["lfw"].update(accuracy=81.9))
+        assert line(section(tables(copy), "Recipes of your own"), "mine")[-1] == "–"
+
+
 class TestProxyless:
     def test_every_method_has_its_numbers_across_models(self, trained: Path) -> None:
         r, text = results(trained), section(tables(trained), "Table 10")

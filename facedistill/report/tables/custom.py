@@ -1,14 +1,17 @@
-"""The user's own recipes: a table for each group and student, with the teacher and undistilled students on top."""
+"""The user's own recipes: a table for each group and student, below the teacher and students without a teacher."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from facedistill.grid.layout import INIT
+from facedistill.report.tables.gap_closed import CLEAR, closed
 from facedistill.report.tables.recognition import columns, line, notes
-from facedistill.results.markdown import table
-from facedistill.results.names import Row, addressed, student_label
+from facedistill.results.markdown import percent, table
+from facedistill.results.names import MARGINS, Row, addressed, pair_labels, student_label
 from facedistill.results.reading import Reading
+
+Place = tuple[str, ...]
 
 
 def custom(reading: Reading) -> list[str]:
@@ -22,16 +25,45 @@ def custom(reading: Reading) -> list[str]:
     blocks = []
     for group in groups:
         for student in layout.tables["custom"]:
-            lines = [["Teacher", *line(results, places, ("teacher", group.task))]]
-            rows = [*_controls(reading), *reading.labels.rows(group)]
-            lines += [[row.printed_label, *line(results, places, a)] for row, a in addressed(rows, student)]
-            blocks.append(table([f"`{group.name}`, {student_label(student)}", *titles], lines))
-    return ["## Recipes of your own (%)", *blocks, " ".join(notes(results, shared))]
+            controls = addressed(_controls(reading), student)
+            closes = [f"Closes, {title}" for title in pair_labels(layout).values()] if controls else []
+            teacher, nothing = ("teacher", group.task), [""] * len(closes)
+            lines = [["Teacher", *line(results, places, teacher), *nothing]]
+            lines += [[_name(row), *line(results, places, a), *nothing] for row, a in controls]
+            for row, address in addressed(reading.labels.rows(group), student):
+                shares = _shares(reading, teacher, [a for _, a in controls], address) if controls else []
+                lines.append([row.printed_label, *line(results, places, address), *shares])
+            blocks.append(table([f"`{group.name}`, {student_label(student)}", *titles, *closes], lines))
+    share = (
+        "“Closes” is the share that a recipe closes of the teacher's lead over the best student above it that learns "
+        f"without a teacher; – if that lead is under {CLEAR['pairs']:g} points."
+    )
+    return ["## Recipes of your own (%)", *blocks, " ".join([share, *notes(results, shared)])]
 
 
 def _controls(reading: Reading) -> Iterator[Row]:
-    """The undistilled students of classification: W_S0, and the one with the full budget."""
-    row, groups = reading.labels.row, reading.layout.groups
-    yield from (row(groups[INIT], name) for name in groups[INIT].recipes)
+    """The students without a teacher: W_S0, the one with the full budget, and those of each margin."""
+    row, layout = reading.labels.row, reading.layout
+    yield from (row(layout.groups[INIT], name) for name in layout.groups[INIT].recipes)
     if undistilled := reading.budget.undistilled:
-        yield row(groups["table2"], undistilled)
+        yield row(layout.groups["table2"], undistilled)
+    for margin in layout.margins:
+        group = layout.groups[margin]
+        yield from (row(group, name) for name, recipe in group.recipes.items() if not recipe.needs_teacher)
+
+
+def _name(row: Row) -> str:
+    margin = MARGINS.get(row.group.task)
+    return f"*{margin}: {row.label}*" if margin else row.printed_label
+
+
+def _shares(reading: Reading, teacher: Place, controls: list[Place], address: Place) -> list[str]:
+    """The share of the teacher's lead over the best control that a recipe closes, on each set of pairs."""
+    shares = []
+    for name in reading.layout.pairs:
+        place = ("pairs", name, "accuracy")
+        best, ours, theirs = (
+            max(reading.results[*other, *place] for other in of) for of in (controls, [address], [teacher])
+        )
+        shares.append(percent(closed(theirs, best, ours, "pairs")))
+    return shares

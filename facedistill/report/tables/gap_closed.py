@@ -9,7 +9,7 @@ from facedistill.results.metrics import LOWER_IS_BETTER
 from facedistill.results.names import student_label
 from facedistill.results.reading import Reading
 
-CLEAR = {"top1": 2.0, "nn_top1": 2.0, "nrmse": 0.3, "tpr": 2.0}
+CLEAR = {"top1": 2.0, "nn_top1": 2.0, "nrmse": 0.3, "tpr": 2.0, "pairs": 2.0}
 """The points by which a teacher must lead an undistilled student to be called clearly better, for each metric."""
 
 

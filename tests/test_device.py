@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch._dynamo
 from equation import EQUATION
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 
@@ -27,7 +28,7 @@ from facedistill.learning.nesterov import Nesterov
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.networks.registry import TRUNKS
 from facedistill.learning.parameters import NetworkParams
-from facedistill.learning.student import Student
+from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Online
 from facedistill.recipe import Recipe
 
@@ -48,6 +49,7 @@ def test_float32_is_float32_where_a_container_asks_for_less() -> None:
     """NVIDIA's images set this variable: then products of float32 are of ten bits, also those of cosines."""
     code = """
 import torch
+import torch._dynamo
 from facedistill.learning.device import choose_device
 flags = torch.backends.cuda.matmul
 before = flags.allow_tf32
@@ -146,3 +148,28 @@ def test_what_leaves_the_gpu_or_waits_is_found(gpu: torch.device) -> None:
         there.sum().item()
     with pytest.raises(DynamicOutputShapeException):
         there.nonzero()
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe("softmax", alpha=1, beta=1, psi="attention"),
+        Recipe("softmax", alpha=1, beta=1, psi="normalised", weighting=0.5),
+        Recipe("arcface", beta=25, psi="rkd"),
+        Recipe("triplet_softmax", beta=1),
+    ],
+    ids=lambda recipe: f"{recipe.phi}-{recipe.psi}",
+)
+def test_a_students_step_is_one_graph(recipe: Recipe) -> None:
+    """So it can be compiled, or captured, as a whole."""
+    network, teacher = (
+        FaceNetwork(NetworkParams("resnet50", 16, WIDTH), PEOPLE, False, 16.0 if recipe.margin_softmax else 0.0)
+        for _ in range(2)
+    )
+    objective = Objective(network, Equation5(recipe, EQUATION, network, teacher.trunk), "fp32")
+    images = torch.randint(0, 256, (CROPS, 32, 32, 3), dtype=torch.uint8)
+    batch = as_batch(images.numpy(), [0, 0, 1, 1, 2, 2, 3, 3], torch.zeros(CROPS, 5, 2), range(CROPS))
+    with torch.no_grad():
+        said = teacher(batch.images)
+    found = torch._dynamo.explain(objective)(batch, Targets(said, said))
+    assert (found.graph_count, found.graph_break_count) == (1, 0), found.break_reasons

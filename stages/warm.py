@@ -68,8 +68,8 @@ def hand_over() -> None:
         return
     note = _note(dvc)
     with suppress(OSError), socket.socket(socket.AF_UNIX) as worker:
-        worker.connect(str(note.with_suffix(".socket")))
-        if fork := _asked(worker, words[2], words[3:]):
+        worker.connect(_address(note))
+        if _whose(worker)[1] == os.getuid() and (fork := _asked(worker, words[2], words[3:])):
             _wait_for(worker, fork)
     # Nobody listens, or it refuses: this stage runs here.
     with suppress(OSError):
@@ -123,7 +123,6 @@ def _line(worker: socket.socket) -> str:
 def serve(dvc: int) -> None:
     """Be the worker of this `dvc`, until it ends."""
     note = _note(dvc)
-    place = note.with_suffix(".socket")
     environment = _fixed(dict(os.environ))  # before the modules add variables of theirs
     # What the stages below need, and what takes time to import.
     import facedistill.evaluation.models
@@ -131,9 +130,7 @@ def serve(dvc: int) -> None:
 
     code = _code()
     with socket.socket(socket.AF_UNIX) as door:
-        usual = os.umask(0o077)
-        door.bind(str(place))
-        os.umask(usual)
+        door.bind(_address(note))
         door.listen()
         try:
             while _note(dvc) == note and _code() == code:
@@ -142,8 +139,7 @@ def serve(dvc: int) -> None:
                     with client:
                         _serve(client, door, code, environment)
         finally:
-            for file in (place, note):
-                file.unlink(missing_ok=True)
+            note.unlink(missing_ok=True)
 
 
 def _serve(client: socket.socket, door: socket.socket, code: Any, environment: dict[str, str]) -> None:
@@ -151,7 +147,7 @@ def _serve(client: socket.socket, door: socket.socket, code: Any, environment: d
     head, streams, _, _ = socket.recv_fds(client, 8, 3)
     data = client.makefile("rb").read(struct.unpack("!Q", head)[0])
     asked = json.loads(data.decode("utf-8", "surrogateescape"))
-    pid, uid, _ = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    pid, uid = _whose(client)
     module = str(asked["module"])
     known = uid == os.getuid() and module in [f"stages.{name}" for name in WARM]
     if known and _fixed(asked["environment"]) == environment and _code() == code:
@@ -267,6 +263,17 @@ def _note(dvc: int) -> Path:
     """The file that says that this `dvc` has run a stage. Numbers of processes come again, but not at the same time."""
     fields = _fields(dvc)
     return RESUME / f"warm-{dvc}-{fields[19].decode() if fields else 'ended'}"
+
+
+def _address(note: Path) -> str:
+    """Where a worker listens: a name of Linux that is no file, so nobody copies it, and it ends with the worker."""
+    return f"\0facedistill-{note.name}"
+
+
+def _whose(other: socket.socket) -> tuple[int, int]:
+    """The process at the other end, and its user. Anybody on this machine can listen or connect."""
+    pid, uid, _ = struct.unpack("3i", other.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return pid, uid
 
 
 def _fields(pid: int) -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -91,8 +92,9 @@ class Dvc:
         return self.end(), (self.folder / "warm").read_text() == "True"
 
     @property
-    def sockets(self) -> list[Path]:
-        return list((self.folder / ".resume").glob("*.socket"))
+    def sockets(self) -> list[str]:
+        """The places where a worker of this dvc listens."""
+        return re.findall(rf"@facedistill-warm-{self.process.pid}-\d+", Path("/proc/net/unix").read_text())
 
     def warm_up(self) -> None:
         """Run two stages, which start a worker, and wait for it."""

@@ -30,8 +30,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from facedistill.machine import LAUNCHED
+from facedistill.paths import RESUME
 
-RESUME = Path(".resume")
 WARM = (
     "ask_teacher",
     "distill",
@@ -137,19 +137,22 @@ def serve(dvc: int) -> None:
                 if select.select([door], [], [], 0.5)[0]:
                     client, _ = door.accept()
                     with client:
-                        _serve(client, door, code, environment)
+                        pid, uid = _whose(client)
+                        if uid == os.getuid():
+                            _serve(client, pid, door, code, environment)
         finally:
             note.unlink(missing_ok=True)
 
 
-def _serve(client: socket.socket, door: socket.socket, code: Any, environment: dict[str, str]) -> None:
-    """Fork for one stage, and wait until it ends. Another stage of the same dvc cannot come meanwhile."""
+def _serve(client: socket.socket, pid: int, door: socket.socket, code: Any, environment: dict[str, str]) -> None:
+    """Fork for one stage, and wait until it ends. Another stage of the same dvc cannot come meanwhile.
+
+    pid: the process at the other end.
+    """
     head, streams, _, _ = socket.recv_fds(client, 8, 3)
     data = client.makefile("rb").read(struct.unpack("!Q", head)[0])
     asked = json.loads(data.decode("utf-8", "surrogateescape"))
-    pid, uid = _whose(client)
-    module = str(asked["module"])
-    known = uid == os.getuid() and module in [f"stages.{name}" for name in WARM]
+    known = asked["module"] in [f"stages.{name}" for name in WARM]
     if known and _fixed(asked["environment"]) == environment and _code() == code:
         if not (fork := os.fork()):
             door.close()
@@ -174,7 +177,7 @@ def _run(asked: dict[str, Any], client: socket.socket, streams: list[int], pid: 
         os.environ.update(asked["environment"])
         os.chdir(asked["folder"])
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        # By their encoding they are as those of the worker, but they may be a terminal now, or a pipe.
+        # The streams keep the encoding of the worker's. But each may now be a terminal, or a pipe.
         out, err = sys.stdout.encoding, sys.stderr.encoding
         by_line = os.isatty(1) or "PYTHONUNBUFFERED" in os.environ
         sys.stdout = open(1, "w", 1 if by_line else -1, encoding=out, closefd=False)  # noqa: SIM115

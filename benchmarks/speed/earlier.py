@@ -26,7 +26,7 @@ with tempfile.TemporaryDirectory() as folder:
     for line in sys.stdin:
         print("crops", epochs[int(line)](), flush=True)
 """
-"""It reads the number of a recipe, and trains for an epoch by it; then it reads the next. Both revisions have these names."""
+"""It reads the number of a recipe, and trains for an epoch by it. Both revisions have the names that it imports."""
 
 
 def since(folder: Path) -> Iterator[Row]:

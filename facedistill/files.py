@@ -43,18 +43,27 @@ def write_whole(file: Path, data: bytes) -> None:
 
     Raises OSError, which names the file, for example if the disk is full.
     """
-    with naming(file):
-        with NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
-            try:
-                part.write(data)
-                part.flush()
-                os.fsync(part.fileno())
-            except BaseException:
-                Path(part.name).unlink()
-                raise
-        Path(part.name).replace(file)
-        folder = os.open(file.parent, os.O_RDONLY)
+    with naming(file), NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}.", delete=False) as part:
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            part.write(data)
+            part.flush()
+            rename_whole(Path(part.name), file)
+        except BaseException:
+            Path(part.name).unlink(missing_ok=True)
+            raise
+
+
+def rename_whole(part: Path, file: Path) -> None:
+    """Rename a written file within its folder, once its content is on the disk. Raises OSError."""
+    _flush(part)
+    part.replace(file)
+    _flush(file.parent)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file or the names in a folder are on the disk."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

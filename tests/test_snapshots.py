@@ -6,12 +6,14 @@ import os
 import re
 import shutil
 import signal
+import time
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from squares import SIDE, optimisation, run_together, weights
 
 from facedistill.learning import model_files
@@ -52,7 +54,7 @@ def stop(monkeypatch: pytest.MonkeyPatch) -> Any:
     return at
 
 
-def snapshots() -> list[Path]:
+def saved() -> list[Path]:
     return sorted(FOLDER.glob("*/*.safetensors"))
 
 
@@ -79,7 +81,7 @@ def test_a_stopped_run_becomes_the_same_files(workspace: Path, stop: Any, kind: 
     recipes, asked = RECIPES[kind], teacher()
     run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked)
     undisturbed = files("s")
-    for left in snapshots():
+    for left in saved():
         left.unlink()
     stop(call)
     with pytest.raises(Stopped):
@@ -138,7 +140,7 @@ def test_dropout_goes_on_with_the_random_numbers_that_it_left(
     run_together(recipe)
     undisturbed = files("s")
     assert undisturbed != without
-    for left in snapshots():
+    for left in saved():
         left.unlink()
     stop(3)
     with pytest.raises(Stopped):
@@ -155,13 +157,13 @@ def test_two_are_kept_and_a_damaged_one_falls_back_to_the_one_before(
     recipe = {"s/softmax": Recipe(phi="softmax")}
     run_together(recipe)
     undisturbed = files("s")
-    for left in snapshots():
+    for left in saved():
         left.unlink()
     stop(6)
     with pytest.raises(Stopped):
         run_together(recipe, snapshots=EVERY_STEP)
-    assert [int(file.name.split("-")[0]) for file in snapshots()] == [4, 5]
-    newest = snapshots()[-1]
+    assert [int(file.name.split("-")[0]) for file in saved()] == [4, 5]
+    newest = saved()[-1]
     newest.write_bytes(newest.read_bytes()[:-1] + b"?")
     stop(None)
     run_together(recipe, snapshots=EVERY_STEP)
@@ -183,7 +185,7 @@ def test_a_changed_run_never_goes_on_with_what_another_began(workspace: Path, ch
     recipe = {"s/softmax": Recipe(phi="softmax")}
     run_together(recipe, **change)
     alone = files("s")
-    for left in snapshots():
+    for left in saved():
         left.unlink()
     run_together(recipe)
     run_together(recipe, **change)
@@ -210,3 +212,65 @@ def test_momenta_of_a_part_of_the_weights_come_back_to_their_own() -> None:
     second.restore(first.momenta())
     assert second.weights[0] is used
     assert torch.equal(second.buffers[0], first.buffers[0])
+
+
+def test_a_snapshot_has_the_state_at_its_save_however_long_its_writing_takes(
+    workspace: Path, stop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = {"s/softmax": Recipe(phi="softmax")}
+    run_together(recipe)
+    undisturbed = files("s")
+    for left in saved():
+        left.unlink()
+    order: list[str] = []
+
+    def slow(*arguments: Any) -> None:
+        order.append("begun")
+        time.sleep(0.3)
+        save_file(*arguments)
+        order.append("done")
+
+    stop(5)
+    with monkeypatch.context() as patch:
+        patch.setattr("facedistill.learning.snapshots.save_file", slow)
+        with pytest.raises(Stopped):
+            run_together(recipe, snapshots=EVERY_STEP)
+    assert order == ["begun", "done"] * 4
+    assert [int(file.name.split("-")[0]) for file in saved()] == [3, 4]
+    stop(None)
+    run_together(recipe, snapshots=EVERY_STEP)
+    assert files("s") == undisturbed
+
+
+@pytest.mark.parametrize(("params", "steps"), [(EVERY_STEP, 2), (SnapshotParams(epochs=2, minutes=10), 2 * EPOCH)])
+def test_an_error_of_writing_ends_the_run_at_the_next_save_or_at_its_end(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, params: SnapshotParams, steps: int
+) -> None:
+    taken, forward = count(), Equation5.forward
+
+    def counting(self: Equation5, *arguments: Any) -> Any:
+        next(taken)
+        return forward(self, *arguments)
+
+    def full(part: Path, file: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Equation5, "forward", counting)
+    monkeypatch.setattr("facedistill.learning.snapshots.rename_whole", full)
+    with pytest.raises(OSError, match=r"No space left on device: '\.resume/\w+/\.0000"):
+        run_together({"s/softmax": Recipe(phi="softmax")}, snapshots=params)
+    assert next(taken) == steps
+    assert not Path("models/s/softmax/model.safetensors").exists()
+
+
+def test_an_error_of_the_run_is_shown_before_an_error_of_writing(
+    workspace: Path, stop: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(part: Path, file: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("facedistill.learning.snapshots.rename_whole", full)
+    stop(2)
+    with pytest.raises(Stopped):
+        run_together({"s/softmax": Recipe(phi="softmax")}, snapshots=EVERY_STEP)
+    assert "warning: the last snapshot was not saved: [Errno 28] No space left" in capsys.readouterr().err

@@ -77,7 +77,7 @@ def run_training(main: Callable[[], None]) -> None:
         if processes.world_size == 1:
             main()
         else:
-            from facedistill.learning.distributed import launch
+            from facedistill.learning.launching import launch
 
             launch(processes, workspace())
 

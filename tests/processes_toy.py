@@ -1,7 +1,7 @@
 """A training stage of toys, in float64, in as many processes as params.yaml says. Run it in the folder of the squares.
 
-If there is one process, and `batch_norm` is local, batch norm uses separate statistics for each half of a batch, as two
-processes do.
+It writes when each process starts, and from which snapshot. If there is one process, and `batch_norm` is local, batch
+norm uses separate statistics for each half of a batch, as two processes do.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ TEACHER = Path("models/teacher/classification")
 
 
 def main() -> None:
+    newest = max((file.name[:9] for file in Path(".resume").glob("*/*-*.safetensors")), default="none")
+    with Path(f"starts{os.environ.get('RANK', '')}").open("a") as starts:
+        starts.write(f"{newest}\n")
     processes = load(ProcessParams, "processes")
     for name in sys.argv[1:]:
         run_together(
@@ -55,7 +58,7 @@ def main() -> None:
             soft_teacher=Guide(TEACHER),
             hidden_teacher=Guide(TEACHER),
             processes=processes,
-            snapshots=SnapshotParams(epochs=1, minutes=1e-9 if "FAIL" in os.environ else 10),
+            snapshots=SnapshotParams(epochs=1, minutes=1e-9 if {"FAIL", "WAIT"} & os.environ.keys() else 10),
             optimisation=optimisation(epochs=1),
         )
     Path(f"modules{os.environ.get('RANK', '')}").write_text("\n".join(sys.modules))
@@ -76,7 +79,10 @@ def _halves(whole: Any) -> Any:
 
 
 def _fail(forward: Any) -> Any:
-    """Return a `forward` of Equation5 that fails at call FAIL in the process of rank FAIL_IN, in the way of FAIL_BY."""
+    """Return a `forward` of Equation5 that fails at call FAIL in the process of rank FAIL_IN, in the way of FAIL_BY.
+
+    That is to raise an error, to kill itself, or to lose its machine: to kill its launcher too.
+    """
     left = int(os.environ["FAIL"])
 
     def failing(*arguments: Any) -> Any:
@@ -85,6 +91,8 @@ def _fail(forward: Any) -> Any:
         if left == 0 and os.environ.get("RANK", "") == os.environ["FAIL_IN"]:
             if os.environ["FAIL_BY"] == "raise":
                 raise LookupError("what this process alone found")
+            if os.environ["FAIL_BY"] == "lose":
+                os.kill(os.getppid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
         return forward(*arguments)
 
@@ -107,8 +115,12 @@ if __name__ == "__main__":
     torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
     if "RANK" not in os.environ and load(ProcessParams, "processes").batch_norm == "local":
         F.batch_norm = _halves(F.batch_norm)
-    if "FAIL" in os.environ:
+    if "FAIL" in os.environ and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         Equation5.forward = _fail(Equation5.forward)  # type: ignore[method-assign]
+    if "WAIT" in os.environ:
+        from facedistill.learning import launching
+
+        launching.HEARTBEAT_SECONDS = launching.REGROUP_SECONDS = int(os.environ["WAIT"])
     guard()  # as a stage does under `python -m`
     # The toy's params.yaml has `processes` only.
     with patch("stages.common.check_file"):

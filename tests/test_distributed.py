@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import os
 import shutil
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from copy import deepcopy
 from pathlib import Path
@@ -15,8 +10,9 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from processes_toy import ROUNDS, TEACHER
-from squares import SIDE, draw, run
+from processes import assert_alike, begin, end, failure, parameters, repository
+from processes_toy import ROUNDS
+from squares import SIDE
 from torch import nn
 from torch._C._distributed_c10d import HashStore
 from torch.nn.parallel import DistributedDataParallel
@@ -25,85 +21,19 @@ from facedistill.crops.shards import Crops
 from facedistill.entry import REPORT
 from facedistill.learning import distributed, model_files
 from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches
-from facedistill.learning.curves import EPOCHS, STEPS
 from facedistill.learning.distributed import ShardSampler
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams, ProcessParams
 from facedistill.learning.student import Objective
 from facedistill.params import ParamsError, check
-from facedistill.recipe import Recipe
 
-ROOT = Path(__file__).parents[1]
-TOY = Path(__file__).with_name("processes_toy.py")
 CELLS = [name for recipes in ROUNDS.values() for name in recipes]
-
-
-def parameters(folder: Path, devices: int, nodes: int = 1, endpoint: str = "null", batch_norm: str = "local") -> None:
-    values = f"devices: {devices}, nodes: {nodes}, endpoint: {endpoint}, batch_norm: {batch_norm}"
-    (folder / "params.yaml").write_text(f"processes: {{{values}}}\n")
-
-
-def begin(folder: Path, *rounds: str, fail: tuple[int, str, str] | None = None) -> subprocess.Popen[str]:
-    """Start the toy. fail: at which call of a loss, in which rank (empty: the only process), and how."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "OMP_NUM_THREADS": "1"}
-    if fail:
-        environment |= {"FAIL": str(fail[0]), "FAIL_IN": fail[1], "FAIL_BY": fail[2]}
-    command = [sys.executable, str(TOY), *rounds]
-    return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def end(process: subprocess.Popen[str]) -> str:
-    """What it said, and that it ended well."""
-    said = process.communicate(timeout=300)[1]
-    assert process.returncode == 0, said
-    return said
-
-
-def failure(folder: Path, *rounds: str, fail: tuple[int, str, str] | None = None) -> str:
-    process = begin(folder, *rounds, fail=fail)
-    said = process.communicate(timeout=300)[1]
-    assert process.returncode != 0
-    return said
-
-
-def curves(folder: Path, cell: str) -> dict[str, list[float]]:
-    """Every curve of a cell by table and column, each value as it was logged."""
-    found: dict[str, list[float]] = {}
-    for table in (EPOCHS, STEPS):
-        with (folder / "models/s" / cell / table).open(newline="") as rows:
-            for row in csv.DictReader(rows, delimiter="\t"):
-                for name, value in row.items():
-                    found.setdefault(f"{table} {name}", []).append(float(value))
-    return found
-
-
-def assert_alike(one: Path, other: Path, cell: str) -> None:
-    """Loss curves and weights of a cell, far closer than 1e-5: what is left is the order of sums in float64."""
-    expected, found = curves(one, cell), curves(other, cell)
-    assert {f"{EPOCHS} loss", f"{STEPS} loss"} <= expected.keys() == found.keys()
-    assert len(expected[f"{STEPS} loss"]) == 3
-    for name, values in expected.items():
-        assert found[name] == pytest.approx(values, rel=1e-9, abs=1e-12), name
-    ours, theirs = (model_files.load_state(folder / "models/s" / cell) for folder in (one, other))
-    for name, tensor in ours.items():
-        assert torch.allclose(tensor, theirs[name], rtol=1e-9, atol=1e-9), name
 
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of git's with squares to train on, and a teacher."""
-    folder = tmp_path_factory.mktemp("start")
-    author = ["-c", "user.name=t", "-c", "user.email=t@t"]
-    for command in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "start"]):
-        subprocess.run(["git", *command], cwd=folder, check=True)
-    (folder / "data/crops/faces").mkdir(parents=True)
-    draw(folder / "data/crops/faces")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        run("teacher/classification", Recipe("softmax"), network=NetworkParams("resnet50", divisor=16))
-    assert (folder / TEACHER).is_dir()
-    return folder
+    return repository(tmp_path_factory.mktemp("start"))
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +108,7 @@ def test_a_stopped_run_goes_on_in_another_number_of_processes_and_each_end_is_to
     folder = Path(shutil.copytree(start, tmp_path / "stopped"))
     parameters(folder, 1)
     assert "what this process alone found" in failure(folder, "triplet", fail=(3, "", "raise"))
-    parameters(folder, 2)
+    parameters(folder, 2, restarts=0)
     said = failure(folder, "triplet", fail=(3, "1", "raise"))
     assert said.startswith("process 1 of 2: Traceback")
     assert said.endswith(f"LookupError: what this process alone found\n{REPORT}\n")
@@ -191,19 +121,6 @@ def test_a_stopped_run_goes_on_in_another_number_of_processes_and_each_end_is_to
     end(begin(folder, "triplet"))
     for cell in ROUNDS["triplet"]:
         assert_alike(one, folder, cell)
-
-
-def test_two_machines_meet_and_each_has_the_models(start: Path, one: Path, tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    machines = [Path(shutil.copytree(start, tmp_path / name)) for name in ("first", "second")]
-    for machine in machines:
-        parameters(machine, 1, nodes=2, endpoint=f"'localhost:{port}'")
-    for process in [begin(machine, "arcface") for machine in machines]:
-        end(process)
-    for machine in machines:
-        assert_alike(one, machine, "arcface")
 
 
 def test_shards_are_the_whole_batch_in_its_order() -> None:
@@ -274,6 +191,15 @@ def test_synchronised_batch_norm_takes_the_place_of_every_other(
         torch.testing.assert_close(found, expected, msg=name)
     plain.load_state_dict(network.state_dict())
     assert torch.equal(network.eval()(images).hidden, plain.eval()(images).hidden)
+
+
+def test_a_batch_that_does_not_divide_among_those_that_are_left_says_so(
+    alone_in_a_group: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    params = ProcessParams(devices=1, nodes=2, endpoint="first:29400", batch_norm="sync")
+    with pytest.raises(ParamsError, match="processes: 1 of 2 are left, and a batch of 1 crops has no 1 equal parts"):
+        distributed.DistributedProcess(params).shard(ShuffledBatches(50, 1, seed=0))
 
 
 def test_dropout_differs_by_process_and_leaves_one_random_state(alone_in_a_group: None) -> None:

@@ -1,18 +1,15 @@
-"""A training stage in several processes: how they start, and how they train one network.
+"""A training stage in several processes: how they train one network.
 
 Each process holds the whole network, takes its shard of every batch, and averages its gradients with the others
 (PyTorch's DistributedDataParallel). A loss that compares samples with each other compares those of the full batch.
-torchrun's elastic agent starts the processes, and ends all of them if one dies. A stage that trains in one process
-does not import this module.
+A stage that trains in one process does not import this module.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -33,67 +30,7 @@ from facedistill.learning.parameters import ProcessParams
 from facedistill.learning.processes import Process
 from facedistill.learning.student import Loss, Objective
 from facedistill.learning.sync_batch_norm import synchronise
-from facedistill.machine import LAUNCHED, cores
 from facedistill.params import PARAMS_FILE, ParamsError
-
-MEETING_SECONDS = 1800
-"""How long a machine waits for the other machines: they may still be busy with an earlier stage."""
-
-ENDED = (signal.SIGTERM, signal.SIGABRT)
-"""Signals that end a process because another one died first: SIGTERM by the elastic agent, SIGABRT by NCCL."""
-
-
-def launch(params: ProcessParams, workspace: Path) -> None:
-    """Run the command line of this process in `params.devices` new processes, and wait until they end.
-
-    If one of them fails, this process ends with the error of the first that did. Raises ParamsError if the machine
-    lacks the GPUs.
-    """
-    gpus = torch.cuda.device_count()
-    if gpus and gpus < params.devices:
-        raise ParamsError(f"{PARAMS_FILE}: processes.devices: {params.devices}, but this machine has {gpus} GPUs")
-    # The elastic agent would log at length the error that we show below.
-    logging.disable()
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    os.environ[LAUNCHED] = str(os.getpid())
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores() // params.devices)))
-    logs = workspace / "processes"
-    logs.mkdir(exist_ok=True)
-    config = LaunchConfig(
-        min_nodes=params.nodes,
-        max_nodes=params.nodes,
-        nproc_per_node=params.devices,
-        run_id=workspace.name,
-        rdzv_backend="c10d",
-        rdzv_endpoint=params.endpoint or "localhost:0",
-        rdzv_configs={"join_timeout": MEETING_SECONDS, "read_timeout": MEETING_SECONDS},
-        local_addr=None if params.endpoint else "localhost",
-        max_restarts=0,
-        logs_specs=DefaultLogsSpecs(log_dir=str(logs)),
-    )
-    try:
-        elastic_launch(config, sys.executable)(*sys.orig_argv[1:])
-    except ChildFailedError as error:
-        rank, failure = min(error.failures.items(), key=lambda item: _order(item[1]))
-        said = failure.error_file_data.get("error", f"ended with exit code {failure.exitcode}")
-        if failure.exitcode < 0:
-            said = (
-                f"killed by {failure.signal_name()}, for want of memory perhaps; `dvc repro` goes on from its snapshot"
-            )
-        sys.exit(f"process {rank} of {params.world_size}: {said}")
-    except SignalException as stopped:
-        sys.exit(128 + stopped.sigval)
-
-
-def _order(failure: Any) -> tuple[int, int]:
-    """Sort key: first a process that was killed, then the first that raised an error, then those that lost a peer."""
-    if failure.exitcode < 0 and -failure.exitcode not in ENDED:
-        return 0, 0
-    moment = failure.error_file_data.get("moment")
-    return (2, 0) if moment is None else (1, moment)
 
 
 def work(main: Callable[[], None]) -> None:
@@ -133,7 +70,10 @@ class DistributedProcess(Process):
         self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
 
     def shard(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
-        return ShardSampler(sampler, self.rank, self.world_size)
+        left = f"{self.world_size} of {self.params.world_size} are left, and "
+        return ShardSampler(
+            sampler, self.rank, self.world_size, left if self.world_size < self.params.world_size else ""
+        )
 
     def objective(self, objective: Objective) -> Loss:
         if self.params.batch_norm == "sync":
@@ -163,14 +103,14 @@ class ShardSampler(Sampler[list[tuple[int, int]]]):
 
     For example, if 3 processes share a batch of 12 crops, rank 1 takes the fifth to the eighth crop.
 
-    Raises ParamsError if a batch cannot be cut into equal shards of two crops or more.
+    Raises ParamsError, which says `left` too, if a batch cannot be cut into equal shards of two crops or more.
     """
 
-    def __init__(self, batches: BatchSampler, rank: int, world_size: int) -> None:
+    def __init__(self, batches: BatchSampler, rank: int, world_size: int, left: str = "") -> None:
         if batches.batch % world_size or batches.batch == world_size:
             raise ParamsError(
-                f"{PARAMS_FILE}: processes: a batch of {batches.batch} crops has no {world_size} equal parts of two or "
-                "more; change processes.devices, or the task's `batch`"
+                f"{PARAMS_FILE}: processes: {left}a batch of {batches.batch} crops has no {world_size} equal parts of "
+                "two or more; change processes.devices, or the task's `batch`"
             )
         self.batches, self.rank, self.world_size = batches, rank, world_size
 

@@ -260,12 +260,14 @@ class ProcessParams:
     nodes: the number of machines.
     endpoint: HOST:PORT of the first machine, where all meet; null for one machine.
     batch_norm: `sync` for statistics of the whole batch; `local` for those of each process's part.
+    restarts: how many times a stage goes on by itself if a process was killed or a machine is lost.
     """
 
     devices: Annotated[int, Field(ge=1)]
     nodes: Annotated[int, Field(ge=1)]
     endpoint: Annotated[str, Field(pattern=r"^[\w.\-\[\]:]+:\d+$")] | None
     batch_norm: Literal["sync", "local"]
+    restarts: Annotated[int, Field(ge=0)] = 3
 
     def __post_init__(self) -> None:
         if (self.nodes > 1) != (self.endpoint is not None):

@@ -118,3 +118,16 @@ def test_the_error_of_one_machine_ends_the_other(start: Path, tmp_path: Path) ->
     assert all(process.returncode for process in running)
     assert sum("what this process alone found" in each for each in said) >= 1
     assert not any("restart" in each for each in said)
+
+
+def test_a_machine_without_snapshots_goes_on_from_those_of_another(start: Path, one: Path, tmp_path: Path) -> None:
+    machines = two_machines(start, tmp_path)
+    for process in [begin(machine, "arcface", fail=(5, "1", "raise")) for machine in machines]:
+        assert process.communicate(timeout=300)
+    without = next(machine for machine in machines if (machine / "starts0").is_file())
+    shutil.rmtree(without / ".resume")
+    # One step of two networks is left: from the beginning there would be a third call.
+    for process in [begin(machine, "arcface", fail=(3, "1", "raise")) for machine in machines]:
+        assert end(process) == ""
+    for machine in machines:
+        assert_alike(one, machine, "arcface")

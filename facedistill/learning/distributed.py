@@ -83,15 +83,15 @@ class DistributedProcess(Process):
     def gather(self, rows: Tensor) -> Tensor:
         return _Gather.apply(rows, self.rank, self.world_size)  # type: ignore[no-any-return]
 
-    def broadcast(self, data: bytes | None) -> bytes | None:
+    def broadcast(self, data: bytes | None, source: int = 0) -> bytes | None:
         size = torch.tensor(-1 if data is None else len(data))
-        dist.broadcast(size, 0)
+        dist.broadcast(size, source)
         if size < 0:
             return None
         content = torch.empty(int(size), dtype=torch.uint8)
-        if self.rank == 0 and data:
+        if self.rank == source and data:
             content = torch.frombuffer(bytearray(data), dtype=torch.uint8)
-        dist.broadcast(content, 0)
+        dist.broadcast(content, source)
         return content.numpy().tobytes()
 
     def barrier(self) -> None:

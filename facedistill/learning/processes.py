@@ -38,8 +38,8 @@ class Process:
         """
         return rows
 
-    def broadcast(self, data: bytes | None) -> bytes | None:
-        """Return the `data` of rank 0, in every process."""
+    def broadcast(self, data: bytes | None, source: int = 0) -> bytes | None:
+        """Return the `data` of the process with rank `source`, in every process."""
         return data
 
     def barrier(self) -> None:

@@ -132,9 +132,13 @@ class Snapshots:
     def restore(self, students: Sequence[Student], timing: Timing) -> int:
         """Restore students, timing and random state from the newest undamaged snapshot.
 
-        Returns the step of that snapshot, or 0 if there is none. Warns of each damaged snapshot.
+        Of several machines it is that of the one that came furthest. Returns its step, or 0 if there is none. Warns of
+        each damaged snapshot.
         """
-        data = self.process.broadcast(self._last_whole())
+        step, data = self._last_whole()
+        # A machine that was lost for a while has older snapshots than the others, or none.
+        newest = self.process.gather(torch.tensor([step])).argmax()
+        data = self.process.broadcast(data, int(newest))
         if data is None:
             return 0
         # safetensors reads metadata from files only, not from bytes. They are eight bytes of length, then JSON.
@@ -148,8 +152,8 @@ class Snapshots:
         _set_random_states({n.removeprefix("random."): t for n, t in tensors.items() if n.startswith("random.")})
         return int(metadata["step"])
 
-    def _last_whole(self) -> bytes | None:
-        """Return the newest undamaged snapshot; None if there is none, and None in a process that is not main."""
+    def _last_whole(self) -> tuple[int, bytes | None]:
+        """Return the step of the newest undamaged snapshot, and it; 0 and None without any, and if this is not main."""
         for file in self._files() if self.process.is_main else ():
             try:
                 data = file.read_bytes()
@@ -158,8 +162,8 @@ class Snapshots:
             except (OSError, SafetensorError) as error:
                 print(f"warning: {file}: damaged ({error}); going on from the one before", file=sys.stderr)
             else:
-                return data
-        return None
+                return int(file.stem.split("-")[0]), data
+        return 0, None
 
     def newest(self) -> Path | None:
         """Return the file of the newest snapshot; None if there is none."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 LAUNCHED = "FACEDISTILL_LAUNCHED"
-"""An environment variable that is set in the processes of a stage that trains in several."""
+"""An environment variable that is set in the processes of a stage that runs in several."""
 
 GROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")

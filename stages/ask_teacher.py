@@ -12,7 +12,7 @@ from facedistill.learning.teachers.importing import ask_model
 from facedistill.learning.training_set import training_crops
 from facedistill.params import load
 from facedistill.paths import ANSWERS
-from stages.common import check_crops, run_training
+from stages.common import check_crops, run_together
 
 
 def main() -> None:
@@ -33,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_training(main)
+    run_together(main)

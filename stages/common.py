@@ -68,8 +68,8 @@ def run(main: Callable[[], None]) -> None:
         raise
 
 
-def run_training(main: Callable[[], None]) -> None:
-    """Run a stage that trains, as `run` does, in as many processes as `processes` in params.yaml says."""
+def run_together(main: Callable[[], None]) -> None:
+    """Run a stage, as `run` does, in as many processes as `processes` in params.yaml says."""
     from facedistill.learning.parameters import ProcessParams
 
     def start() -> None:

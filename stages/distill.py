@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from facedistill.grid.layout import Layout
-from stages.common import run_training, train_group
+from stages.common import run_together, train_group
 
 
 def main() -> None:
@@ -21,4 +21,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_training(main)
+    run_together(main)

@@ -9,10 +9,12 @@ from facedistill.evaluation.models import Evaluation
 from facedistill.files import write_json
 from facedistill.grid.cells import cells, metrics, teacher
 from facedistill.grid.layout import CUSTOM, TEACHER, TEACHERS, EvaluationParams, Layout
+from facedistill.learning.parameters import ProcessParams
+from facedistill.learning.processes import join
 from facedistill.learning.training import trained_on
 from facedistill.params import load
 from facedistill.paths import EVALUATION
-from stages.common import check_crops, run
+from stages.common import check_crops, run_together
 
 
 def main() -> None:
@@ -27,8 +29,11 @@ def main() -> None:
     # The stages `custom_alignment` and `custom_verification` have compared the crops before they trained these cells.
     if args.group not in TEACHERS:
         check_crops(*load(dict[str, Any], "datasets"))
-    params = load(EvaluationParams, "evaluation")
-    evaluation = Evaluation(params)
+    params, process = load(EvaluationParams, "evaluation"), join(load(ProcessParams, "processes"))
+    evaluation = Evaluation(params, process)
+    if not process.is_main:
+        evaluation.help()
+        return
     if not args.student:
         name = TEACHER
         models = {task: teacher(task) for task in layout.tasks}
@@ -48,9 +53,10 @@ def main() -> None:
                 for part in cell.path[:-1]:
                     node = node.setdefault(part, {})
                 node[cell.path[-1]] = evaluation.of(trained_on(cell.model), cell.model, cell.name, shared)
+    evaluation.dismiss()
     write_json(metrics(name), found)
     evaluation.save(EVALUATION / name)
 
 
 if __name__ == "__main__":
-    run(main)
+    run_together(main)

@@ -11,7 +11,7 @@ from facedistill.learning.parameters import TaskParams
 from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
 from facedistill.recipe import Recipe
-from stages.common import run_training, train_group, training_params, write_speed
+from stages.common import run_together, train_group, training_params, write_speed
 
 
 def main() -> None:
@@ -33,4 +33,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_training(main)
+    run_together(main)

@@ -14,7 +14,7 @@ from facedistill.learning.parameters import EquationParams, ProcessParams, TaskP
 from facedistill.learning.training import Plan, train_networks
 from facedistill.params import load
 from facedistill.recipe import Recipe
-from stages.common import check_crops, run_training, training_params, write_speed
+from stages.common import check_crops, run_together, training_params, write_speed
 
 
 def main() -> None:
@@ -62,4 +62,4 @@ def take(name: str, task: TaskParams, params: TeacherParams) -> None:
 
 
 if __name__ == "__main__":
-    run_training(main)
+    run_together(main)

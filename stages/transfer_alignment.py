@@ -6,7 +6,7 @@ The classification teacher gives P_T^τ, and the alignment teacher K_T.
 from __future__ import annotations
 
 from facedistill.grid.cells import teacher
-from stages.common import run_training, write_speed
+from stages.common import run_together, write_speed
 from stages.transfer import models, parser, transfer
 
 
@@ -17,4 +17,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_training(main)
+    run_together(main)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from facedistill.grid.cells import teacher
-from stages.common import run_training, write_speed
+from stages.common import run_together, write_speed
 from stages.transfer import models, parser, transfer
 
 
@@ -22,4 +22,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_training(main)
+    run_together(main)

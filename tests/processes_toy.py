@@ -26,7 +26,7 @@ from facedistill.learning.parameters import ProcessParams, SnapshotParams
 from facedistill.learning.teachers import Guide
 from facedistill.params import load
 from facedistill.recipe import Recipe
-from stages.common import run_training
+from stages import common
 
 ROUNDS = {
     "softmax": {
@@ -124,4 +124,4 @@ if __name__ == "__main__":
     guard()  # as a stage does under `python -m`
     # The toy's params.yaml has `processes` only.
     with patch("stages.common.check_file"):
-        run_training(main)
+        common.run_together(main)

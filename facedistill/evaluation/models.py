@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,12 +25,14 @@ from facedistill.evaluation.cross_model import cross_view2, rank1, rank1_hits
 from facedistill.evaluation.embedding_map import map_table
 from facedistill.evaluation.operating_point import OperatingPoint, tpr_at_far, tpr_of_pairs
 from facedistill.evaluation.pairs import UndefinedMetricError, embedding_distances, view2
-from facedistill.evaluation.predictions import Predictions, predict
+from facedistill.evaluation.predictions import ALONE, Predictions, predict
 from facedistill.evaluation.retrieval import nearest_neighbour_hits, share
 from facedistill.evaluation.subsets import subsets
 from facedistill.grid.layout import EvaluationParams
 from facedistill.learning import model_files
 from facedistill.learning.parameters import TaskParams
+from facedistill.learning.processes import Process
+from facedistill.params import check
 from facedistill.paths import CROPS
 from facedistill.recipe import PHI
 
@@ -36,12 +40,15 @@ from facedistill.recipe import PHI
 class Evaluation:
     """Computes the metrics of one or many models, by their tasks.
 
+    The main process of each machine does this. The other processes of a group call `help`, and embed a part of each set
+    whenever the main ones embed it. At the end, these call `dismiss`.
+
     far: the false accept rate of the operating points.
     rows: by name, the tables from which the report draws its plots.
     """
 
-    def __init__(self, evaluation: EvaluationParams) -> None:
-        self.far, self._sets = evaluation.far, evaluation.pairs
+    def __init__(self, evaluation: EvaluationParams, process: Process = ALONE) -> None:
+        self.far, self._sets, self._process = evaluation.far, evaluation.pairs, process
         names = ("pairs", "landmarks", "centres", "hits", "confusion", "embeddings")
         self.rows: dict[str, list[pa.Table]] = {name: [] for name in names}
         # Each set is opened once for all models, so its labels and pairs are read once.
@@ -129,6 +136,16 @@ class Evaluation:
         errors = _landmark_errors(points.mean_shape(train.landmarks, len(test)), test)
         return {f"mean_shape_{name}": value for name, value in errors.items()}
 
+    def help(self) -> None:
+        """Embed this process's part of every set that the main processes embed, until they call `dismiss`."""
+        while asked := self._process.broadcast(None):
+            model, dataset, task = json.loads(asked)
+            self._predict(Path(model), dataset, check(TaskParams, task, "the task of a main process"))
+
+    def dismiss(self) -> None:
+        """Let the processes that help go on."""
+        self._process.broadcast(b"")
+
     def save(self, folder: Path) -> None:
         """Write each table of `rows` that is not empty into `folder`, as parquet.
 
@@ -147,10 +164,12 @@ class Evaluation:
 
     def _predict(self, model: Path, dataset: str, task: TaskParams) -> Predictions:
         """Raises ModelError if all ReLUs of the last layer died in training: then K is 0, which has no direction."""
+        if self._process.is_main:
+            self._process.broadcast(json.dumps([str(model), dataset, asdict(task)]).encode())
         network = self._network(model)
         whole = network.trunk.whole
         crops = self._open(dataset, "test", 0 if whole else task.shrink_to)
-        predicted = predict(network, crops, crops.pixels if whole else task.input)
+        predicted = predict(network, crops, crops.pixels if whole else task.input, self._process)
         if dead := int((predicted.embeddings == 0).all(1).sum()):
             raise model_files.ModelError(
                 f"{model}: K is 0 for {dead} of the {len(crops)} photographs of {crops.folder}: its last rectifiers "

@@ -14,6 +14,7 @@ from facedistill.evaluation.classification import answers
 from facedistill.learning.batches import centre_batches
 from facedistill.learning.device import choose_device, place
 from facedistill.learning.networks import FaceNetwork
+from facedistill.learning.processes import Process
 
 BATCH = 128
 
@@ -34,11 +35,15 @@ class Predictions:
     landmarks: NDArray[np.float64] | None
 
 
+ALONE = Process()
+
+
 @torch.inference_mode()
-def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
+def predict(network: FaceNetwork, crops: Crops, side: int, process: Process = ALONE) -> Predictions:
     """Pass the central `side` x `side` part of every crop through the network once.
 
-    Afterwards the network is in evaluation mode. Raises DataError if the set has no crops.
+    All processes of the group call this, and each takes a part of the crops. Only the main ones get the predictions for
+    all crops. Afterwards the network is in evaluation mode. Raises DataError if the set has no crops.
     """
     if not len(crops):
         raise DataError(f"{crops.folder}: no crops on the {crops.side} side to measure on; is there a split?")
@@ -46,19 +51,23 @@ def predict(network: FaceNetwork, crops: Crops, side: int) -> Predictions:
     place(network, device).eval()
     # One K of millions of crops is gigabytes, so there is one, and it is normalised part by part. All other outputs are
     # dropped: the feature maps or the logits of a whole set would fill any memory.
-    embeddings = torch.empty(len(crops), network.trunk.width, device=device)
-    answered, points = [], []
-    for batch in centre_batches(crops, side, BATCH):
+    part = process.part(len(crops), BATCH)
+    embeddings = torch.empty(len(part), network.trunk.width, device=device)
+    answered = torch.empty(len(part), dtype=torch.int64, device=device)
+    points = torch.empty(len(part), 5, 2, device=device)
+    for batch in centre_batches(crops, side, BATCH, part):
         outputs = network(batch.images.to(device))
-        torch.nn.functional.normalize(outputs.hidden, out=embeddings[batch.rows[0] : batch.rows[-1] + 1])
+        rows = slice(int(batch.rows[0]) - part.start, int(batch.rows[-1]) + 1 - part.start)
+        torch.nn.functional.normalize(outputs.hidden, out=embeddings[rows])
         if network.classes:
-            answered.append(answers(outputs.logits))
+            answered[rows] = answers(outputs.logits)
         if network.landmarks:
-            points.append(outputs.landmarks)
+            points[rows] = outputs.landmarks
     offset = (crops.pixels - side) // 2
-    return Predictions(
-        parameters=network.trunk.size,
-        embeddings=embeddings,
-        answers=torch.cat(answered).cpu().numpy() if answered else None,
-        landmarks=torch.cat(points).cpu().numpy().astype(np.float64) * side + offset if points else None,
-    )
+    embeddings = process.collect(embeddings)
+    found, landmarks = None, None
+    if network.classes:
+        found = process.collect(answered).cpu().numpy()
+    if network.landmarks:
+        landmarks = process.collect(points).cpu().numpy().astype(np.float64) * side + offset
+    return Predictions(network.trunk.size, embeddings, found, landmarks)

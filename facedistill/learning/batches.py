@@ -225,19 +225,22 @@ def _decoded(crops: Crops) -> NDArray[np.uint8]:
     return found
 
 
-def centre_batches(crops: Crops, side: int, batch: int) -> Iterator[Batch]:
-    """Yield every crop in order, cut to its central `side` x `side` part, as evaluation needs them.
+def centre_batches(crops: Crops, side: int, batch: int, rows: range | None = None) -> Iterator[Batch]:
+    """Yield every crop of `rows` in order, cut to its central `side` x `side` part, as evaluation needs them.
+
+    rows: consecutive rows; None for all.
 
     Threads decode the next batches meanwhile.
     """
+    part = range(len(crops)) if rows is None else rows
     offset = (crops.pixels - side) // 2
 
     def cut(start: int) -> Batch:
-        rows = np.arange(start, min(start + batch, len(crops)))
+        rows = np.arange(start, min(start + batch, part.stop))
         images = np.stack([centre(crops.image(int(row)), side) for row in rows])
         return as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
 
-    return ahead(cut, range(0, len(crops), batch), min(cores(), DECODERS))
+    return ahead(cut, range(part.start, part.stop, batch), min(cores(), DECODERS))
 
 
 def centre(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

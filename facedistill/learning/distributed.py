@@ -1,8 +1,8 @@
-"""A training stage in several processes: how they train one network.
+"""A stage in several processes: how they train one network, and share other work.
 
 Each process holds the whole network, takes its shard of every batch, and averages its gradients with the others
 (PyTorch's DistributedDataParallel). A loss that compares samples with each other compares those of the full batch.
-A stage that trains in one process does not import this module.
+A stage that runs in one process does not import this module.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def _end_with(launcher: int) -> None:
 
 
 class DistributedProcess(Process):
-    """One of several processes that train together. The process with local rank 0 is main on its machine."""
+    """One of several processes that work together. The process with local rank 0 is main on its machine."""
 
     def __init__(self, params: ProcessParams) -> None:
         local, gpu = int(os.environ["LOCAL_RANK"]), torch.cuda.is_available()
@@ -93,6 +93,25 @@ class DistributedProcess(Process):
             content = torch.frombuffer(bytearray(data), dtype=torch.uint8)
         dist.broadcast(content, source)
         return content.numpy().tobytes()
+
+    def collect(self, part: Tensor) -> Tensor:
+        sizes = self.gather(torch.tensor([len(part)])).tolist()
+        mains = range(0, self.world_size, self.params.devices)
+        if not self.is_main:
+            for main in mains if len(part) else ():
+                dist.send(part, main)
+            return part[:0]
+        whole = part.new_empty(sum(sizes), *part.shape[1:])
+        for source, rows in enumerate(torch.split(whole, sizes)):
+            if not len(rows):
+                continue
+            if source != self.rank:
+                dist.recv(rows, source)
+                continue
+            rows.copy_(part)
+            for main in set(mains) - {self.rank}:
+                dist.send(part, main)
+        return whole
 
     def barrier(self) -> None:
         dist.all_reduce(torch.zeros(1))

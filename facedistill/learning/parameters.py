@@ -254,7 +254,7 @@ class LoaderParams:
 
 @params
 class ProcessParams:
-    """The processes of a training stage.
+    """The processes of a stage that trains, asks a teacher or evaluates.
 
     devices: the processes on each machine, each with its own GPU, or all on the CPU of a machine without GPUs.
     nodes: the number of machines.

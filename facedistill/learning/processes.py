@@ -1,4 +1,4 @@
-"""The process that trains, alone or in a group."""
+"""The process of a stage, alone or in a group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Process:
-    """A process that trains alone: rank 0 of a world of size 1.
+    """A process that works alone: rank 0 of a world of size 1.
 
     is_main: whether this is the first process of its machine, which writes files and shows the progress bar.
     """
@@ -42,12 +42,22 @@ class Process:
         """Return the `data` of the process with rank `source`, in every process."""
         return data
 
+    def part(self, rows: int, batch: int) -> range:
+        """Return the rows that this process takes of 0 … rows − 1: whole batches of those that a single one makes."""
+        batches = -(-rows // batch)
+        first, last = (batches * rank // self.world_size * batch for rank in (self.rank, self.rank + 1))
+        return range(min(first, rows), min(last, rows))
+
+    def collect(self, part: Tensor) -> Tensor:
+        """Return the (N, …) rows of all processes in rank order, from the rows of each; no rows if this is not main."""
+        return part
+
     def barrier(self) -> None:
         """Wait until every process has come here."""
 
 
 def join(params: ProcessParams) -> Process:
-    """Return this process as a member of the group that trains together."""
+    """Return this process as a member of the group that works together."""
     if params.world_size == 1:
         return Process()
     from facedistill.learning.distributed import DistributedProcess

@@ -29,7 +29,7 @@ from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.parameters import ProcessParams
 from facedistill.learning.processes import Process
 from facedistill.learning.student import Loss, Objective
-from facedistill.learning.sync_batch_norm import synchronise
+from facedistill.learning.sync_batch_norm import gathered, synchronise
 from facedistill.params import PARAMS_FILE, ParamsError
 
 
@@ -148,9 +148,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor, rank: int, world_size: int) -> Tensor:
         ctx.rank, ctx.world_size = rank, world_size
-        shards = [torch.empty_like(rows, memory_format=torch.contiguous_format) for _ in range(world_size)]
-        dist.all_gather(shards, rows.contiguous())
-        return torch.cat(shards)
+        return gathered(rows).flatten(0, 1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:

@@ -31,8 +31,9 @@ def _synchronised(norm: Any, x: Tensor) -> Tensor:
     if not norm.training:
         found: Tensor = norm.alone(x)
         return found
-    one = norm.running_mean.new_ones(x.shape[1])
-    weight, bias = (norm.weight, norm.bias) if norm.affine else (one, torch.zeros_like(one))
+    weight, bias = norm.weight, norm.bias
+    if not norm.affine:
+        weight, bias = torch.ones_like(norm.running_mean), torch.zeros_like(norm.running_mean)
     x, mean, var = _Normalise.apply(x, weight, bias, norm.eps)
     with torch.no_grad():
         samples = x.numel() // x.shape[1] * dist.get_world_size()
@@ -53,7 +54,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor]:
         own_var, own_mean = torch.var_mean(x.to(weight.dtype), _but_channels(x), correction=0)
-        parts = _gathered(torch.stack([own_mean, own_var]))
+        parts = gathered(torch.stack([own_mean, own_var]))
         mean = parts[:, 0].mean(0)
         # All parts are equal: the variance within them, and the variance of their means.
         var = parts[:, 1].mean(0) + (parts[:, 0] - mean).square().mean(0)
@@ -79,8 +80,8 @@ def _but_channels(x: Tensor) -> tuple[int, ...]:
     return (0, *range(2, x.ndim))
 
 
-def _gathered(own: Tensor) -> Tensor:
-    """(processes, …): the tensors of all processes, in rank order."""
-    found = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(found, own)
-    return torch.stack(found)
+def gathered(own: Tensor) -> Tensor:
+    """(processes, …): the tensors of all processes, in rank order, without gradients."""
+    found = own.new_empty(dist.get_world_size(), *own.shape)
+    dist.all_gather(list(found), own.contiguous())
+    return found

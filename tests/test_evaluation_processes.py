@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import asdict
@@ -54,23 +55,37 @@ def start(tmp_path: Path) -> Path:
     return folder
 
 
-def evaluated(start: Path, folder: Path, devices: int) -> dict[str, bytes]:
-    """Evaluate in so many processes. Returns the files that this writes."""
+def begin(start: Path, folder: Path, devices: int, endpoint: str = "") -> subprocess.Popen[bytes]:
+    """Evaluate in a copy of a folder, in so many processes; on one of two machines if there is an endpoint."""
     shutil.copytree(start, folder)
-    processes = f"{{devices: {devices}, nodes: 1, endpoint: null, batch_norm: sync}}"
+    machines = f"nodes: 2, endpoint: '{endpoint}'" if endpoint else "nodes: 1, endpoint: null"
+    processes = f"{{devices: {devices}, {machines}, batch_norm: sync}}"
     values = f"processes: {processes}\nevaluation: {{pairs: [lfw], far: 0.05}}\ndatasets: {{}}\n"
     (folder / "params.yaml").write_text(values)
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    subprocess.run([sys.executable, str(TOY)], cwd=folder, env=environment, check=True, timeout=300)
+    return subprocess.Popen([sys.executable, str(TOY)], cwd=folder, env=environment)
+
+
+def written(process: subprocess.Popen[bytes], folder: Path) -> dict[str, bytes]:
+    """The files that an evaluation has written."""
+    assert process.wait(timeout=300) == 0
     reports = folder / "reports"
     return {str(file.relative_to(reports)): file.read_bytes() for file in reports.rglob("*") if file.is_file()}
 
 
-def test_two_processes_write_the_bytes_of_one(start: Path, tmp_path: Path) -> None:
+def test_several_processes_write_the_bytes_of_one(start: Path, tmp_path: Path) -> None:
     """In batches of 5, one process embeds 20 and the other 16 photographs of a set of 36: neither half of it."""
-    one = evaluated(start, tmp_path / "one", 1)
+    folder = tmp_path / "one"
+    one = written(begin(start, folder, 1), folder)
     assert {"metrics/networks/teacher.json", "evaluation/teacher/landmarks.parquet"} <= one.keys()
-    assert evaluated(start, tmp_path / "two", 2) == one
+    folder = tmp_path / "two"
+    assert written(begin(start, folder, 2), folder) == one
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        endpoint = f"localhost:{free.getsockname()[1]}"
+    machines = [tmp_path / name for name in ("first", "second")]
+    for folder, process in [(machine, begin(start, machine, 1, endpoint)) for machine in machines]:
+        assert written(process, folder) == one, "each machine writes all"
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 8])

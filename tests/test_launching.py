@@ -12,6 +12,8 @@ from processes import assert_alike, begin, end, failure, parameters, repository
 
 from facedistill.entry import REPORT
 
+AGAIN = "starting again (1 of 3), from the last snapshot if there is one"
+
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -75,7 +77,7 @@ def test_a_killed_process_makes_all_go_on_from_the_last_snapshot(
     # Two networks learn by this loss: the fifth call is in the third step.
     said = end(begin(folder, "arcface", fail=(5, str(rank), "kill")))
     why = f"process {rank} of 2: killed by SIGKILL, for want of memory perhaps"
-    assert said == f"{why}; restart 1 of 3: going on from the last snapshot\n"
+    assert said == f"{why}; {AGAIN}\n"
     for each in range(2):
         assert_resumed(folder, each)
     assert_alike(one, folder, "arcface")
@@ -97,7 +99,7 @@ def test_a_lost_machine_makes_the_other_go_on_alone(start: Path, one: Path, tmp_
     lost = begin(second, "arcface", fail=(5, "1", "lose"), wait=1)
     said = end(stays)
     assert lost.wait(60) < 0
-    assert said == "machine 2 of 2 does not answer; restart 1 of 3: going on from the last snapshot\n"
+    assert said == f"machine 2 of 2 does not answer; {AGAIN}\n"
     assert_resumed(first, 0)
     assert_alike(one, first, "arcface")
 
@@ -106,7 +108,7 @@ def test_a_process_that_is_killed_on_one_machine_starts_both_again(start: Path, 
     machines = two_machines(start, tmp_path)
     for process in [begin(machine, "arcface", fail=(5, "1", "kill"), wait=1) for machine in machines]:
         why = "process 1 of 2: killed by SIGKILL, for want of memory perhaps"
-        assert end(process) == f"{why}; restart 1 of 3: going on from the last snapshot\n"
+        assert end(process) == f"{why}; {AGAIN}\n"
     for machine in machines:
         assert_alike(one, machine, "arcface")
 
@@ -117,7 +119,7 @@ def test_the_error_of_one_machine_ends_the_other(start: Path, tmp_path: Path) ->
     said = [process.communicate(timeout=300)[1] for process in running]
     assert all(process.returncode for process in running)
     assert sum("what this process alone found" in each for each in said) >= 1
-    assert not any("restart" in each for each in said)
+    assert not any("starting again" in each for each in said)
 
 
 def test_a_machine_without_snapshots_goes_on_from_those_of_another(start: Path, one: Path, tmp_path: Path) -> None:

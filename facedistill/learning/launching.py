@@ -151,8 +151,10 @@ class Agent(LocalElasticAgent):
 
     def _restart_workers(self, worker_group: WorkerGroup) -> None:
         limit = worker_group.spec.max_restarts
-        why = f"{self.why[1]}; restart {limit - self._remaining_restarts} of {limit}"
-        print(f"{why if self.why[1] else 'a machine has come'}: going on from the last snapshot", file=sys.stderr)
+        again = (
+            f"starting again ({limit - self._remaining_restarts} of {limit}), from the last snapshot if there is one"
+        )
+        print(f"{self.why[1]}; {again}" if self.why[1] else "a machine has come; starting again", file=sys.stderr)
         self.why = LOST, ""
         super()._restart_workers(worker_group)
 

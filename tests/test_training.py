@@ -367,7 +367,7 @@ def test_a_saved_network_gives_the_same_outputs_when_loaded(tmp_path: Path) -> N
     images = torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)
     loaded = model_files.load(tmp_path).eval()
     one, two = network(images), loaded(images)
-    assert all(torch.equal(a, b) for a, b in zip((*one[:1], *one[2:]), (*two[:1], *two[2:]), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip((*one[:1], *one[2:4]), (*two[:1], *two[2:4]), strict=True))
     assert json.loads((tmp_path / "model.json").read_text())["parameters"] == sum(
         p.numel() for p in network.parameters()
     )

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor
 
+from facedistill.learning.columns import ALL, Columns
 
-def cosface(logits: Tensor, labels: Tensor, scale: float, margin: float) -> Tensor:
+
+def cosface(logits: Tensor, labels: Tensor, scale: float, margin: float, columns: Columns = ALL) -> Tensor:
     """The softmax loss with s·(cos θ_y − m) in place of s·cos θ_y for the true class y: (N,).
 
     logits: (N, classes), s·cos θ.
     labels: (N,), the true classes.
     scale: s.
     margin: m, 0 to 1.
+    columns: the classes of the logits.
     """
-    target = logits.gather(1, labels[:, None]) - scale * margin
-    return F.cross_entropy(logits.scatter(1, labels[:, None], target), labels, reduction="none")
+    return columns.cross_entropy(logits, labels, lambda true: true - scale * margin)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from facedistill.learning.losses.arcface import arcface
@@ -82,7 +81,8 @@ class Equation5(nn.Module):
         mu: Tensor | float = 1.0
         if self.recipe.weighting is not None:
             strength = self.recipe.weighting
-            mu = teacher_weighting(_logits(student), _logits(targets.soft), labels, strength, self.gather)
+            both = _logits(student), _logits(targets.soft)
+            mu = teacher_weighting(*both, labels, strength, self.gather, student.columns)
             terms |= {"mu": mu.mean(), "mu_below_1": (mu < 1).float().mean()}
         if self.recipe.alpha > 0:
             h = self._soft(student, targets.soft)
@@ -121,7 +121,7 @@ class Equation5(nn.Module):
         """The term of Φ with this name, a scalar."""
         match term:
             case "softmax" | "arcface" | "cosface":
-                return _of_known(self._classify(term, _logits(student), labels.clamp(min=0)), labels)
+                return _of_known(self._classify(term, student, labels.clamp(min=0)), labels)
             case "triplet":
                 return triplet_loss(self.gather(student.hidden), self.gather(labels), self.equation.margin)
             case "landmarks":
@@ -132,19 +132,20 @@ class Equation5(nn.Module):
                 seen = self.of_phi(labels)
                 return _of_known(self.teach(student, seen), seen)
 
-    def _classify(self, term: str, logits: Tensor, labels: Tensor) -> Tensor:
+    def _classify(self, term: str, student: Outputs, labels: Tensor) -> Tensor:
         """A softmax loss of each sample, (N,)."""
+        logits, columns = _logits(student), student.columns
         match term:
             case "arcface":
-                return arcface(logits, labels, self.scale, self.equation.angular_margin)
+                return arcface(logits, labels, self.scale, self.equation.angular_margin, columns)
             case "cosface":
-                return cosface(logits, labels, self.scale, self.equation.cosine_margin)
-        return F.cross_entropy(logits, labels, reduction="none")
+                return cosface(logits, labels, self.scale, self.equation.cosine_margin, columns)
+        return columns.cross_entropy(logits, labels)
 
     def _soft(self, student: Outputs, teacher: Outputs | None) -> Tensor:
         """H of each sample, (N,), times τ² if `temperature_squared` is set."""
         tau = self.equation.temperature
-        h = soft_cross_entropy(_logits(student), _logits(teacher), tau)
+        h = soft_cross_entropy(_logits(student), _logits(teacher), tau, student.columns)
         return h * tau**2 if self.equation.temperature_squared else h
 
 

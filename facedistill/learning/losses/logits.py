@@ -19,4 +19,5 @@ class Logits(nn.Module):
     def forward(self, student: Outputs, teacher: Outputs) -> Tensor:
         assert student.logits is not None
         assert teacher.logits is not None
-        return squared_distance(student.logits, teacher.logits.detach(), self.reduction)
+        distance = squared_distance(student.logits, teacher.logits.detach(), self.reduction)
+        return student.columns.over_all(distance, self.reduction)

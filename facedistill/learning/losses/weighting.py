@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from facedistill.learning.columns import ALL, Columns
 
 # Added to H(y, P_S), in nats. Without it, a sample that both networks classify confidently has a w near 0/0, and one
 # such sample could decide max(w).
@@ -23,6 +24,7 @@ def teacher_weighting(
     labels: Tensor,
     strength: float,
     gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+    columns: Columns = ALL,
 ) -> Tensor:
     """μ, (N,), from 1 − k to 1: with w = H(y, P_T) / (H(y, P_S) + ε), μ = 1 − k·w / max(w) if w > 1, else μ = 1.
 
@@ -31,11 +33,12 @@ def teacher_weighting(
     labels: (N,), y, numbered as the teacher's classes; −1 for a sample without a name, which has μ = 1.
     strength: k in (0, 1].
     gather: returns the w of all processes, so that max(w) is over the full batch.
+    columns: the classes of both logits.
 
     The poster's formula is a = k/MIN, and it does not define MIN. Ours keeps its direction: a teacher that is surer of
     the label than the student has its full weight, and the sample with the largest w loses k of it. μ has no gradient.
     """
     # Where a label is ignored, the cross-entropy is 0, and so is w.
-    w = F.cross_entropy(teacher_logits, labels, reduction="none", ignore_index=-1)
-    w = w / (F.cross_entropy(logits, labels, reduction="none", ignore_index=-1) + EPSILON)
+    w = columns.cross_entropy(teacher_logits, labels)
+    w = w / (columns.cross_entropy(logits, labels) + EPSILON)
     return torch.where(w > 1, 1 - strength * (w / gather(w).max()), 1)

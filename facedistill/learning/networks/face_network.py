@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from facedistill.learning.columns import ALL, Columns
 from facedistill.learning.networks.registry import build_embedder
 from facedistill.learning.parameters import AnyNetwork
 
@@ -19,12 +20,14 @@ class Outputs(NamedTuple):
     maps: the last map, (N, C, h, w), at each resolution of the trunk, in autocast's type; the coarsest comes last.
     logits: a, (N, classes); None without an identity head.
     landmarks: R = fc(K), (N, 5, 2) in units of the crop's side; None without a landmark head.
+    columns: the classes that the logits have a column for.
     """
 
     hidden: Tensor
     maps: tuple[Tensor, ...]
     logits: Tensor | None
     landmarks: Tensor | None
+    columns: Columns = ALL
 
 
 class CosineHead(nn.Linear):
@@ -71,6 +74,8 @@ class FaceNetwork(nn.Module):
     classes: identities of the identity head; 0 for a network without one.
     landmarks: whether there is a landmark head.
     scale: s of a cosine classifier, which has the logits s · cos θ; 0 for a linear classifier.
+
+    Its attribute `columns` says which classes its logits have: all, unless the classifier has been cut into shards.
     """
 
     def __init__(
@@ -85,6 +90,7 @@ class FaceNetwork(nn.Module):
         self.trunk = build_embedder(network)
         self.identity = identity_head(self.trunk.width, classes, scale) if classes else None
         self.landmarks = LandmarkHead(self.trunk.width) if landmarks else None
+        self.columns = ALL
 
     @property
     def classes(self) -> int:
@@ -93,6 +99,6 @@ class FaceNetwork(nn.Module):
 
     def forward(self, images: Tensor) -> Outputs:
         hidden, maps = self.trunk(images.float())
-        logits = self.identity(hidden).float() if self.identity else None
+        logits = self.columns.logits(self.identity, hidden).float() if self.identity else None
         landmarks = self.landmarks(hidden) if self.landmarks else None
-        return Outputs(hidden.float(), maps, logits, landmarks)
+        return Outputs(hidden.float(), maps, logits, landmarks, self.columns)

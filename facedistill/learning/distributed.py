@@ -19,12 +19,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Sampler
 
 from facedistill.entry import REPORT, line
 from facedistill.learning.batches import Batch, BatchSampler
+from facedistill.learning.class_shards import ClassShard
+from facedistill.learning.columns import Columns
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.parameters import ProcessParams
 from facedistill.learning.processes import Process
@@ -67,7 +69,7 @@ class DistributedProcess(Process):
         if not dist.is_initialized():
             dist.init_process_group("cpu:gloo,cuda:nccl" if gpu else "gloo")
         self.params, self.is_main = params, local == 0
-        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
+        self.rank, self.world_size, self._shards = dist.get_rank(), dist.get_world_size(), False
 
     def shard(self, sampler: BatchSampler) -> Sampler[list[tuple[int, int]]]:
         left = f"{self.world_size} of {self.params.world_size} are left, and "
@@ -82,6 +84,20 @@ class DistributedProcess(Process):
 
     def gather(self, rows: Tensor) -> Tensor:
         return _Gather.apply(rows, self.rank, self.world_size)  # type: ignore[no-any-return]
+
+    def cut(self, classifier: nn.Linear | None) -> Columns:
+        limit = self.params.shard_classes
+        if classifier is None or limit is None or classifier.out_features < max(limit, self.world_size):
+            return super().cut(classifier)
+        self._shards = True
+        return ClassShard(classifier, self.rank, self.world_size, self.gather, self.is_main)
+
+    def agree(self, due: bool) -> bool:
+        if not self._shards:
+            return due
+        asked = torch.tensor(int(due))
+        dist.all_reduce(asked, dist.ReduceOp.MAX)
+        return bool(asked)
 
     def broadcast(self, data: bytes | None, source: int = 0) -> bytes | None:
         size = torch.tensor(-1 if data is None else len(data))
@@ -169,6 +185,10 @@ class _FullBatchLoss:
         self.rank, self.world_size = rank, world_size
         # The statistics are the same in every rank, by `sync` or by `_average`, so nobody has to send them.
         names = [name for name, _ in objective.named_buffers()]
+        if isinstance(shard := objective.network.columns, ClassShard):
+            # Each rank has weights of its own here.
+            names += [name for name, _ in objective.named_parameters() if name.startswith("network.identity.")]
+            shard.average_gradients()
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(objective, names)  # type: ignore[no-untyped-call]
         # A recipe may leave weights without a gradient, as FitNet's first half does, but always the same ones.
         self.objective = DistributedDataParallel(objective, static_graph=True)

@@ -69,7 +69,7 @@ def train(
                 student.optimiser.zero_grad()
                 terms["loss"].backward()  # type: ignore[no-untyped-call]
                 if optimisation.clip_norm:
-                    torch.nn.utils.clip_grad_norm_(student.optimiser.weights, optimisation.clip_norm)
+                    student.clip(optimisation.clip_norm)
                 student.optimiser.step(rate)
 
                 student.count(step, terms)

@@ -34,10 +34,13 @@ class ModelError(RuntimeError):
     """A model is missing, damaged, or does not fit its use."""
 
 
-def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
+def save(
+    folder: Path, network: FaceNetwork, training: dict[str, Any], weights: Mapping[str, torch.Tensor] | None = None
+) -> None:
     """Write `network` into `folder`.
 
     training: JSON values for the record that say how it was trained (recipe, data, losses).
+    weights: its state, if it holds only a part of its classifier.
 
     Raises OSError, which names the file, if the disk is full.
     """
@@ -46,7 +49,7 @@ def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
     if isinstance(network.params, OnnxTeacherParams):
         shutil.copyfile(network.params.file, folder / ONNX)
         described["file"] = ONNX
-    state = {name: tensor.contiguous().cpu() for name, tensor in network.state_dict().items()}
+    state = {name: tensor.contiguous().cpu() for name, tensor in (weights or network.state_dict()).items()}
     # We never write in place: a process that loaded the old file still maps it, and would see the new bytes.
     write_whole(folder / WEIGHTS, serialise(state))
     record = {
@@ -54,7 +57,7 @@ def save(folder: Path, network: FaceNetwork, training: dict[str, Any]) -> None:
         "classes": network.classes,
         "landmarks": network.landmarks is not None,
         "scale": network.scale,
-        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters": sum(state[name].numel() for name, _ in network.named_parameters()),
         "sha256": sha256(folder / WEIGHTS),
         "git_revision": git.revision(),
         **training,

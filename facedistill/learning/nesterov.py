@@ -51,9 +51,13 @@ class Nesterov:
 
     def momenta(self) -> dict[str, Tensor]:
         """Return the momentum of each trained weight. The key is the weight's place among the weights given."""
-        place = {id(weight): str(i) for i, weight in enumerate(self._all)}
         # Before the first step there are no buffers.
-        return {place[id(weight)]: buffer for weight, buffer in zip(self.weights, self.buffers, strict=False)}
+        return dict(zip(self.places(self.weights), self.buffers, strict=False))
+
+    def places(self, weights: Iterable[Tensor]) -> list[str]:
+        """Return the keys of these weights in `momenta`."""
+        place = {id(weight): str(i) for i, weight in enumerate(self._all)}
+        return [place[id(weight)] for weight in weights]
 
     @torch.no_grad()
     def restore(self, momenta: Mapping[str, Tensor]) -> None:

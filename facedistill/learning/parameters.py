@@ -261,6 +261,7 @@ class ProcessParams:
     endpoint: HOST:PORT of the first machine, where all meet; null for one machine.
     batch_norm: `sync` for statistics of the whole batch; `local` for those of each process's part.
     restarts: how many times a stage goes on by itself if a process was killed or a machine is lost.
+    shard_classes: a classifier of so many people or more is cut into shards, one for each process; null for never.
     """
 
     devices: Annotated[int, Field(ge=1)]
@@ -268,6 +269,7 @@ class ProcessParams:
     endpoint: Annotated[str, Field(pattern=r"^[\w.\-\[\]:]+:\d+$")] | None
     batch_norm: Literal["sync", "local"]
     restarts: Annotated[int, Field(ge=0)] = 3
+    shard_classes: Annotated[int, Field(ge=2)] | None = 1_000_000
 
     def __post_init__(self) -> None:
         if (self.nodes > 1) != (self.endpoint is not None):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from facedistill.learning.columns import ALL, Columns
 from facedistill.learning.parameters import ProcessParams
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.utils.data import Sampler
 
     from facedistill.learning.batches import BatchSampler
@@ -37,6 +38,21 @@ class Process:
         Gradients flow back to the process that each row came from.
         """
         return rows
+
+    def cut(self, classifier: nn.Linear | None) -> Columns:
+        """Cut a classifier of `processes.shard_classes` people or more, in place, into a shard for each process.
+
+        Returns the columns that its logits have from then on.
+        """
+        del classifier
+        return ALL
+
+    def agree(self, due: bool) -> bool:
+        """Whether the main process of any machine has to save now, if all have to take part because they hold shards.
+
+        Without shards, only whether this process has to.
+        """
+        return due
 
     def broadcast(self, data: bytes | None, source: int = 0) -> bytes | None:
         """Return the `data` of the process with rank `source`, in every process."""

@@ -84,8 +84,9 @@ class Snapshots:
 
         epoch: the epoch that has just ended, counted from 1; None within an epoch.
         """
-        if not self.process.is_main:
-            return False
+        return self.process.agree(self.process.is_main and self._due(epoch))
+
+    def _due(self, epoch: int | None) -> bool:
         if self._asked_to_end:
             return True
         if epoch is not None:
@@ -95,13 +96,16 @@ class Snapshots:
     def save(self, step: int, students: Sequence[Student], timing: Timing) -> None:
         """Copy the state after `step` steps, and let a thread write it and remove all but the newest KEPT snapshots.
 
-        Waits until the snapshot before is written, and raises the error of that. Raises SystemExit if the process was
-        asked to end meanwhile, once this snapshot is written.
+        Waits until the snapshot before is written, and raises the error of that. A process that is not main only sends
+        its class centres, and writes nothing. Raises SystemExit if the process was asked to end meanwhile, once this
+        snapshot is written.
         """
         self._writing.result()
         tensors = {f"random.{name}": state for name, state in _random_states().items()}
         for i, student in enumerate(students):
             tensors |= {f"{i}.{name}": tensor for name, tensor in student.tensors().items()}
+        if not self.process.is_main:
+            return
         logs = {"logs": json.dumps([student.log() for student in students]), "timing": json.dumps(timing.log())}
         metadata = {"step": str(step), **logs}
         self._writing = self._writer.submit(self._write, step, _copied(tensors), metadata)

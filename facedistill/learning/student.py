@@ -82,15 +82,26 @@ class Student:
         self.means = {name: total / steps for name, total in zip(self.terms, self.totals.tolist(), strict=True)}
         self.totals = None
 
+    def clip(self, limit: float) -> None:
+        """Scale its gradient so that the norm is at most `limit`."""
+        self.network.columns.clip(self.optimiser.weights, limit)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the state of its network, as `tensors` does."""
+        return part(self._whole({f"network.{name}": t for name, t in self.network.state_dict().items()}), "network")
+
     def tensors(self) -> dict[str, Tensor]:
-        """Return all tensors that its next steps depend on, by name."""
+        """Return all tensors that its next steps depend on, by name, with the whole classifier.
+
+        Every process has to call it if the classifier is cut into shards. Only the main one then gets the classifier.
+        """
         parts = {
             "network": self.network.state_dict(),
             "equation": self.equation.state_dict(),
             "momentum": self.optimiser.momenta(),
             "epoch": {} if self.totals is None else {"totals": self.totals},
         }
-        return {f"{name}.{key}": tensor for name, found in parts.items() for key, tensor in found.items()}
+        return self._whole({f"{name}.{key}": tensor for name, found in parts.items() for key, tensor in found.items()})
 
     def log(self) -> dict[str, Any]:
         """Return what it has logged, as JSON values."""
@@ -98,6 +109,8 @@ class Student:
 
     def restore(self, tensors: Mapping[str, Tensor], log: Mapping[str, Any]) -> None:
         """Go back to the state in which `tensors` and `log` returned these values."""
+        of_classes, own = self._of_classes(), self.network.columns.own
+        tensors = {name: own(tensor) if name in of_classes else tensor for name, tensor in tensors.items()}
         self.network.load_state_dict(part(tensors, "network"))
         self.equation.load_state_dict(part(tensors, "equation"))
         self.optimiser.restore(part(tensors, "momentum"))
@@ -105,3 +118,13 @@ class Student:
         self.totals = None if totals is None else totals.to(next(self.network.parameters()).device)
         self.means = dict(log["means"])
         self.curves.replay(log["curves"])
+
+    def _whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        of_classes, of_all = self._of_classes(), self.network.columns.of_all
+        return {name: of_all(tensor) if name in of_classes else tensor for name, tensor in tensors.items()}
+
+    def _of_classes(self) -> set[str]:
+        """The names of the tensors that have a row for each class: weights of the classifier, and their momenta."""
+        head = dict(self.network.identity.named_parameters()) if self.network.identity else {}
+        places = self.optimiser.places([*head.values()])
+        return {f"network.identity.{name}" for name in head} | {f"momentum.{place}" for place in places}

@@ -37,8 +37,8 @@ from facedistill.learning.snapshots import Snapshots
 from facedistill.learning.student import Objective, Student
 from facedistill.learning.teachers import Guide, Teachers, inherit_classifier
 from facedistill.learning.training_set import class_list, data_record, training_crops
-from facedistill.outside import code
-from facedistill.params import check
+from facedistill.outside import code, is_outside
+from facedistill.params import PARAMS_FILE, ParamsError, check
 from facedistill.recipe import Recipe
 
 
@@ -103,7 +103,7 @@ def train_networks(
 
     Raises ModelError if a start or a teacher is missing or damaged, or has another network or class list. Raises
     DataError as `training_crops` does, if stored answers are damaged, and if a recipe needs names and there are not two
-    people. Raises RuntimeError if
+    people. Raises ParamsError if a Φ or Ψ of the user's own would see a shard of the classes. Raises RuntimeError if
     `training.deterministic` is set and an operation has no deterministic algorithm.
     """
     be_deterministic(training.deterministic)
@@ -115,7 +115,8 @@ def train_networks(
             f"{crops.folder}: {len(crops.classes)} people on the training side, but {named[0].model} learns from "
             "names; it needs two people or more"
         )
-    teachers = Teachers([plan.recipe for plan in plans], soft_teacher, hidden_teacher, device, training.precision)
+    recipes = [plan.recipe for plan in plans]
+    teachers = Teachers(recipes, soft_teacher, hidden_teacher, device, training.precision, process.cut)
     teachers.check(crops)
     data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb, teachers.see_whole)
     if task.per_identity:
@@ -159,8 +160,10 @@ def train_networks(
                 model_files.warm_start(student, plan.start)
             if plan.recipe.classifier == "teacher":
                 inherit_classifier(student, inherited)
+            student.columns = process.cut(student.identity)
             psi_teacher = teachers.hidden.trunk if teachers.hidden else None
             loss = Equation5(plan.recipe, equation, student, psi_teacher, process.gather)
+            _refuse_shards(loss, student, teachers)
             place(student, device).train()
             loss.to(device).train()
             optimiser = Nesterov(
@@ -175,11 +178,30 @@ def train_networks(
     world_size = processes.world_size
     several = {"processes": world_size, "batch_norm": processes.batch_norm} if world_size > 1 else {}
     for plan, trained, record in zip(plans, students, records, strict=True):
+        weights = trained.weights()
         if process.is_main:
-            model_files.save(plan.model, trained.network, record | several | {"last_epoch": trained.means})
+            model_files.save(plan.model, trained.network, record | several | {"last_epoch": trained.means}, weights)
     # The next networks may start from these models, so every process waits until they are saved.
     process.barrier()
     return {str(plans[0].model): {"networks": len(plans)} | timing.metrics()} if process.is_main else {}
+
+
+def _refuse_shards(loss: Equation5, student: FaceNetwork, teachers: Teachers) -> None:
+    """Raises ParamsError if a Φ or Ψ of the user's own would see logits of a part of the classes.
+
+    Such a function sums over classes in its own way. A Ψ of the whole batch sees no logits.
+    """
+    partial = student.columns.partial or (teachers.hidden is not None and teachers.hidden.columns.partial)
+    of_k = getattr(loss.psi, "whole_batch", False)
+    for key, name, sees in (
+        ("phi", loss.recipe.phi, student.columns.partial),
+        ("psi", loss.recipe.psi, loss.psi is not None and partial and not of_k),
+    ):
+        if sees and is_outside(name):
+            raise ParamsError(
+                f"{PARAMS_FILE}: processes.shard_classes: the classifier would be cut, but {key}: {name} needs the "
+                "logits of all classes; set processes.shard_classes to null, or train in one process"
+            )
 
 
 def _classes(recipe: Recipe, crops: Crops, soft_teacher: Guide | None) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from facedistill.crops import DataError
 from facedistill.crops.shards import INDEX, Crops
 from facedistill.files import sha256
 from facedistill.learning.batches import Batch
+from facedistill.learning.columns import ALL, Columns
 from facedistill.learning.device import in_bf16, place
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.model_files import ModelError, classifier, load, load_state, network_sha256
@@ -37,13 +38,19 @@ class Guide:
     answers: Path | None = None
 
 
+Cut = Callable[[nn.Linear | None], Columns]
+"""Cuts a classifier into shards, or leaves it whole, and returns the columns of its logits."""
+
+
 class Teacher(Protocol):
     """A frozen teacher.
 
     trunk: its embedder, for the width of K and of its maps.
+    columns: the classes of its logits.
     """
 
     trunk: Embedder
+    columns: Columns
 
     def __call__(self, batch: Batch) -> Outputs: ...
 
@@ -55,6 +62,7 @@ class Teachers:
     the same model, it sees each batch once. It is called under the autocast of `precision`.
 
     soft, hidden: the two teachers; None for no such teacher.
+    cut: cuts their classifiers into shards, as `Process.cut` does.
     """
 
     def __init__(
@@ -64,12 +72,13 @@ class Teachers:
         hidden: Guide | None,
         device: torch.device,
         precision: Precision,
+        cut: Cut = lambda _: ALL,
     ) -> None:
         needed = soft and any(recipe.needs_soft_teacher for recipe in recipes)
-        self.soft = _open(soft, device, precision) if soft and needed else None
+        self.soft = _open(soft, device, precision, cut) if soft and needed else None
         self.hidden: Teacher | None = None
         if hidden and any(recipe.beta > 0 for recipe in recipes):
-            self.hidden = self.soft if self.soft and hidden == soft else _open(hidden, device, precision)
+            self.hidden = self.soft if self.soft and hidden == soft else _open(hidden, device, precision, cut)
 
     @property
     def see_whole(self) -> bool:
@@ -96,8 +105,9 @@ class Online:
     precision: of the autocast under which it is called.
     """
 
-    def __init__(self, folder: Path, device: torch.device, precision: Precision) -> None:
+    def __init__(self, folder: Path, device: torch.device, precision: Precision, cut: Cut = lambda _: ALL) -> None:
         network = load(folder).eval().requires_grad_(False)
+        network.columns = self.columns = cut(network.identity)
         fold_batch_norm(network.trunk)
         place(network, device)
         if in_bf16(device, precision):
@@ -123,7 +133,7 @@ class Stored:
     Raises DataError if the answers are damaged, and ModelError if they are not the answers of this model.
     """
 
-    def __init__(self, folder: Path, answers: Path, device: torch.device) -> None:
+    def __init__(self, folder: Path, answers: Path, device: torch.device, cut: Cut = lambda _: ALL) -> None:
         self._answers = Answers(answers)
         if (of := self._answers.key["model"]) != (network := network_sha256(folder)):
             raise ModelError(
@@ -133,6 +143,7 @@ class Stored:
         # K of an imported teacher is what its file says, in units of its deviation.
         self._deviation = state.get("trunk.deviation", torch.ones(())).to(device)
         head = classifier(folder, state)
+        self.columns = cut(head)
         self._head = head.to(device).requires_grad_(False) if head else None
         self._device, self.trunk = device, Embedder(self._answers.width)
 
@@ -148,11 +159,14 @@ class Stored:
         views = batch.mirrored.long()[:, None, None].expand(-1, 1, both.shape[2])
         found = both.gather(1, views)[:, 0].float()
         hidden = found / self._deviation
-        return Outputs(hidden, (), self._head(hidden).float() if self._head else None, None)
+        logits = self.columns.logits(self._head, hidden).float() if self._head else None
+        return Outputs(hidden, (), logits, None, self.columns)
 
 
-def _open(guide: Guide, device: torch.device, precision: Precision) -> Teacher:
-    return Stored(guide.model, guide.answers, device) if guide.answers else Online(guide.model, device, precision)
+def _open(guide: Guide, device: torch.device, precision: Precision, cut: Cut) -> Teacher:
+    if guide.answers:
+        return Stored(guide.model, guide.answers, device, cut)
+    return Online(guide.model, device, precision, cut)
 
 
 def inherit_classifier(student: FaceNetwork, folder: Path | None) -> None:

@@ -105,6 +105,12 @@ class Recipe:
         return is_outside(self.phi) or self.margin_softmax or "softmax" in PHI[self.phi]
 
     @property
+    def compares_classes_alone(self) -> bool:
+        """Whether only a built-in Φ uses the classifier's output, so that a sample of the classes is enough."""
+        psi = self.beta > 0 and self.psi == "logits"
+        return self.learns_classes and not (psi or self.needs_soft_teacher or self.outside)
+
+    @property
     def outside(self) -> tuple[str, ...]:
         """The names of the user's own code among phi and psi; psi counts only if beta > 0."""
         return tuple(name for name in (self.phi, self.psi if self.beta > 0 else "") if is_outside(name))

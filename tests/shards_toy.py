@@ -16,7 +16,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from equation import EQUATION
-from squares import SMALL, optimisation, run_together
+from squares import EQUATION as MEANS
+from squares import SIDE, SMALL, optimisation, run_together
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
@@ -25,7 +26,7 @@ from facedistill.learning.distributed import DistributedProcess
 from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.networks.face_network import identity_head
-from facedistill.learning.parameters import NetworkParams, ProcessParams, SnapshotParams
+from facedistill.learning.parameters import NetworkParams, ProcessParams, SnapshotParams, TaskParams
 from facedistill.learning.student import Student
 from facedistill.learning.teachers import Guide
 from facedistill.recipe import Recipe
@@ -44,6 +45,9 @@ LOSSES: dict[str, tuple[Recipe, dict[str, Any]]] = {
     "logits": (Recipe("softmax", beta=1, psi="logits"), {}),
     "logits_mean": (Recipe("softmax", beta=1, psi="logits", weighting=0.5), {"reduction": "mean"}),
     "inherited": (Recipe("arcface", classifier="teacher"), {}),
+    "sampled_softmax": (Recipe("softmax"), {"negatives": 0.3}),
+    "sampled_arcface": (Recipe("arcface"), {"negatives": 0.3}),
+    "batch_alone": (Recipe("cosface"), {"negatives": 1e-9}),
 }
 ROUNDS = {
     "classification": {
@@ -51,12 +55,22 @@ ROUNDS = {
         "logits": Recipe("softmax", beta=1, psi="logits"),
     },
     "arcface": {"arcface": Recipe("arcface"), "inherited": Recipe("arcface", classifier="teacher")},
+    "sampled": {"sampled": Recipe("arcface")},
 }
 
 
 GROUPS: dict[int, tuple[str, ...]] = {
-    1: ("losses", "arcface:whole", "classification:whole", "arcface:stopped1"),
-    2: ("losses", "arcface:by2", "classification:by2", "arcface:stopped2", "arcface:1to2"),
+    1: ("losses", "arcface:whole", "classification:whole", "sampled:whole", "arcface:stopped1", "sampled:stopped1"),
+    2: (
+        "losses",
+        "arcface:by2",
+        "classification:by2",
+        "arcface:stopped2",
+        "sampled:by2",
+        "arcface:1to2",
+        "sampled:1to2",
+        "sampled:unsharded",
+    ),
     4: ("losses", "arcface:stopped4", "arcface:2to4"),
 }
 """What each number of processes does. A job is `losses`, or ROUND:FOLDER, a round of recipes and where to train it."""
@@ -105,17 +119,21 @@ class Stopped(BaseException):
 def train(name: str, folder: str, processes: ProcessParams) -> None:
     above = Path.cwd()
     os.chdir(folder)
-    guide = Guide(Path("models/teacher") / name)
+    guide = Guide(Path("models/teacher") / ("classification" if name == "classification" else "arcface"))
+    task = TaskParams("arcface", dataset="faces", input=SIDE, batch=4, per_identity=0, embedding=8)
+    # So few crops leave people to sample.
+    sampled = {"task": task, "equation": replace(MEANS, negatives=0.4)} if name == "sampled" else {}
     with suppress(Stopped):
         run_together(
             {f"s/{key}": recipe for key, recipe in ROUNDS[name].items()},
             soft_teacher=guide,
             hidden_teacher=guide,
             network=NetworkParams("own_parts:Tiny"),
-            processes=processes,
+            processes=replace(processes, shard_classes=None) if folder == "unsharded" else processes,
             snapshots=SnapshotParams(epochs=1, minutes=1e-9),
             # So low a limit clips the gradient of every step.
             optimisation=optimisation(epochs=1, clip_norm=0.5),
+            **sampled,
         )
     os.chdir(above)
 
@@ -153,8 +171,11 @@ def _step(
         rank, world_size, gather = process.rank, process.world_size, process.gather
     rows = slice(BATCH * rank // world_size, BATCH * (rank + 1) // world_size)
     hidden, teacher_hidden, labels = hidden[rows].clone().requires_grad_(), teacher_hidden[rows], labels[rows]
-    loss = Equation5(recipe, replace(EQUATION, **changes), network, network.trunk, gather)
+    network.identity, network.columns = head, columns
+    loss = Equation5(recipe, replace(EQUATION, **changes), network, network.trunk, gather, seed=5)
     with Shapes() as made:
+        if loss.negatives is not None:
+            columns = loss.negatives(labels)
         student = Outputs(hidden, (), columns.logits(head, hidden), None, columns)
         with torch.no_grad():
             teacher = Outputs(teacher_hidden, (), theirs.logits(teacher_head, teacher_hidden), None, theirs)

@@ -79,9 +79,13 @@ def test_a_run_with_shards_trains_the_network_of_one_process(trained: Path, cell
     assert_alike(trained / "whole", trained / "by2", cell)
 
 
+def test_two_whole_classifiers_draw_the_sample_of_one(trained: Path) -> None:
+    assert_alike(trained / "whole", trained / "unsharded", "sampled")
+
+
 @pytest.mark.parametrize("change", ["1to2", "2to4", "4to1"])
 def test_a_stopped_run_goes_on_with_another_number_of_shards(trained: Path, change: str) -> None:
-    for cell in ROUNDS["arcface"]:
+    for cell in [*ROUNDS["arcface"], *(["sampled"] if change == "1to2" else [])]:
         assert_alike(trained / "whole", trained / change, cell)
     saved = {file.name.split("-")[0] for file in (trained / f"stopped{change[0]}").glob(".resume/*/*.safetensors")}
     assert saved == {"000000001", "000000002"}

@@ -141,6 +141,8 @@ def test_a_batch_without_equal_parts_is_refused(count: int) -> None:
 class OfHidden(nn.Module):
     """In place of Equation 5: half of K, drawn at random, squared."""
 
+    negatives = None
+
     def forward(self, outputs: Outputs, *_others: object) -> dict[str, torch.Tensor]:
         return {"loss": nn.functional.dropout(outputs.hidden, 0.5).square().mean()}
 

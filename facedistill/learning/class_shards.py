@@ -41,6 +41,7 @@ class ClassShard(Columns):
         self.rank, self.world_size, self.gather, self.keeps = rank, world_size, gather, keeps
         self.head, self.classes = head, head.out_features
         self.starts = [self.classes * r // world_size for r in range(world_size + 1)]
+        self.first = self.starts[rank]
         for name, weight in list(head.named_parameters()):
             # A copy, because a view would keep the whole classifier in memory.
             setattr(head, name, nn.Parameter(self.own(weight.detach()).clone(), weight.requires_grad))
@@ -57,13 +58,12 @@ class ClassShard(Columns):
         return logits - total[:, None]
 
     def cross_entropy(self, logits: Tensor, labels: Tensor, target: Callable[[Tensor], Tensor] | None = None) -> Tensor:
-        places = self.gather(labels) - self.starts[self.rank]
-        found: Tensor = _CrossEntropy.apply(logits, places, target)
+        found: Tensor = _CrossEntropy.apply(logits, self._places(labels), target)
         return torch.where(labels >= 0, self._own_rows(found), 0)
 
     def over_all(self, values: Tensor, reduction: Reduction = "sum") -> Tensor:
         if reduction == "mean":
-            values = values * ((self.starts[self.rank + 1] - self.starts[self.rank]) / self.classes)
+            values = values * ((self.starts[self.rank + 1] - self.first) / self.classes)
         found: Tensor = _Sum.apply(values)
         return self._own_rows(found)
 
@@ -85,14 +85,14 @@ class ClassShard(Columns):
                 stop = min(start + BLOCK, self.starts[rank + 1])
                 block = rows.new_empty(stop - start, *rows.shape[1:])
                 if rank == self.rank:
-                    block.copy_(rows[start - self.starts[rank] : stop - self.starts[rank]])
+                    block.copy_(rows[start - self.first : stop - self.first])
                 dist.broadcast(block, rank)
                 if self.keeps:
                     found[start:stop] = block
         return found
 
     def own(self, rows: Tensor) -> Tensor:
-        return rows[self.starts[self.rank] : self.starts[self.rank + 1]]
+        return rows[self.first : self.starts[self.rank + 1]]
 
     def average_gradients(self) -> None:
         """Let each process divide the gradients of its rows by their number, as those of shared weights are averaged.
@@ -106,6 +106,9 @@ class ClassShard(Columns):
     def _average(self, weight: Tensor) -> None:
         assert weight.grad is not None
         weight.grad /= self.world_size
+
+    def _places(self, labels: Tensor) -> Tensor:
+        return self._columns_of(self.gather(labels) - self.first)
 
     def _own_rows(self, values: Tensor) -> Tensor:
         """(n,), of this process, from (N,), of the full batch."""

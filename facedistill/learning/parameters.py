@@ -146,6 +146,7 @@ class EquationParams:
     cosine_margin: m of CosFace.
     landmark_unit: the unit of landmarks in their loss, as a share of the crop's side.
     reduction: whether ‖·‖² of Ψ is the sum or the mean over the dimensions.
+    negatives: the share of the other people that a softmax compares a batch with in each step; 1 for all.
     """
 
     temperature: Annotated[float, Field(gt=0)]
@@ -156,6 +157,7 @@ class EquationParams:
     cosine_margin: Annotated[float, Field(ge=0, lt=1)]
     landmark_unit: Annotated[float, Field(gt=0)]
     reduction: Reduction
+    negatives: Annotated[float, Field(gt=0, le=1)] = 1
 
 
 @params

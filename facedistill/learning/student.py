@@ -30,6 +30,8 @@ class Objective(nn.Module):
         self.network, self.equation, self.precision = network, equation, precision
 
     def forward(self, batch: Batch, targets: Targets) -> dict[str, Tensor]:
+        if self.equation.negatives is not None:
+            self.network.columns = self.equation.negatives(batch.labels)
         with autocast(batch.images.device, self.precision):
             outputs = self.network(batch.images)
         return self.equation(outputs, batch.labels, batch.landmarks, targets)  # type: ignore[no-any-return]

@@ -162,7 +162,7 @@ def train_networks(
                 inherit_classifier(student, inherited)
             student.columns = process.cut(student.identity)
             psi_teacher = teachers.hidden.trunk if teachers.hidden else None
-            loss = Equation5(plan.recipe, equation, student, psi_teacher, process.gather)
+            loss = Equation5(plan.recipe, equation, student, psi_teacher, process.gather, seed)
             _refuse_shards(loss, student, teachers)
             place(student, device).train()
             loss.to(device).train()

@@ -15,6 +15,7 @@ from facedistill.learning.losses.soft import soft_cross_entropy
 from facedistill.learning.losses.squared import squared_distance
 from facedistill.learning.losses.triplet import triplet_loss
 from facedistill.learning.losses.weighting import teacher_weighting
+from facedistill.learning.negatives import Negatives
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.networks.trunk import Embedder
 from facedistill.learning.parameters import EquationParams
@@ -37,6 +38,7 @@ class Equation5(nn.Module):
     """The loss of one recipe. A term of weight 0 is not computed and needs no teacher.
 
     teacher: the trunk of the teacher that Ψ compares with; None for a recipe without Ψ.
+    seed: of the sample of classes in each step.
 
     Ψ may have parameters (projectors), and so may the user's own Φ. They are trained with the student and then thrown
     away. Under data parallelism each process holds an equal shard of the batch, and `gather` returns the rows of all
@@ -53,6 +55,7 @@ class Equation5(nn.Module):
         student: FaceNetwork,
         teacher: Embedder | None,
         gather: Callable[[Tensor], Tensor] = lambda rows: rows,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.recipe, self.equation, self.scale, self.gather = recipe, equation, student.scale, gather
@@ -60,6 +63,10 @@ class Equation5(nn.Module):
         self.phi: Phi | None = build_phi(recipe.phi, equation) if is_outside(recipe.phi) else None
         if (recipe.margin_softmax or getattr(self.phi, "margin_softmax", False)) and not student.scale:
             raise ValueError(f"phi = {recipe.phi}: needs a student with a cosine classifier, of scale > 0")
+        self.negatives: Negatives | None = None
+        if equation.negatives < 1 and student.identity and recipe.compares_classes_alone:
+            rows = len(student.identity.weight)
+            self.negatives = Negatives(student.columns, rows, equation.negatives, seed, gather)
         self.psi: Psi | None = None
         if recipe.beta > 0:
             if teacher is None:
@@ -121,7 +128,7 @@ class Equation5(nn.Module):
         """The term of Φ with this name, a scalar."""
         match term:
             case "softmax" | "arcface" | "cosface":
-                return _of_known(self._classify(term, student, labels.clamp(min=0)), labels)
+                return _of_known(self._classify(term, student, labels), labels)
             case "triplet":
                 return triplet_loss(self.gather(student.hidden), self.gather(labels), self.equation.margin)
             case "landmarks":

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,9 @@ def work(rank: int, world_size: int, jobs: tuple[str, ...]) -> None:
     """Do the jobs of one process in a group."""
     os.environ["LOCAL_RANK"] = str(rank)
     meet = f"file://{Path(f'meet{world_size}{len(jobs)}').absolute()}"
-    dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=world_size)
+    # A process that waits for one that no longer answers would wait half an hour.
+    minute = timedelta(minutes=1)
+    dist.init_process_group("gloo", init_method=meet, rank=rank, world_size=world_size, timeout=minute)
     processes = ProcessParams(devices=world_size, nodes=1, endpoint=None, batch_norm="sync", shard_classes=2)
     for job in jobs:
         if job == "losses":

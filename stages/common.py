@@ -77,12 +77,12 @@ def run_together(main: Callable[[], None]) -> None:
         if processes.world_size == 1:
             main()
         else:
-            from facedistill.learning.launching import launch
+            from facedistill.learning.processes.launching import launch
 
             launch(processes, workspace())
 
     if LAUNCHED in os.environ:
-        from facedistill.learning.distributed import work
+        from facedistill.learning.processes.distributed import work
 
         work(main)
     else:

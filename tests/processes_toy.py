@@ -118,7 +118,7 @@ if __name__ == "__main__":
     if "FAIL" in os.environ and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0":
         Equation5.forward = _fail(Equation5.forward)  # type: ignore[method-assign]
     if "WAIT" in os.environ:
-        from facedistill.learning import launching
+        from facedistill.learning.processes import launching
 
         launching.HEARTBEAT_SECONDS = launching.REGROUP_SECONDS = int(os.environ["WAIT"])
     guard()  # as a stage does under `python -m`

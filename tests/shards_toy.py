@@ -23,11 +23,11 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from facedistill.learning.columns import ALL, Columns
-from facedistill.learning.distributed import DistributedProcess
 from facedistill.learning.losses.equation5 import Equation5, Targets
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.networks.face_network import identity_head
 from facedistill.learning.parameters import NetworkParams, ProcessParams, SnapshotParams, TaskParams
+from facedistill.learning.processes.distributed import DistributedProcess
 from facedistill.learning.student import Student
 from facedistill.learning.teachers import Guide
 from facedistill.recipe import Recipe

@@ -15,10 +15,10 @@ from shards_toy import LOSSES, ROUNDS
 from squares import draw, run, run_together
 
 from facedistill.learning import model_files, processes
-from facedistill.learning.class_shards import ClassShard
 from facedistill.learning.columns import ALL, Columns
 from facedistill.learning.networks.face_network import identity_head
 from facedistill.learning.parameters import NetworkParams
+from facedistill.learning.processes.class_shards import ClassShard
 from facedistill.learning.teachers import Guide
 from facedistill.params import ParamsError
 from facedistill.recipe import Recipe

@@ -19,12 +19,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from facedistill.crops.shards import Crops
 from facedistill.entry import REPORT
-from facedistill.learning import distributed, model_files
+from facedistill.learning import model_files
 from facedistill.learning.batches import ShuffledBatches, as_batch, centre_batches
-from facedistill.learning.distributed import ShardSampler
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.networks import FaceNetwork, Outputs
 from facedistill.learning.parameters import NetworkParams, ProcessParams
+from facedistill.learning.processes import distributed
+from facedistill.learning.processes.distributed import ShardSampler
 from facedistill.learning.student import Objective
 from facedistill.params import ParamsError, check
 
@@ -97,7 +98,7 @@ def test_weights_without_a_gradient_stay_where_they_began(two: Path) -> None:
 
 
 def test_one_process_imports_nothing_of_it(one: Path, two: Path) -> None:
-    elastic, ours = "torch.distributed.elastic", "facedistill.learning.distributed"
+    elastic, ours = "torch.distributed.elastic", "facedistill.learning.processes.distributed"
     assert not {elastic, ours} & set((one / "modules").read_text().split())
     assert ours in (two / "modules1").read_text().split()
 

@@ -76,6 +76,6 @@ def join(params: ProcessParams) -> Process:
     """Return this process as a member of the group that works together."""
     if params.world_size == 1:
         return Process()
-    from facedistill.learning.distributed import DistributedProcess
+    from facedistill.learning.processes.distributed import DistributedProcess
 
     return DistributedProcess(params)

@@ -25,13 +25,13 @@ from torch.utils.data import Sampler
 
 from facedistill.entry import REPORT, line
 from facedistill.learning.batches import Batch, BatchSampler
-from facedistill.learning.class_shards import ClassShard
 from facedistill.learning.columns import Columns
 from facedistill.learning.losses.equation5 import Targets
 from facedistill.learning.parameters import ProcessParams
 from facedistill.learning.processes import Process
+from facedistill.learning.processes.class_shards import ClassShard
+from facedistill.learning.processes.sync_batch_norm import gathered, synchronise
 from facedistill.learning.student import Loss, Objective
-from facedistill.learning.sync_batch_norm import gathered, synchronise
 from facedistill.params import PARAMS_FILE, ParamsError
 
 

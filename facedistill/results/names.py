@@ -95,6 +95,12 @@ class Row:
         return f"{self.group.section}/{self.recipe}"
 
     @property
+    def full_label(self) -> str:
+        """The label, after the name of the margin if the recipe is trained with one: for tables of several groups."""
+        margin = MARGINS.get(self.group.task)
+        return f"{margin}: {self.label}" if margin else self.label
+
+    @property
     def printed_label(self) -> str:
         """The label, in italics if no paper has this recipe."""
         return self.label if self.paper or self.group.custom else f"*{self.label}*"

@@ -8,7 +8,7 @@ from facedistill.grid.layout import INIT
 from facedistill.report.tables.gap_closed import CLEAR, closed
 from facedistill.report.tables.recognition import columns, line, notes
 from facedistill.results.markdown import percent, table
-from facedistill.results.names import MARGINS, Row, addressed, pair_labels, student_label
+from facedistill.results.names import Row, addressed, pair_labels, student_label
 from facedistill.results.reading import Reading
 
 Place = tuple[str, ...]
@@ -29,7 +29,7 @@ def custom(reading: Reading) -> list[str]:
             closes = [f"Closes, {title}" for title in pair_labels(layout).values()] if controls else []
             teacher, nothing = ("teacher", group.task), [""] * len(closes)
             lines = [["Teacher", *line(results, places, teacher), *nothing]]
-            lines += [[_name(row), *line(results, places, a), *nothing] for row, a in controls]
+            lines += [[f"*{row.full_label}*", *line(results, places, a), *nothing] for row, a in controls]
             for row, address in addressed(reading.labels.rows(group), student):
                 shares = _shares(reading, teacher, [a for _, a in controls], address) if controls else []
                 lines.append([row.printed_label, *line(results, places, address), *shares])
@@ -50,11 +50,6 @@ def _controls(reading: Reading) -> Iterator[Row]:
     for margin in layout.margins:
         group = layout.groups[margin]
         yield from (row(group, name) for name, recipe in group.recipes.items() if not recipe.needs_teacher)
-
-
-def _name(row: Row) -> str:
-    margin = MARGINS.get(row.group.task)
-    return f"*{margin}: {row.label}*" if margin else row.printed_label
 
 
 def _shares(reading: Reading, teacher: Place, controls: list[Place], address: Place) -> list[str]:

@@ -10,7 +10,7 @@ from facedistill.report.tables.fujitsu import operating_point
 from facedistill.report.tables.gap_closed import CLEAR, closed
 from facedistill.results.markdown import gap, number, percent, table
 from facedistill.results.metrics import Results
-from facedistill.results.names import MARGINS, Row, pair_labels, student_label
+from facedistill.results.names import Row, pair_labels, student_label
 from facedistill.results.reading import Reading
 
 CROSS = (
@@ -36,12 +36,6 @@ class Entry:
     tpr: float
     tera: float
     epochs: int
-
-    @property
-    def label(self) -> str:
-        """The recipe's label, after the name of the margin if it was trained with one."""
-        margin = MARGINS.get(self.row.group.task)
-        return f"{margin}: {self.row.label}" if margin else self.row.label
 
     @property
     def distilled(self) -> bool:
@@ -78,7 +72,7 @@ def ranking(reading: Reading) -> list[str]:
         header = ["Recipe", "Paper", "Top-1", *pair_labels(layout).values(), "TPR", *cross]
         header += ["Closes, top-1", "Closes, TPR", "Training"]
         full = _undistilled(entries)
-        lines = [[entry.label, entry.whose, *_numbers(results, entry, full)] for entry in entries]
+        lines = [[entry.row.full_label, entry.whose, *_numbers(results, entry, full)] for entry in entries]
         blocks += [
             f"### {student_label(student)}",
             table(header, lines, names=2),
@@ -123,16 +117,16 @@ def sentence(entries: list[Entry], student: str) -> str:
         (full, "Trained for longer than W_S0", [entry for entry in distilled if entry.epochs > short.epochs]),
         (short, "Trained for as long as W_S0", [entry for entry in distilled if entry.epochs <= short.epochs]),
     ):
-        lost = [entry.label for entry in compared if _top1(entry) < _top1(alone)]
+        lost = [entry.row.full_label for entry in compared if _top1(entry) < _top1(alone)]
         which = f": {'; '.join(lost)}" if lost else ""
         words.append(
-            f"{said}, {len(lost)} of {len(compared)} distilled recipes lose to “{alone.label}” "
+            f"{said}, {len(lost)} of {len(compared)} distilled recipes lose to “{alone.row.full_label}” "
             f"({number(alone.top1)}){which}."
         )
     best, ahead = entries[0], gap(_top1(entries[0]) - _top1(full))
     return (
-        f"**The best recipe of {student} is “{best.label}”: top-1 {number(best.top1)}, {ahead} points against "
-        f"“{full.label}” ({number(full.top1)}).** {' '.join(words)}"
+        f"**The best recipe of {student} is “{best.row.full_label}”: top-1 {number(best.top1)}, {ahead} points against "
+        f"“{full.row.full_label}” ({number(full.top1)}).** {' '.join(words)}"
     )
 
 

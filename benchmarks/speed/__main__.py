@@ -30,9 +30,8 @@ from benchmarks.speed.faces import Faces
 from benchmarks.speed.measure import Row
 from benchmarks.speed.pairs import once
 from benchmarks.speed.search import neighbours
-from benchmarks.speed.start import start
+from benchmarks.speed.start import share_of_training, start
 from benchmarks.speed.training import distillation
-from benchmarks.speed.whole import share_of_training
 from facedistill.learning.device import choose_device, multiplies_bf16
 
 FOLDER = Path("benchmarks")

@@ -1,7 +1,8 @@
-"""The time from the start of a training stage to the end of its first step, against the import of torch alone."""
+"""What a pipeline takes beside training: a stage until its first step ends, and a whole `dvc repro`."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from facedistill.data.align_crop import align_crop
 from facedistill.data.dataset import DatasetParams
 from facedistill.data.prepare import prepare
 from facedistill.params import PARAMS_FILE, load
-from facedistill.paths import CROPS, MANIFESTS
+from facedistill.paths import CROPS, MANIFESTS, SPEED
 
 ROOT = Path.cwd()
 
@@ -45,3 +46,13 @@ def _python(code: str, folder: Path) -> int:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, check=True)
     return 1
+
+
+def share_of_training(seconds: float) -> Iterator[Row]:
+    """Compare the time of all training steps with the time of the whole `dvc repro`.
+
+    seconds: the time of the `dvc repro` that left reports/speed. All stages must have run in it.
+    """
+    rounds = [value for file in SPEED.rglob("*.json") for value in json.loads(file.read_text()).values()]
+    steps = sum(found["compute_seconds"] for found in rounds)
+    yield Row("training steps of `dvc repro`", "the whole of it", "s", steps, seconds, steps / seconds, 0.65)

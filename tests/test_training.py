@@ -20,7 +20,7 @@ from facedistill.crops import DataError
 from facedistill.crops.shards import Crops
 from facedistill.learning import model_files
 from facedistill.learning.augment import AugmentationParams, TransformParams
-from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches
+from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches, cut
 from facedistill.learning.divergence import DivergedError
 from facedistill.learning.feed import Feed
 from facedistill.learning.nesterov import Nesterov
@@ -59,6 +59,18 @@ def test_threads_and_cache_never_change_a_batch(crops: Crops, threads: int, nois
     assert len(batches[0]) == 6
     for cached, other in zip(*batches, strict=True):
         assert all(torch.equal(part, other.tensors()[name]) for name, part in cached.tensors().items())
+
+
+def test_crops_on_the_device_are_cut_to_the_same_bytes(crops: Crops) -> None:
+    data = TrainingCrops(crops, SIDE, 2, AUGMENTATION, 64)
+    keys = [(epoch, row) for epoch in range(2) for row in range(len(crops))]
+    expected, described = data.batch(keys), data.batch(keys, resident=True)
+    assert 0 < int(described.mirrored.sum()) < len(keys)
+    assert described.images.float().std(0).min() > 0
+    images = cut(torch.from_numpy(data.cache), described.images, described.rows, described.mirrored, SIDE)
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    for name, part in described._replace(images=images).tensors().items():
+        assert torch.equal(part, expected.tensors()[name]), name
 
 
 def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> None:

@@ -174,29 +174,40 @@ class TrainingCrops:
     def __len__(self) -> int:
         return len(self.crops)
 
-    def batch(self, keys: list[tuple[int, int]]) -> Batch:
-        """Make a batch of the crops in `keys`, each an epoch and a row. Several threads may call this."""
+    def batch(self, keys: list[tuple[int, int]], resident: bool = False) -> Batch:
+        """Make a batch of the crops in `keys`, each an epoch and a row. Several threads may call this.
+
+        resident: whether the crops are on the device too. Then `images` are only the corners of their parts, (N, 2)
+            int64 x and y, from which `cut` makes the images there.
+        """
         rows = np.array([row for _, row in keys])
-        images = np.empty((len(keys), self.side, self.side, 3), np.uint8)
         landmarks = self.crops.landmarks[rows]
-        mirrored = np.zeros(len(keys), np.bool_)
+        corners, mirrored = np.empty((len(keys), 2), np.int64), np.zeros(len(keys), np.bool_)
+        images = corners if resident else np.empty((len(keys), self.side, self.side, 3), np.uint8)
         stored = self.crops.stored
         whole = np.empty((len(keys), stored, stored, 3), np.uint8) if self.whole else None
         for i, (epoch, row) in enumerate(keys):
             rng = np.random.default_rng((self.seed, epoch, row))
-            image = self.crops.image(int(row)) if self.cache is None else self.cache[row]
-            x, y = rng.integers(0, self.crops.pixels - self.side, size=2, endpoint=True)
-            image = image[y : y + self.side, x : x + self.side]
+            x, y = corners[i] = rng.integers(0, self.crops.pixels - self.side, size=2, endpoint=True)
             landmarks[i] -= (x, y)
             if rng.random() < 0.5 and self.flip:
-                # NumPy would copy a mirrored view pixel by pixel, which takes four times as long.
-                image, mirrored[i] = np.asarray(cv2.flip(image, 1), np.uint8), True
+                mirrored[i] = True
                 landmarks[i] = flip(landmarks[i], self.side)
-            images[i] = image if self.photometric is None else self.photometric(image, rng)
+            if not resident:
+                images[i] = self._cut(int(row), x, y, mirrored[i], rng)
             if whole is not None:
                 moved = self._moved(int(row), x, y)
                 whole[i] = cv2.flip(moved, 1) if mirrored[i] else moved
         return as_batch(images, self.crops.labels[rows], landmarks / self.side, rows, mirrored, whole)
+
+    def _cut(self, row: int, x: int, y: int, mirrored: np.bool_, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """The part of a crop at (x, y), mirrored and coloured."""
+        crop = self.crops.image(row) if self.cache is None else self.cache[row]
+        image = crop[y : y + self.side, x : x + self.side]
+        if mirrored:
+            # NumPy would copy a mirrored view pixel by pixel, which takes four times as long.
+            image = np.asarray(cv2.flip(image, 1), np.uint8)
+        return image if self.photometric is None else self.photometric(image, rng)
 
     def _moved(self, row: int, x: int, y: int) -> NDArray[np.uint8]:
         """A whole crop, moved so that the part at (x, y) comes to its middle. Its edges are repeated outside."""
@@ -206,6 +217,19 @@ class TrainingCrops:
             for start in (x, y)
         )
         return self.crops.whole(row)[rows[:, None], columns]
+
+
+def cut(crops: Tensor, corners: Tensor, rows: Tensor, mirrored: Tensor, side: int) -> Tensor:
+    """The parts of crops, (N, 3, side, side), channels_last, by one gather on the device of all of these.
+
+    crops: (n, P, P, 3).
+    corners: (N, 2), x and y of each part.
+    rows, mirrored: as in Batch.
+    """
+    along = torch.arange(side, device=crops.device)
+    lines = corners[:, 1, None] + along
+    columns = corners[:, :1] + torch.where(mirrored[:, None], side - 1 - along, along)
+    return crops[rows[:, None, None], lines[:, :, None], columns[:, None]].permute(0, 3, 1, 2)
 
 
 def _decoded(crops: Crops) -> NDArray[np.uint8]:
@@ -250,7 +274,7 @@ def centre(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def as_batch(
-    images: NDArray[np.uint8],
+    images: NDArray[np.uint8] | NDArray[np.int64],
     labels: Any,
     landmarks: Any,
     rows: Any,
@@ -259,10 +283,12 @@ def as_batch(
 ) -> Batch:
     """Make a Batch from (N, H, W, 3) images. They become (N, 3, H, W) as a view, which is channels_last.
 
+    images: or the corners that `cut` makes images of, which stay as they are.
     mirrored: None if no image is mirrored.
     """
+    given = torch.from_numpy(images)
     return Batch(
-        torch.from_numpy(images).permute(0, 3, 1, 2),
+        given.permute(0, 3, 1, 2) if given.ndim == 4 else given,
         torch.as_tensor(labels, dtype=torch.int64),
         torch.as_tensor(landmarks, dtype=torch.float32),
         torch.as_tensor(rows),

@@ -25,7 +25,7 @@ from facedistill.learning.batches import TrainingCrops
 from facedistill.learning.model_files import ModelError
 from facedistill.learning.parameters import NetworkParams, TrainingParams
 from facedistill.learning.processes import Process
-from facedistill.learning.teachers import Guide, Teachers
+from facedistill.learning.teachers import Guide, Online, Teachers
 from facedistill.learning.teachers import answers as module
 from facedistill.learning.teachers.answers import INDEX, Answers, ask
 from facedistill.learning.teachers.importing import ask_model, import_teacher
@@ -170,13 +170,12 @@ def imported(crops: Crops) -> None:
 
 
 @pytest.mark.parametrize("kind", ["own", "imported"])
-def test_stored_answers_are_the_online_ones_where_nothing_is_random(squares: Crops, kind: str) -> None:
+def test_stored_answers_are_the_mean_of_the_online_ones_for_both_views(squares: Crops, kind: str) -> None:
     if kind == "own":
         run("teacher/classification", Recipe("softmax"), network=NetworkParams("resnet50", divisor=16))
     else:
         imported(squares)
-    # The whole crop is the input, so only the mirror image is drawn.
-    side = SIZE
+    side = SIZE  # The whole crop is the input, so only the mirror image is drawn.
     stored = ask_model(TEACHER, squares, side, Process())
     recipes, device = [Recipe("softmax", alpha=1, beta=1)], torch.device("cpu")
     online, asked = (
@@ -184,14 +183,22 @@ def test_stored_answers_are_the_online_ones_where_nothing_is_random(squares: Cro
     )
     assert online.see_whole == (kind == "imported")
     assert not asked.see_whole
+    assert isinstance(online.soft, Online)
     batch = TrainingCrops(squares, side, 0, STILL, 64, whole=True).batch([(0, row) for row in range(20)])
     assert 0 < batch.mirrored.sum() < 20
-    for a, b in zip(online(batch), asked(batch), strict=True):
-        assert a is not None
-        assert b is not None
-        assert torch.allclose(a.hidden, b.hidden, rtol=2e-3, atol=2e-3 * float(a.hidden.abs().max()))
-        assert torch.allclose(a.logits, b.logits, rtol=2e-3, atol=2e-2)  # type: ignore[arg-type]
-        assert not b.maps
+    assert batch.whole is not None
+    other = batch._replace(images=batch.images.flip(3), whole=batch.whole.flip(3), mirrored=~batch.mirrored)
+    for one, two, mean in zip(online(batch), online(other), asked(batch), strict=True):
+        assert one is not None
+        assert two is not None
+        assert mean is not None
+        assert not torch.allclose(one.hidden, two.hidden, rtol=2e-3)
+        hidden = (one.hidden + two.hidden) / 2
+        assert online.soft.network.identity is not None
+        assert torch.allclose(hidden, mean.hidden, rtol=2e-3, atol=2e-3 * float(hidden.abs().max()))
+        assert mean.logits is not None
+        assert torch.allclose(online.soft.network.identity(hidden), mean.logits, rtol=2e-3, atol=2e-2)
+        assert not mean.maps
 
 
 def test_a_student_learns_from_stored_answers_what_it_learns_online(squares: Crops) -> None:

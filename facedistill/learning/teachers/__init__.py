@@ -128,7 +128,8 @@ class Online:
 class Stored:
     """A teacher whose answers for each crop and its mirror image are stored. Its trunk is not loaded.
 
-    The answers are of the middle of a crop, while a student sees random parts of it.
+    K is the mean of the answers for a crop and for its mirror image, whichever of them a student sees: a better K than
+    one of the two, and the same for both. The answers are of the middle of a crop, while a student sees random parts.
 
     Raises DataError if the answers are damaged, and ModelError if they are not the answers of this model.
     """
@@ -156,9 +157,7 @@ class Stored:
 
     def __call__(self, batch: Batch) -> Outputs:
         both = torch.from_numpy(self._answers[batch.rows.cpu().numpy()]).to(self._device)
-        views = batch.mirrored.long()[:, None, None].expand(-1, 1, both.shape[2])
-        found = both.gather(1, views)[:, 0].float()
-        hidden = found / self._deviation
+        hidden = both.float().mean(1) / self._deviation
         logits = self.columns.logits(self._head, hidden).float() if self._head else None
         return Outputs(hidden, (), logits, None, self.columns)
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
+import torchvision.datasets  # noqa: F401  torchdistill expects that somebody has, in spawned workers too
+from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.speed.faces import Faces
 
@@ -112,7 +113,12 @@ def torchdistill(files: Files, divisor: int) -> Callable[[], int]:
         {"files": files},
         {
             "num_epochs": 1,
-            "train_data_loader": {"dataset_id": "files", "random_sample": True, "kwargs": loader | WORKERS},
+            "train_data_loader": {
+                "dataset_id": "files",
+                "sampler": {"class_or_func": RandomSampler},
+                "requires_supp": True,
+                "kwargs": loader | WORKERS,
+            },
             "teacher": hooks | {"requires_grad": False},
             "student": hooks | {"requires_grad": True},
             "optimizer": {

@@ -58,6 +58,14 @@ def saved() -> list[Path]:
     return sorted(FOLDER.glob("*/*.safetensors"))
 
 
+def undisturbed(recipes: dict[str, Recipe], **given: Any) -> dict[str, bytes]:
+    """The files of a run that nothing stops. It leaves no snapshots behind."""
+    run_together(recipes, **given)
+    for left in saved():
+        left.unlink()
+    return files("s")
+
+
 def teacher() -> dict[str, Guide]:
     run_together({"teacher/classification": Recipe(phi="softmax")}, network=NetworkParams("resnet50", divisor=16))
     folder = Path("models/teacher/classification")
@@ -79,16 +87,13 @@ RECIPES = {
 @pytest.mark.parametrize("call", [1, 2, 5, 2 * EPOCH, 2 * EPOCH + 1, 2 * EPOCH + 4])
 def test_a_stopped_run_becomes_the_same_files(workspace: Path, stop: Any, kind: str, call: int) -> None:
     recipes, asked = RECIPES[kind], teacher()
-    run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked)
-    undisturbed = files("s")
-    for left in saved():
-        left.unlink()
+    alone = undisturbed({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked)
     stop(call)
     with pytest.raises(Stopped):
         run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked, snapshots=EVERY_STEP)
     stop(None)
     run_together({f"s/{name}": recipe for name, recipe in recipes.items()}, **asked, snapshots=EVERY_STEP)
-    assert files("s") == undisturbed
+    assert files("s") == alone
 
 
 @pytest.mark.parametrize("step", [1, EPOCH, 2 * EPOCH])
@@ -97,8 +102,7 @@ def test_sigterm_ends_a_run_after_the_step_that_it_is_in(
 ) -> None:
     """A batch system sends it some time before it kills. Without it the next snapshot is minutes away."""
     recipe, seldom = {"s/softmax": Recipe(phi="softmax")}, SnapshotParams(epochs=100, minutes=100)
-    run_together(recipe)
-    undisturbed, calls, forward = files("s"), count(1), Equation5.forward
+    alone, calls, forward = undisturbed(recipe), count(1), Equation5.forward
 
     def asked_to_end(self: Equation5, *arguments: Any) -> Any:
         if next(calls) == step:
@@ -114,7 +118,7 @@ def test_sigterm_ends_a_run_after_the_step_that_it_is_in(
     assert [file.name.split("-")[0] for file in Path("elsewhere").rglob("*.safetensors")] == [f"{step:09d}"]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     run_together(recipe, snapshots=seldom, workspace=Path("elsewhere"))
-    assert files("s") == undisturbed
+    assert files("s") == alone
 
 
 def test_a_run_that_was_done_is_taken_as_it_is(workspace: Path, stop: Any) -> None:
@@ -137,28 +141,22 @@ def test_dropout_goes_on_with_the_random_numbers_that_it_left(
         return forward(self, batch._replace(images=torch.dropout(batch.images.float(), 0.2, True)), targets)
 
     monkeypatch.setattr(Objective, "forward", dropping)
-    run_together(recipe)
-    undisturbed = files("s")
-    assert undisturbed != without
-    for left in saved():
-        left.unlink()
+    alone = undisturbed(recipe)
+    assert alone != without
     stop(3)
     with pytest.raises(Stopped):
         run_together(recipe, snapshots=EVERY_STEP)
     torch.rand(5)
     stop(None)
     run_together(recipe, snapshots=EVERY_STEP)
-    assert files("s") == undisturbed
+    assert files("s") == alone
 
 
 def test_two_are_kept_and_a_damaged_one_falls_back_to_the_one_before(
     workspace: Path, stop: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
     recipe = {"s/softmax": Recipe(phi="softmax")}
-    run_together(recipe)
-    undisturbed = files("s")
-    for left in saved():
-        left.unlink()
+    alone = undisturbed(recipe)
     stop(6)
     with pytest.raises(Stopped):
         run_together(recipe, snapshots=EVERY_STEP)
@@ -168,7 +166,7 @@ def test_two_are_kept_and_a_damaged_one_falls_back_to_the_one_before(
     stop(None)
     run_together(recipe, snapshots=EVERY_STEP)
     assert re.search(rf"{newest.name}: damaged \(.*sha256.*going on from the one before", capfd.readouterr().err)
-    assert files("s") == undisturbed
+    assert files("s") == alone
 
 
 @pytest.mark.parametrize(
@@ -183,10 +181,7 @@ def test_two_are_kept_and_a_damaged_one_falls_back_to_the_one_before(
 )
 def test_a_changed_run_never_goes_on_with_what_another_began(workspace: Path, change: dict[str, Any]) -> None:
     recipe = {"s/softmax": Recipe(phi="softmax")}
-    run_together(recipe, **change)
-    alone = files("s")
-    for left in saved():
-        left.unlink()
+    alone = undisturbed(recipe, **change)
     run_together(recipe)
     run_together(recipe, **change)
     assert files("s") == alone
@@ -218,10 +213,7 @@ def test_a_snapshot_has_the_state_at_its_save_however_long_its_writing_takes(
     workspace: Path, stop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = {"s/softmax": Recipe(phi="softmax")}
-    run_together(recipe)
-    undisturbed = files("s")
-    for left in saved():
-        left.unlink()
+    alone = undisturbed(recipe)
     order: list[str] = []
 
     def slow(*arguments: Any) -> None:
@@ -239,7 +231,7 @@ def test_a_snapshot_has_the_state_at_its_save_however_long_its_writing_takes(
     assert [int(file.name.split("-")[0]) for file in saved()] == [3, 4]
     stop(None)
     run_together(recipe, snapshots=EVERY_STEP)
-    assert files("s") == undisturbed
+    assert files("s") == alone
 
 
 @pytest.mark.parametrize(("params", "steps"), [(EVERY_STEP, 2), (SnapshotParams(epochs=2, minutes=10), 2 * EPOCH)])

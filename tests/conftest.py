@@ -66,6 +66,14 @@ def real_teacher() -> OnnxTeacherParams:
 
 
 @pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of git's from which the toy of several processes starts: squares and a teacher; read only."""
+    from processes import repository
+
+    return repository(tmp_path_factory.mktemp("start"))
+
+
+@pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository after the evaluation of the whole grid, before the report; read only."""
     from report_mock import mock

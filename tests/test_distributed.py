@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from processes import assert_alike, begin, end, failure, parameters, repository
+from processes import assert_alike, begin, end, failure, parameters
 from processes_toy import ROUNDS
 from squares import SIDE
 from torch import nn
@@ -30,11 +30,6 @@ from facedistill.learning.student import Objective
 from facedistill.params import ParamsError, check
 
 CELLS = [name for recipes in ROUNDS.values() for name in recipes]
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return repository(tmp_path_factory.mktemp("start"))
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,11 @@ import time
 from pathlib import Path
 
 import pytest
-from processes import assert_alike, begin, end, failure, parameters, repository
+from processes import assert_alike, begin, end, failure, parameters
 
 from facedistill.entry import REPORT
 
 AGAIN = "starting again (1 of 3), from the last snapshot if there is one"
-
-
-@pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return repository(tmp_path_factory.mktemp("start"))
 
 
 @pytest.fixture(scope="module")

@@ -56,6 +56,7 @@ def test_the_weight_gradient_is_a_sum_over_positions(always: None) -> None:
 
 
 def test_it_follows_autocast_and_the_first_layer_needs_no_gradient_of_its_images(always: None) -> None:
+    torch.manual_seed(0)
     layer, x = Convolution(4, 6, 3, padding=1), images(6).detach().float()
     with torch.autocast("cpu", torch.bfloat16):
         found = layer(x)
@@ -64,7 +65,8 @@ def test_it_follows_autocast_and_the_first_layer_needs_no_gradient_of_its_images
     assert torch.equal(found, expected)
     ours, theirs = (torch.autograd.grad(y.float().square().sum(), layer.weight)[0] for y in (found, expected))
     assert ours.dtype == torch.float32
-    torch.testing.assert_close(ours, theirs, rtol=0.02, atol=0.02)
+    # Every product is rounded to bf16's 8 bits, so a weight whose sum is near 0 may lose much of it.
+    assert (ours - theirs).norm() < 0.01 * theirs.norm()
 
 
 def test_only_wide_layers_on_small_maps_use_it_and_only_in_training() -> None:

@@ -13,6 +13,7 @@ from facedistill.crops.align import Matrix, Points
 from facedistill.crops.codec import decode
 from facedistill.data.face_crop import Box, CropParams, crop_face, upright
 from facedistill.data.photograph import LANDMARKS
+from facedistill.inference.formats import refuse
 
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector
@@ -49,7 +50,7 @@ def find(
     face that the detector finds, and without a detector it is taken as centred. A model that was trained on whole
     photographs gets the whole photograph.
 
-    photograph: a file or its bytes: JPEG, PNG, WebP or BMP of any size. It is turned upright by its EXIF.
+    photograph: a file or its bytes: JPEG, PNG, WebP or BMP of up to 67 megapixels. It is turned upright by its EXIF.
     crop: how the model's crops are made.
     landmarks: (5, 2), in pixels of the upright photograph, as a viewer shows it.
     box: x, y, width and height in the same pixels.
@@ -63,6 +64,7 @@ def find(
     name = "photograph" if isinstance(photograph, bytes) else str(photograph)
     try:
         data = photograph if isinstance(photograph, bytes) else Path(photograph).read_bytes()
+        refuse(data)
         image = upright(data)
         return _find(data, image, crop, _points(landmarks), _box(box), detector)
     except OSError as error:

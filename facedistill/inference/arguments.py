@@ -18,9 +18,10 @@ teacher that you have.
   python -m facedistill inspect data/raw
   python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw
 
-Photographs are JPEG, PNG, WebP or BMP of any size, and are turned upright by their EXIF. You say where the face is
-by landmarks or a box, or name a detector that finds it. Else the face is taken as centred. Every answer says which of
-these was used. A model that learned from aligned faces errs more often if the face is taken as centred or in a box.
+Photographs are JPEG, PNG, WebP or BMP of up to 67 megapixels, and are turned upright by their EXIF. You say where the
+face is by landmarks or a box, or name a detector that finds it. Else the face is taken as centred. Every answer says
+which of these was used. A model that learned from aligned faces errs more often if the face is taken as centred or in
+a box.
 """
 
 EXIT_CODES = """\
@@ -28,8 +29,8 @@ exit codes:
   0  done; in verify: the same person
   1  verify: two people; profile: nothing was changed, for the reason in the message
   2  wrong arguments
-  3  a photograph, a gallery or a data set cannot be used; embed and search name bad photographs of a folder and go on
-     without them, and so does inspect with bad data sets
+  3  a photograph, a gallery or a data set cannot be used; embed and search of a folder go on without bad photographs,
+     and say which or how many, and so does inspect with bad data sets
   4  the model is missing, damaged, or made for another task
   70 anything else: a full disk, a package that is not installed, or a defect, which has a traceback
 """
@@ -60,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
     embed = _on_photographs(
         commands,
         "embed",
-        "Embed every photograph below a folder, which has a folder for each person.",
+        "Embed every photograph below a folder, which has a folder for each person, on all cores. A photograph that "
+        "cannot be used is a row with its reason. If this is stopped, the same command goes on where it was.",
         "python -m facedistill embed photographs/ --out people.parquet",
     )
     embed.add_argument("folder", type=Path, metavar="FOLDER", help="photographs, at any depth")
@@ -70,7 +72,12 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="CSV, TSV or parquet with path, identity and x1 y1 ... x5 y5: use these photographs and landmarks",
     )
-    embed.add_argument("--out", type=Path, default=Path("embeddings.parquet"), help="default: %(default)s")
+    embed.add_argument(
+        "--out",
+        type=Path,
+        default=Path("embeddings.parquet"),
+        help="the file; while this works, OUT.parts beside it has what is done; default: %(default)s",
+    )
 
     search = _on_photographs(
         commands,
@@ -84,6 +91,13 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("gallery", type=Path, metavar="GALLERY", help="a folder, or the file that embed wrote for it")
     search.add_argument("probe", type=Path, metavar="PROBE", help="a photograph")
     search.add_argument("--top", type=_count, default=5, help="how many people to name; default: %(default)s")
+    search.add_argument(
+        "--index",
+        choices=["exact", "faiss"],
+        default="exact",
+        help="compare with every photograph, or search an index of faiss-cpu, which is a package of its own; both give "
+        "the same answer; default: %(default)s",
+    )
     _by_hand(search)
 
     landmarks = _on_photographs(

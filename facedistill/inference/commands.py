@@ -7,11 +7,13 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facedistill.crops import DataError
 from facedistill.data.photograph import LANDMARKS
+from facedistill.data.problems import NAMED, alike
 from facedistill.inference import gallery
 from facedistill.inference.arguments import parser
 from facedistill.inference.draw import draw
@@ -22,7 +24,7 @@ from facedistill.params import ParamsError
 from facedistill.teacher import TeacherError
 
 if TYPE_CHECKING:
-    from facedistill.data.detector import Detector
+    from facedistill.data.detector import DetectorParams
 
 SAME, DIFFERENT, USAGE, BAD_DATA, BAD_MODEL = range(5)
 """Exit codes. SAME is also the exit code of every other command that ended well."""
@@ -67,29 +69,41 @@ def _verify(args: argparse.Namespace) -> int:
 
 
 def _embed(args: argparse.Namespace) -> int:
+    from facedistill.inference.parts import embed_to
+
     model = _recogniser(args)
-    found = gallery.embed_folder(model, args.folder, _detector(args), args.table)
     try:
-        gallery.write(found, args.out)
+        found = embed_to(args.out, model, args.folder, _detector(args), args.table)
     except OSError as error:
-        raise GalleryError(f"{args.out}: {error.strerror or error}") from None
-    people = len(set(found.people))
+        raise GalleryError(f"{args.out}: {error.strerror or error}; the same command goes on from here") from None
+    width = model.metadata.width
     if args.json:
-        numbers = {"photographs": len(found), "people": people, "width": found.embeddings.shape[1]}
-        _print_json({"file": str(args.out), "model": found.model} | numbers | {"left_out": found.left_out})
+        numbers = {"photographs": found.photographs, "people": found.people, "width": width}
+        left_out = {problem.record: problem.reason for problem in found.left_out}
+        told = {"file": str(args.out), "model": model.metadata.model}
+        _print_json(told | numbers | {"reasons": found.reasons, "left_out": left_out})
     else:
-        print(f"{args.out}: {len(found)} photographs of {people} people, {found.embeddings.shape[1]} numbers each")
-        for way in dict.fromkeys(found.found):
-            print(f"face {way}: {found.found.count(way)} photographs")
-    return _left_out(found)
+        print(f"{args.out}: {found.photographs} photographs of {found.people} people, {width} numbers each")
+        for way, count in found.found.most_common():
+            print(f"face {way}: {count} photographs")
+        # A reason may have a number of pixels in it, so there may be many.
+        for reason, count in list(found.reasons.items())[:NAMED]:
+            print(f"no embedding: {count} photographs: {reason}")
+        if (more := len(found.reasons) - NAMED) > 0:
+            print(f"no embedding: … and {more} more reasons, which {args.out} has")
+    for line in alike(found.left_out):
+        print(f"left out: {line}", file=sys.stderr)
+    return BAD_DATA if found.left_out else SAME
 
 
 def _search(args: argparse.Namespace) -> int:
+    if args.index == "faiss" and find_spec("faiss") is None:
+        raise UsageError("--index faiss needs a package that is not installed: `pip install faiss-cpu`")
     model = _recogniser(args)
     folder = args.gallery.is_dir()
     found = gallery.embed_folder(model, args.gallery, _detector(args)) if folder else gallery.read(args.gallery)
     (probe,) = _faces(args, model, [args.probe])
-    matches = gallery.search(found, model, probe, args.top)
+    matches = gallery.search(found, model, probe, args.top, args.index)
     # A threshold is only valid for two embeddings by the same model.
     threshold = model.metadata.threshold if found.model == model.metadata.model else None
     if args.json:
@@ -105,7 +119,14 @@ def _search(args: argparse.Namespace) -> int:
         else:
             print(f"no threshold: the gallery was embedded by {found.model}, the probe by {model.metadata.model}")
         _say(model, {args.probe: probe})
-    return _left_out(found)
+    if not folder:
+        # `embed` has named them, and its exit code said so.
+        if found.left_out:
+            print(f"{args.gallery}: {len(found.left_out)} photographs have no embedding", file=sys.stderr)
+        return SAME
+    for name, reason in found.left_out.items():
+        print(f"left out: {name}: {reason}", file=sys.stderr)
+    return BAD_DATA if found.left_out else SAME
 
 
 def _landmarks(args: argparse.Namespace) -> int:
@@ -165,14 +186,14 @@ def _recogniser(args: argparse.Namespace) -> FaceModel:
     return model
 
 
-def _detector(args: argparse.Namespace) -> Detector | None:
+def _detector(args: argparse.Namespace) -> DetectorParams | None:
     if args.detector is None:
         return None
-    from facedistill.data.detector import Detector, DetectorParams
+    from facedistill.data.detector import DetectorParams
     from facedistill.files import sha256
 
-    digest = sha256(args.detector) if args.detector.is_file() else "0" * 64
-    return Detector(DetectorParams(args.detector, digest))
+    # Whether the file is there is checked where it is loaded.
+    return DetectorParams(args.detector, sha256(args.detector) if args.detector.is_file() else "0" * 64)
 
 
 def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Path]) -> list[Face]:
@@ -182,8 +203,11 @@ def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Pat
             raise UsageError("give one of --landmarks, --box and --detector")
         if (count := len(getattr(args, given[0]))) != len(photographs):
             raise UsageError(f"--{given[0]}: once for each photograph, {len(photographs)} times in all, found {count}")
-    detector = _detector(args)
-    faces = []
+    detector, faces = None, []
+    if params := _detector(args):
+        from facedistill.data.detector import Detector
+
+        detector = Detector(params)
     for i, photograph in enumerate(photographs):
         points = [args.landmarks[i][k : k + 2] for k in range(0, 10, 2)] if args.landmarks else None
         box = tuple(args.box[i]) if args.box else None
@@ -201,12 +225,6 @@ def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
     if not all(face.as_trained for face in faces.values()):
         how = "a box" if model.metadata.crop.method == "box" else "five landmarks"
         print(f"not as in training, where faces were cropped by {how}, so errors are more frequent; see --help")
-
-
-def _left_out(found: gallery.Gallery) -> int:
-    for name, reason in found.left_out.items():
-        print(f"left out: {name}: {reason}", file=sys.stderr)
-    return BAD_DATA if found.left_out else SAME
 
 
 def _print_json(value: Any) -> None:

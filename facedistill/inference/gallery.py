@@ -1,28 +1,30 @@
-"""Galleries: embeds folders of photographs, stores them as parquet, and searches them for the most similar people."""
+"""Galleries: embedded photographs, in memory or in the file that `embed` wrote, and the search for similar people."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import islice
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from facedistill.data.face_crop import upright_points
-from facedistill.data.folder import SUFFIXES, Folder
-from facedistill.data.photograph import Note, Photograph, Problem
-from facedistill.inference.face import Face, PhotographError
-from facedistill.inference.model import FaceModel, squared_distances
+from facedistill.data.folder import SUFFIXES
+from facedistill.data.photograph import Problem
+from facedistill.inference.batch import Embedder, listed
+from facedistill.inference.face import Face
+from facedistill.inference.model import BATCH, FaceModel
+from facedistill.inference.neighbours import Index, Neighbours
 
 if TYPE_CHECKING:
-    from facedistill.data.detector import Detector
+    from facedistill.data.detector import DetectorParams
 
-BATCH = 256
-"""The number of faces that are in memory at a time."""
+READ = 2**14
+"""The number of rows of a file that are read at a time."""
 
 
 class GalleryError(ValueError):
@@ -38,7 +40,7 @@ class Gallery:
     people: the person that each photograph shows.
     found: how the face in each photograph was found.
     embeddings: (n, width) float32, L2-normalised.
-    left_out: the reason for each photograph that was left out.
+    left_out: the reason for each photograph that has no embedding.
     """
 
     model: str
@@ -48,9 +50,16 @@ class Gallery:
     found: Sequence[str]
     embeddings: NDArray[np.float32]
     left_out: dict[str, str]
+    _ready: dict[Index, Neighbours] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.photographs)
+
+    def neighbours(self, index: Index) -> Neighbours:
+        """The rows of `embeddings`, made ready to be searched when this is first asked."""
+        if index not in self._ready:
+            self._ready[index] = Neighbours(self.embeddings, index)
+        return self._ready[index]
 
 
 @dataclass(frozen=True)
@@ -67,115 +76,95 @@ class Match:
 
 
 def embed_folder(
-    model: FaceModel, folder: str | Path, detector: Detector | None = None, table: Path | None = None
+    model: FaceModel,
+    folder: str | Path,
+    detector: DetectorParams | None = None,
+    table: Path | None = None,
+    threads: int | None = None,
 ) -> Gallery:
-    """Embed every photograph below a folder, which has a folder for each person.
+    """Embed every photograph below a folder, which has a folder for each person. All of it stays in memory.
 
-    A photograph outside the folders of people shows a person with the name of its file.
+    A photograph outside the folders of people shows a person with the name of its file. `parts.embed_to` writes a file
+    instead, and goes on after it was stopped.
 
     table: CSV, TSV or parquet with path, identity and perhaps x1, y1 … x5, y5, as for a data set. Then only these
         photographs are embedded, with these identities and these landmarks (in pixels of the photograph as stored).
+    threads: by default one for each core. The answers do not depend on it.
 
-    Photographs that cannot be used are in `left_out`. Raises GalleryError if no photograph can be used, and DataError
-    if the table cannot be read.
+    Photographs are sorted by their paths. Those that cannot be used are in `left_out`. Raises GalleryError if no
+    photograph can be used, and DataError if the table or the detector cannot be read.
     """
     root = Path(folder)
     if not root.is_dir():
         raise GalleryError(f"{root}: no such folder")
-    good, found, left_out = list[Photograph](), list[str](), dict[str, str]()
-    parts: list[NDArray[np.float32]] = []
-    inside = Folder(root)
-    records = _listed(root, table) if table else _in(inside)
-    while some := list(islice(records, BATCH)):
-        faces: list[Face] = []
-        for record in some:
-            if isinstance(record, Problem):
-                left_out[record.record] = record.reason
-                continue
-            try:
-                faces.append(_face(model, inside, record, detector))
-            except PhotographError as error:
-                left_out[record.key] = str(error)
-            else:
-                good.append(record)
-        found += [face.found for face in faces]
-        parts.append(model.embed(faces))
-    if not good:
-        first = next((f": {name}: {reason}" for name, reason in left_out.items()), "")
-        raise GalleryError(f"{table or root}: no photograph ({', '.join(sorted(SUFFIXES))}) that can be used{first}")
-    about, people = model.metadata, [str(record.identity) for record in good]
-    names = [record.key for record in good]
-    return Gallery(about.model, about.space, names, people, found, np.concatenate(parts), left_out)
+    records = listed(root, table)
+    embedder = Embedder(model, root, detector, threads)
+    chunks = (records[start : start + BATCH] for start in range(0, len(records), BATCH))
+    with closing(embedder.tables(chunks, len(records))) as tables:
+        found = _gallery(tables, model.metadata.model, model.metadata.space, len(records), model.metadata.width)
+    if not found.photographs:
+        raise no_photograph(table or root, [Problem("", name, reason) for name, reason in found.left_out.items()])
+    return found
 
 
-def _in(folder: Folder) -> Iterator[Photograph | Problem]:
-    """The photographs of a folder. One outside the folders of people shows a person with the name of its file."""
-    for record in folder.photographs():
-        if isinstance(record, Photograph) and record.identity is None:
-            record = replace(record, identity=Path(record.key).stem)
-        if not isinstance(record, Note):
-            yield record
-
-
-def _listed(root: Path, table: Path) -> Iterator[Photograph | Problem]:
-    # Imported here, because only tables need the readers of data sets.
-    from facedistill.data.sources.table import TableParams, TableSource
-
-    return TableSource(TableParams("table", table, root)).scan()
-
-
-def _face(model: FaceModel, folder: Folder, record: Photograph, detector: Detector | None) -> Face:
-    """The face of a record. Raises PhotographError without the name of the photograph."""
-    try:
-        data = folder.read(record.key)
-        if record.landmarks is None:
-            return model.face(data, detector=detector)
-        return model.face(data, upright_points(data, record.landmarks))
-    except OSError as error:
-        raise PhotographError(error.strerror or str(error)) from None
-    except ValueError as error:
-        raise PhotographError(str(error).removeprefix("photograph: ")) from None
-
-
-def write(gallery: Gallery, file: Path) -> None:
-    """Write a gallery as parquet. A row has photograph, person, found and embedding.
-
-    model and space are in the metadata of the file.
-    """
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    width = gallery.embeddings.shape[1]
-    embedding = pa.FixedSizeListArray.from_arrays(pa.array(gallery.embeddings.ravel()), width)
-    columns = {"photograph": gallery.photographs, "person": gallery.people, "found": gallery.found}
-    about = {"facedistill": json.dumps({"model": gallery.model, "space": gallery.space})}
-    parquet.write_table(pa.table(columns | {"embedding": embedding}, metadata=about), file)
+def no_photograph(place: Path, left_out: Sequence[Problem]) -> GalleryError:
+    """The error for a folder or a table without any photograph that can be used."""
+    first = "".join(f": {problem.record}: {problem.reason}" for problem in left_out[:1])
+    return GalleryError(f"{place}: no photograph ({', '.join(sorted(SUFFIXES))}) that can be used{first}")
 
 
 def read(file: Path) -> Gallery:
-    """Read a gallery that `write` wrote. Raises GalleryError for any other file."""
+    """Read a gallery that `embed` wrote, a part at a time. Raises GalleryError for any other file."""
     import pyarrow as pa
     from pyarrow import parquet
 
     try:
-        table = parquet.read_table(file)
-        about = json.loads((table.schema.metadata or {})[b"facedistill"])
-        photographs, people, ways = (table[name].to_pylist() for name in ("photograph", "person", "found"))
-        column = table["embedding"].combine_chunks()
-        rows = column.values.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
-        embeddings = np.asarray(rows, np.float32)
-        if len(embeddings) != len(table) or not np.isfinite(embeddings).all():
-            raise ValueError("its embeddings are not finite, or not one for each row")
-        return Gallery(str(about["model"]), str(about["space"]), photographs, people, ways, embeddings, {})
+        with parquet.ParquetFile(file, pre_buffer=False) as opened:  # else the whole file is in memory twice
+            about = json.loads((opened.schema_arrow.metadata or {})[b"facedistill"])
+            width = opened.schema_arrow.field("embedding").type.list_size
+            rows = opened.iter_batches(READ)
+            found = _gallery(rows, str(about["model"]), str(about["space"]), opened.metadata.num_rows, width)
+        if not found.photographs:
+            raise ValueError("no row has an embedding")
+        return found
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError, AttributeError) as error:
         raise GalleryError(f"{file}: not a gallery that `python -m facedistill embed` wrote: {error}") from None
 
 
-def search(gallery: Gallery, model: FaceModel, probe: Face, most: int) -> list[Match]:
+def _gallery(tables: Iterable[Any], model: str, space: str, most: int, width: int) -> Gallery:
+    """The gallery of tables or record batches with the columns of `batch.schema`, of no more than `most` rows."""
+    from pyarrow import compute
+
+    embeddings = np.empty((most, width), np.float32)
+    photographs, people, ways, left_out = list[str](), list[str](), list[str](), dict[str, str]()
+    for table in tables:
+        done = len(photographs)
+        columns = (table[name].to_pylist() for name in ("photograph", "person", "found", "reason"))
+        for photograph, person, found, reason in zip(*columns, strict=True):
+            if reason is not None:
+                left_out[photograph] = reason
+                continue
+            photographs.append(photograph)
+            # A name is in memory once, however often it is there.
+            people.append(sys.intern(person))
+            ways.append(sys.intern(found))
+        # A row without an embedding adds nothing here.
+        values = compute.list_flatten(table["embedding"]).to_numpy().reshape(-1, width)
+        if len(values) != len(photographs) - done or not np.isfinite(values).all() or not (values != 0).any(1).all():
+            raise ValueError("its embeddings are not finite, or not one for each row without a reason")
+        embeddings[done : done + len(values)] = values
+    return Gallery(model, space, photographs, people, ways, embeddings[: len(photographs)], left_out)
+
+
+def search(gallery: Gallery, model: FaceModel, probe: Face, most: int, index: Index = "exact") -> list[Match]:
     """The people of the gallery who are nearest to the probe, nearest first, no more than `most`.
 
-    A person is as near as the nearest of the person's photographs. Raises GalleryError if the embeddings of the
-    gallery and of `model` are in different spaces.
+    A person is as near as the nearest of the person's photographs.
+
+    index: exact, or faiss for an index of faiss-cpu. Both give the same answer. It is made for the first probe, and
+        the gallery keeps it for others.
+
+    Raises GalleryError if the embeddings of the gallery and of `model` are in different spaces.
     """
     if gallery.space != model.metadata.space:
         raise GalleryError(
@@ -183,11 +172,10 @@ def search(gallery: Gallery, model: FaceModel, probe: Face, most: int) -> list[M
             "distance between them means anything; embed the gallery with this model, or use two models of one space: "
             "a margin's teacher and its students proxyless and l2kd"
         )
-    distances = squared_distances(model.embed([probe]), gallery.embeddings)[0]
     matches: dict[str, Match] = {}
-    for row in np.argsort(distances, kind="stable"):
+    for row, distance in gallery.neighbours(index).nearest(model.embed([probe])[0]):
         person = gallery.people[row]
-        matches.setdefault(person, Match(person, gallery.photographs[row], float(distances[row])))
+        matches.setdefault(person, Match(person, gallery.photographs[row], distance))
         if len(matches) == most:
             break
     return list(matches.values())

@@ -47,17 +47,20 @@ class FaceModel:
     """An exported ONNX model. `metadata` says what it is, what it was trained on, and what its distances mean.
 
     path: the .onnx file, or the folder of an export, in which float32.onnx is used.
+    threads: how many threads share the work of one call; 0 for one on each core. Several calls may run at a time.
 
     Raises ModelFileError if the file is missing or damaged, or was not exported by this project.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, threads: int = 0) -> None:
         file = Path(path)
         self.path = file / f"{DEFAULT}.onnx" if file.suffix != ".onnx" else file
         if not self.path.is_file():
             raise ModelFileError(f"{self.path}: no such model; {_there()}")
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
         try:
-            self._session = ort.InferenceSession(self.path, providers=["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(self.path, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # each of ONNX Runtime's errors derives from Exception alone
             raise ModelFileError(f"{self.path}: not a model that ONNX Runtime can load: {error}") from None
         try:
@@ -75,7 +78,7 @@ class FaceModel:
     ) -> Face:
         """The face of a photograph, cropped for this model. `Face.found` says how it was found.
 
-        photograph: a file or its bytes, of any size.
+        photograph: a file or its bytes, of up to 67 megapixels.
         landmarks: (5, 2) x, y of left eye, right eye, nose, left and right mouth corner, as seen in the image.
         box: x, y, width, height. Landmarks and box are in pixels of the photograph turned upright by its EXIF.
         detector: finds the face if neither landmarks nor a box is given.

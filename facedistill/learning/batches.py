@@ -29,7 +29,7 @@ DECODERS = 8
 class Batch(NamedTuple):
     """A batch of N crops.
 
-    images: (N, 3, H, W) uint8 RGB, channels_last.
+    images: (N, 3, H, W) uint8 RGB, channels_last; for crops on the device, the corners that `cut` needs instead.
     labels: (N,) int64; −1 for an identity that is not one of the classes.
     landmarks: (N, 5, 2) float32 in units of the crop's side; NaN if unknown.
     rows: (N,), the rows of the crop set.
@@ -252,19 +252,19 @@ def _decoded(crops: Crops) -> NDArray[np.uint8]:
 def centre_batches(crops: Crops, side: int, batch: int, rows: range | None = None) -> Iterator[Batch]:
     """Yield every crop of `rows` in order, cut to its central `side` x `side` part, as evaluation needs them.
 
-    rows: consecutive rows; None for all.
-
     Threads decode the next batches meanwhile.
+
+    rows: consecutive rows; None for all.
     """
     part = range(len(crops)) if rows is None else rows
     offset = (crops.pixels - side) // 2
 
-    def cut(start: int) -> Batch:
+    def prepare(start: int) -> Batch:
         rows = np.arange(start, min(start + batch, part.stop))
         images = np.stack([centre(crops.image(int(row)), side) for row in rows])
         return as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
 
-    return ahead(cut, range(part.start, part.stop, batch), min(cores(), DECODERS))
+    return ahead(prepare, range(part.start, part.stop, batch), min(cores(), DECODERS))
 
 
 def centre(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -208,7 +208,11 @@ def refused(values: dict[str, Any], tmp_path: Path) -> str:
             "datasets.alignment.source: it has no landmarks",
             "tasks.alignment.dataset",
         ),
-        ({"datasets.lfw.crop.method": "box"}, "datasets.lfw.crop.method: box", "source.kind celeba"),
+        (
+            {"datasets.classification.source": MANY, "datasets.classification.crop.method": "box"},
+            "datasets.classification.crop.method: box needs boxes or landmarks",
+            "datasets.classification.detector",
+        ),
         ({"datasets.lfw.leave_out": "list.txt"}, "datasets.lfw.leave_out", "data/leave_out"),
         ({"export.models": ["resnet50-8/strongest"]}, "export.models", "not a model of the tables"),
         ({"students.cost": {"architecture": "conv5"}}, "students: the project's own files", "the name 'cost'"),

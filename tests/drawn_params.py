@@ -29,6 +29,7 @@ Place = tuple[str | int, ...]
 RANGES: dict[str, tuple[float, float]] = {
     "batch": (4, 12),
     "cache_mb": (0, 1),
+    "degrees": (0, 90),
     "devices": (1, 3),
     "divisor": (16, 64),
     "embedding": (0, 16),
@@ -45,6 +46,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "per_fold": (1, 4),
     "photographs": (3, 6),
     "pixels": (20, 48),
+    "shift": (0, 0.3),
     "shrink_to": (0, 48),
     "side": (16, 48),
     "warmup_steps": (0, 9),

@@ -127,6 +127,15 @@ def test_box_is_squared_and_widened_by_its_margin() -> None:
     np.testing.assert_allclose(transform(np.array([[9.5, 29.5], [129.5, 149.5]]), matrix), [[-0.5, -0.5], [99.5, 99.5]])
 
 
+def test_without_a_box_it_is_the_one_around_the_five_points() -> None:
+    points = np.array([[40, 50], [100, 52], [70, 90], [45, 130], [95, 128]], np.float32)
+    crop = CropParams("box", 100, margin=0.25)
+    expected = crop_matrix(crop, (WIDTH, HEIGHT), box=(40, 50, 60, 80))
+    np.testing.assert_allclose(crop_matrix(crop, (WIDTH, HEIGHT), landmarks=points), expected)
+    given = crop_matrix(crop, (WIDTH, HEIGHT), landmarks=points, box=(10, 20, 30, 40))
+    np.testing.assert_allclose(given, crop_matrix(crop, (WIDTH, HEIGHT), box=(10, 20, 30, 40)))
+
+
 @pytest.mark.parametrize("method", ["landmarks", "box"])
 def test_a_method_without_what_it_needs_says_so(method: str) -> None:
     with pytest.raises(ValueError, match=f"crop.method: {method}"):

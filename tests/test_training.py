@@ -17,9 +17,10 @@ from safetensors.torch import load_file
 from squares import AUGMENTATION, PEOPLE, SIDE, SIZE, SMALL, TRAINING, draw, optimisation, run, run_together, weights
 
 from facedistill.crops import DataError
+from facedistill.crops.align import transform, warp
 from facedistill.crops.shards import Crops
 from facedistill.learning import model_files
-from facedistill.learning.augment import AugmentationParams, TransformParams
+from facedistill.learning.augment import AugmentationParams, ScatterParams, TransformParams
 from facedistill.learning.batches import IdentityBatches, ShuffledBatches, TrainingCrops, centre_batches, cut
 from facedistill.learning.divergence import DivergedError
 from facedistill.learning.feed import Feed
@@ -84,6 +85,44 @@ def test_landmarks_stay_on_their_dots_through_crop_and_flip(crops: Crops) -> Non
                 assert image[:, y, x].min() > 200
                 seen += 1
     assert seen > 500
+
+
+def test_scattered_landmarks_stay_on_their_eyes() -> None:
+    """Each landmark has a blob. After the warp, the blob's centre of mass is where the landmark is."""
+    rng, size = np.random.default_rng(0), 48
+    points = np.array([[17, 18], [30, 19], [24, 25], [19, 32], [29, 31]], np.float32)
+    scatter = ScatterParams(degrees=40, scale=1.3, shift=0.1)
+    y, x = np.mgrid[:size, :size]
+    turned = []
+    for _ in range(20):
+        matrix = scatter.draw(rng, size, 40)
+        for point in points:
+            blob = 255 * np.exp(-((x - point[0]) ** 2 + (y - point[1]) ** 2) / 8)
+            seen = warp(np.repeat(blob[..., None], 3, 2).astype(np.uint8), matrix, 40)[..., 0].astype(float)
+            rows, columns = np.mgrid[:40, :40]
+            centre = np.array([(columns * seen).sum(), (rows * seen).sum()]) / seen.sum()
+            np.testing.assert_allclose(transform(point, matrix), centre, atol=0.15)
+        factor = np.hypot(*matrix[:, 0])
+        assert 1 / 1.3 <= factor <= 1.3
+        turned.append(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+        middle = transform(np.array([(size - 1) / 2] * 2), matrix) - 19.5
+        assert abs(middle).max() <= 4 + 1e-4
+    assert max(turned) > 20
+    assert min(turned) < -20
+    assert max(map(abs, turned)) <= 40
+
+
+def test_a_scatter_of_nothing_is_the_middle_of_the_crop(crops: Crops) -> None:
+    nothing = ScatterParams(degrees=0, scale=1, shift=0)
+    data = TrainingCrops(crops, SIDE, 0, AugmentationParams(flip=False, photometric=()), 64, scatter=nothing)
+    found, (expected,) = data.batch([(0, row) for row in range(16)]), list(centre_batches(crops, SIDE, 16, range(16)))
+    assert torch.equal(found.images, expected.images)
+    torch.testing.assert_close(found.landmarks, expected.landmarks)
+
+
+def test_only_alignment_can_scatter_its_crops() -> None:
+    with pytest.raises(ValueError, match="scatter: only for phi: landmarks, not softmax"):
+        TaskParams("softmax", "faces", SIDE, 8, 0, scatter=ScatterParams(5, 1, 0))
 
 
 def test_a_flip_swaps_left_and_right(crops: Crops) -> None:

@@ -14,7 +14,6 @@ from facedistill.crops import DataError
 from facedistill.data.face_crop import CropParams
 from facedistill.data.sources.bin_pairs import BinParams
 from facedistill.data.sources.casia import CasiaParams
-from facedistill.data.sources.celeba import CelebAParams
 from facedistill.data.sources.lfw import LfwParams
 from facedistill.data.sources.mixed import MixedParams
 from facedistill.data.sources.msceleb import MsCelebParams
@@ -172,7 +171,7 @@ def _people(p: Parameters, layout: Layout) -> Iterator[str]:
 
 
 def _ways_to_cut(p: Parameters, layout: Layout) -> Iterator[str]:
-    """A crop by landmarks needs a source with landmarks, and a crop by a box a source with boxes."""
+    """A crop by landmarks needs a source with landmarks, and a crop by a box a source with boxes or landmarks."""
     alignment = p.tasks["alignment"].dataset if "alignment" in layout.tasks else None
     for name, dataset in p.datasets.items():
         source = dataset.source
@@ -186,11 +185,10 @@ def _ways_to_cut(p: Parameters, layout: Layout) -> Iterator[str]:
                 f"datasets.{name}.source: it has no landmarks, but {user} needs them; name a list in source.landmarks "
                 f"if the kind has that key, or a detector in datasets.{name}.detector"
             )
-        boxes = isinstance(source, CelebAParams) and source.variant == "in_the_wild"
-        if dataset.crop.method == "box" and not boxes:
+        if dataset.crop.method == "box" and dataset.detector is None and _lacks_landmarks(source):
             yield (
-                f"datasets.{name}.crop.method: box needs boxes, and only source.kind celeba with variant in_the_wild "
-                "has them; take landmarks or centre"
+                f"datasets.{name}.crop.method: box needs boxes or landmarks, and the source has neither; take "
+                f"centre, or name a detector in datasets.{name}.detector"
             )
 
 

@@ -39,7 +39,8 @@ class CropParams:
         - landmarks: a similarity transform moves the five points onto ArcFace's template
         - centre: the largest square in the middle of the photograph
         - photograph: the whole photograph, squeezed into the square
-        - box: a square around the face's box, enlarged at each edge by `margin`
+        - box: a square around the face's box, or around the five points if there is no box, enlarged at each edge by
+          `margin`
         - none: the photographs are aligned crops of this size already, and their bytes are copied
     pixels: the side of a crop.
     quality: the JPEG quality of a crop.
@@ -92,7 +93,9 @@ def crop_matrix(
             return _window(0, 0, width, height, crop.pixels)
         case "box":
             if box is None:
-                raise ValueError("no box, but crop.method: box needs one")
+                if landmarks is None:
+                    raise ValueError("no box and no landmarks, but crop.method: box needs one of them")
+                box = around(landmarks)
             x, y, w, h = box
             if x >= width or y >= height or x + w <= 0 or y + h <= 0:
                 raise ValueError(f"a box outside the image of {width}×{height} pixels")
@@ -104,6 +107,12 @@ def crop_matrix(
                     f"{width}×{height} pixels, but crop.method: none needs crop.pixels, {crop.pixels}×{crop.pixels}"
                 )
             return np.eye(2, 3)
+
+
+def around(points: Points) -> Box:
+    """The smallest box around (n, 2) points."""
+    (left, top), (width, height) = points.min(0).tolist(), np.ptp(points, 0).tolist()
+    return left, top, width, height
 
 
 def _window(left: float, top: float, width: float, height: float, size: int) -> Matrix:

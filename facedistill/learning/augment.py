@@ -1,4 +1,4 @@
-"""Augmentation: the photometric transforms of albumentations that params.yaml names, and mirrored landmarks."""
+"""Augmentation: photometric transforms of albumentations, mirrored landmarks, and faces moved at random."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from facedistill.crops.align import Matrix
 from facedistill.params import ParamsError, params
 
 FLIP_ORDER = [1, 0, 2, 4, 3]
@@ -41,6 +42,29 @@ class AugmentationParams:
 
     flip: bool
     photometric: tuple[TransformParams, ...]
+
+
+@params
+class ScatterParams:
+    """How far a face is moved at random, for a network that has to find it. Every draw is even.
+
+    degrees: the largest turn, either way.
+    scale: the largest change of size: 1.2 makes a face up to 1.2 times as large or as small.
+    shift: the largest move along x and along y, as a share of the input's side.
+    """
+
+    degrees: Annotated[float, Field(ge=0, le=180)]
+    scale: Annotated[float, Field(ge=1, le=4)]
+    shift: Annotated[float, Field(ge=0, le=0.5)]
+
+    def draw(self, rng: np.random.Generator, pixels: int, side: int) -> Matrix:
+        """The matrix from a crop of `pixels` to an input of `side` pixels, whose middle is near the crop's middle."""
+        turn, size, x, y = rng.uniform(-1, 1, 4)
+        angle, factor = np.radians(self.degrees * turn), self.scale**size
+        cos, sin = factor * np.cos(angle), factor * np.sin(angle)
+        linear, middle = np.array([[cos, -sin], [sin, cos]]), (pixels - 1) / 2
+        to = (side - 1) / 2 + self.shift * side * np.array([x, y])
+        return np.column_stack([linear, to - linear @ (middle, middle)])
 
 
 class Photometric:

@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from facedistill.crops import DataError
 from facedistill.crops.ahead import ahead
+from facedistill.crops.align import transform, warp
 from facedistill.crops.shards import Crops
-from facedistill.learning.augment import AugmentationParams, Photometric, flip
+from facedistill.learning.augment import AugmentationParams, Photometric, ScatterParams, flip
 from facedistill.machine import cores
 
 DECODERS = 8
@@ -29,7 +30,7 @@ DECODERS = 8
 class Batch(NamedTuple):
     """A batch of N crops.
 
-    images: (N, 3, H, W) uint8 RGB, channels_last.
+    images: (N, 3, H, W) uint8 RGB, channels_last; for crops on the device, the corners that `cut` needs instead.
     labels: (N,) int64; −1 for an identity that is not one of the classes.
     landmarks: (N, 5, 2) float32 in units of the crop's side; NaN if unknown.
     rows: (N,), the rows of the crop set.
@@ -151,6 +152,7 @@ class TrainingCrops:
     decoded crops stay in memory if all of them take `cache_mb` megabytes (2²⁰ bytes) or less.
 
     whole: whether batches have `whole`.
+    scatter: moves each crop at random, in place of taking a random part of it. Batches then have no `whole`.
     """
 
     def __init__(
@@ -161,12 +163,14 @@ class TrainingCrops:
         augmentation: AugmentationParams,
         cache_mb: int,
         whole: bool = False,
+        scatter: ScatterParams | None = None,
     ) -> None:
         if side > crops.pixels:
             raise ValueError(
                 f"input of {side} px from crops of {crops.pixels} px: raise the crop's size or lower the input"
             )
         self.crops, self.side, self.seed, self.flip, self.whole = crops, side, seed, augmentation.flip, whole
+        self.scatter = scatter
         self.photometric = Photometric(augmentation.photometric) if augmentation.photometric else None
         fits = len(crops) * crops.pixels**2 * 3 <= cache_mb * 2**20
         self.cache = _decoded(crops) if fits else None
@@ -188,22 +192,26 @@ class TrainingCrops:
         whole = np.empty((len(keys), stored, stored, 3), np.uint8) if self.whole else None
         for i, (epoch, row) in enumerate(keys):
             rng = np.random.default_rng((self.seed, epoch, row))
-            x, y = corners[i] = rng.integers(0, self.crops.pixels - self.side, size=2, endpoint=True)
-            landmarks[i] -= (x, y)
+            matrix = self.scatter.draw(rng, self.crops.pixels, self.side) if self.scatter else None
+            if matrix is None:
+                x, y = corners[i] = rng.integers(0, self.crops.pixels - self.side, size=2, endpoint=True)
+                landmarks[i] -= (x, y)
+            else:
+                landmarks[i] = transform(landmarks[i], matrix)
             if rng.random() < 0.5 and self.flip:
                 mirrored[i] = True
                 landmarks[i] = flip(landmarks[i], self.side)
             if not resident:
-                images[i] = self._cut(int(row), x, y, mirrored[i], rng)
+                crop = self.crops.image(row) if self.cache is None else self.cache[row]
+                part = crop[y : y + self.side, x : x + self.side] if matrix is None else warp(crop, matrix, self.side)
+                images[i] = self._changed(part, mirrored[i], rng)
             if whole is not None:
-                moved = self._moved(int(row), x, y)
+                moved = self._moved(row, x, y)
                 whole[i] = cv2.flip(moved, 1) if mirrored[i] else moved
         return as_batch(images, self.crops.labels[rows], landmarks / self.side, rows, mirrored, whole)
 
-    def _cut(self, row: int, x: int, y: int, mirrored: np.bool_, rng: np.random.Generator) -> NDArray[np.uint8]:
-        """The part of a crop at (x, y), mirrored and coloured."""
-        crop = self.crops.image(row) if self.cache is None else self.cache[row]
-        image = crop[y : y + self.side, x : x + self.side]
+    def _changed(self, image: NDArray[np.uint8], mirrored: np.bool_, rng: np.random.Generator) -> NDArray[np.uint8]:
+        """The part of a crop, mirrored and coloured."""
         if mirrored:
             # NumPy would copy a mirrored view pixel by pixel, which takes four times as long.
             image = np.asarray(cv2.flip(image, 1), np.uint8)
@@ -252,19 +260,19 @@ def _decoded(crops: Crops) -> NDArray[np.uint8]:
 def centre_batches(crops: Crops, side: int, batch: int, rows: range | None = None) -> Iterator[Batch]:
     """Yield every crop of `rows` in order, cut to its central `side` x `side` part, as evaluation needs them.
 
-    rows: consecutive rows; None for all.
-
     Threads decode the next batches meanwhile.
+
+    rows: consecutive rows; None for all.
     """
     part = range(len(crops)) if rows is None else rows
     offset = (crops.pixels - side) // 2
 
-    def cut(start: int) -> Batch:
+    def prepare(start: int) -> Batch:
         rows = np.arange(start, min(start + batch, part.stop))
         images = np.stack([centre(crops.image(int(row)), side) for row in rows])
         return as_batch(images, crops.labels[rows], (crops.landmarks[rows] - offset) / side, rows)
 
-    return ahead(cut, range(part.start, part.stop, batch), min(cores(), DECODERS))
+    return ahead(prepare, range(part.start, part.stop, batch), min(cores(), DECODERS))
 
 
 def centre(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

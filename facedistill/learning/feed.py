@@ -28,8 +28,8 @@ class Feed:
     ) -> None:
         self.data, self.sampler, self.threads, self.device = data, sampler, threads, device
         self.crops: torch.Tensor | None = None
-        # What colours a crop, and who sees it whole, works on the host.
-        cache = None if data.photometric or data.whole else data.cache
+        # What colours or turns a crop, and who sees it whole, works on the host.
+        cache = None if data.photometric or data.whole or data.scatter else data.cache
         if device.type == "cuda" and cache is not None and cache.nbytes <= ROOM * torch.cuda.mem_get_info()[0]:
             self.crops = torch.from_numpy(cache).to(device)
 

@@ -1,4 +1,4 @@
-"""The classes that a softmax compares with in a step: those of the batch, and a random part of the others.
+"""In a step, a softmax compares with the classes of the batch, and with a random part of the others.
 
 This is the sampling of Partial FC (An et al. 2022, https://arxiv.org/abs/2203.15565). It saves memory and products.
 """

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
-from facedistill.learning.augment import AugmentationParams
+from facedistill.learning.augment import AugmentationParams, ScatterParams
 from facedistill.outside import OrOutside
 from facedistill.params import params
 from facedistill.recipe import MARGIN_SOFTMAX, PHI, Margin, PhiName
@@ -53,6 +53,7 @@ class TaskParams:
         networks of the task have it.
     shrink_to: the side to which crops are shrunk before the input is cut from them; 0 for crops as they are stored. An
         imported teacher sees the stored crops, and so more pixels of the same photographs than its students.
+    scatter: how training crops are moved at random, in place of a random part; None for a random part.
     """
 
     phi: PhiName
@@ -62,8 +63,11 @@ class TaskParams:
     per_identity: Annotated[int, Field(ge=0)]
     embedding: Annotated[int, Field(ge=0)] = 0
     shrink_to: Annotated[int, Field(ge=0)] = 0
+    scatter: ScatterParams | None = None
 
     def __post_init__(self) -> None:
+        if self.scatter and self.phi != "landmarks":
+            raise ValueError(f"scatter: only for phi: landmarks, not {self.phi}, whose crops are aligned; leave it out")
         if "triplet" in PHI[self.phi] and self.per_identity < 2:
             raise ValueError(
                 f"per_identity: {self.per_identity} is too small for phi: {self.phi}, which compares crops of one "

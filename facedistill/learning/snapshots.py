@@ -136,8 +136,8 @@ class Snapshots:
     def restore(self, students: Sequence[Student], timing: Timing) -> int:
         """Restore students, timing and random state from the newest undamaged snapshot.
 
-        Of several machines it is that of the one that came furthest. Returns its step, or 0 if there is none. Warns of
-        each damaged snapshot.
+        Of several machines, the one that came furthest gives its snapshot. Returns the step, or 0 if there is no
+        snapshot. Warns of each damaged snapshot.
         """
         step, data = self._last_whole()
         # A machine that was lost for a while has older snapshots than the others, or none.

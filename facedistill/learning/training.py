@@ -118,7 +118,9 @@ def train_networks(
     recipes = [plan.recipe for plan in plans]
     teachers = Teachers(recipes, soft_teacher, hidden_teacher, device, training.precision, process.cut)
     teachers.check(crops)
-    data = TrainingCrops(crops, task.input, seed, training.augmentation, loader.cache_mb, teachers.see_whole)
+    data = TrainingCrops(
+        crops, task.input, seed, training.augmentation, loader.cache_mb, teachers.see_whole, task.scatter
+    )
     if task.per_identity:
         sampler: BatchSampler = IdentityBatches(crops.labels, task.batch, task.per_identity, seed)
     else:

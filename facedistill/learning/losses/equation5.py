@@ -128,7 +128,7 @@ class Equation5(nn.Module):
         """The term of Φ with this name, a scalar."""
         match term:
             case "softmax" | "arcface" | "cosface":
-                return _of_known(self._classify(term, student, labels), labels)
+                return self._classify(term, student, labels).mean()
             case "triplet":
                 return triplet_loss(self.gather(student.hidden), self.gather(labels), self.equation.margin)
             case "landmarks":
@@ -140,7 +140,7 @@ class Equation5(nn.Module):
                 return _of_known(self.teach(student, seen), seen)
 
     def _classify(self, term: str, student: Outputs, labels: Tensor) -> Tensor:
-        """A softmax loss of each sample, (N,)."""
+        """A softmax loss of each sample, (N,); 0 for samples without a name."""
         logits, columns = _logits(student), student.columns
         match term:
             case "arcface":

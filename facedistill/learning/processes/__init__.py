@@ -29,7 +29,7 @@ class Process:
         return sampler
 
     def objective(self, objective: Objective) -> Loss:
-        """Wrap `objective`, so that its value and its gradient are those of the full batch, not of this shard."""
+        """Wrap `objective`: its value and its gradient become those of the full batch, in place of this shard's."""
         return objective
 
     def gather(self, rows: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Process:
         return data
 
     def part(self, rows: int, batch: int) -> range:
-        """Return the rows that this process takes of 0 … rows − 1: whole batches of those that a single one makes."""
+        """Return the rows of 0 … rows − 1 for this process: whole batches, cut as a single process cuts them."""
         batches = -(-rows // batch)
         first, last = (batches * rank // self.world_size * batch for rank in (self.rank, self.rank + 1))
         return range(min(first, rows), min(last, rows))

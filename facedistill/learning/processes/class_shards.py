@@ -1,10 +1,10 @@
 """Class centres sharded over the processes: each has some rows of the classifier, and computes logits of these only.
 
-This is the model parallelism of Partial FC (An et al. 2022, https://arxiv.org/abs/2203.15565). The losses
-and gradients are those of the whole classifier, up to rounding.
+This is the model parallelism of Partial FC (An et al. 2022, https://arxiv.org/abs/2203.15565). A whole classifier gives
+the same losses and gradients, up to rounding.
 
-Gradients are those of one sum, of the losses of all processes. So the gradient of a value that all processes know is
-summed over them.
+A gradient here is the gradient of one sum, of the losses of all processes. So the gradient of a value that all
+processes know is summed over them.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _log_sum_exp(logits: Tensor) -> Tensor:
 
 
 class _LogSumExp(torch.autograd.Function):
-    """`_log_sum_exp`. Its gradient is softmax(logits) times that of the value."""
+    """`_log_sum_exp`. The gradient of the logits is softmax(logits) times the gradient of the value."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def main() -> None:
             return sum(len(model.embed([model.face(folder / key)])) for key in photographs)
 
         def embed(threads: int) -> int:
-            return embed_to(Path(made) / "gallery.parquet", model, folder, None, table, threads).photographs
+            return embed_to(Path(made) / "gallery.parquet", model, folder, None, None, table, threads).photographs
 
         loop, one, all_cores = rates(plain, lambda: embed(1), lambda: embed(cores()), rounds=ROUNDS)
     print(f"{len(photographs):,} photographs, {cores()} cores\n\n| | photographs/s | times as fast |\n|---|---:|---:|")

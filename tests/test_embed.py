@@ -317,9 +317,10 @@ def test_parts_of_another_detector_or_of_other_landmarks_are_not_taken(many: Pat
     points = np.arange(10, dtype=np.float32).reshape(5, 2)
     marked = [batch.Record(r.key, r.person, points + i) for i, r in enumerate(records)]
     detectors = [None, DetectorParams(Path("x"), "0" * 64), DetectorParams(Path("x"), "1" * 64)]
-    keys = {parts._Parts(tmp_path / "out", model(), many, detector).key(records) for detector in detectors}
-    keys.add(parts._Parts(tmp_path / "out", model(), many, None).key(marked))
-    assert len(keys) == 4
+    keys = {parts._Parts(tmp_path / "out", model(), many, detector, None).key(records) for detector in detectors}
+    keys.add(parts._Parts(tmp_path / "out", model(), many, None, None).key(marked))
+    keys.add(parts._Parts(tmp_path / "out", model(), many, None, model()).key(records))
+    assert len(keys) == 5
 
 
 def test_a_damaged_part_is_made_again(killed: Path, many: Path, tmp_path: Path) -> None:

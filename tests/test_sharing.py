@@ -26,7 +26,7 @@ STORAGE = "facedistill-storage"
 MODEL = "models/resnet50-8/init/softmax/model.safetensors"
 KEPT = ("data", "models", "exports", "reports")
 IDENTITY = ("-c", "user.name=t", "-c", "user.email=t@t")
-ARTIFACT, EXPORT = "student-alignment", "exports/resnet50-8/alignment/distill/soft"
+ARTIFACT, EXPORT = "student-alignment", "exports/resnet50-8/alignment/pretrain/soft"
 
 
 def parameters() -> dict[str, Any]:

@@ -14,15 +14,16 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
-from facedistill.crops.align import TEMPLATE
+from facedistill.crops.align import TEMPLATE, Points
 from facedistill.crops.shards import Crops
 from facedistill.data.face_crop import CropParams
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import parity
+from facedistill.export.finding import calibrate
 from facedistill.export.latency import onnx_latency, session, torch_latency
 from facedistill.export.onnx_files import Exported, write_float, write_int8, write_metadata
 from facedistill.grid.layout import EvaluationParams
-from facedistill.inference.metadata import Metadata, Precision
+from facedistill.inference.metadata import Finding, Metadata, Precision
 from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import TaskParams
@@ -43,6 +44,7 @@ def export(
     The measurements have these names, and are in percent unless another unit is given:
     accuracy, tpr: on the first set of pairs of `evaluation`.
     nrmse: on the test side of the task's own set.
+    found: the faces of that side that are found without being told where they are, and right.
     cosine: the least cosine between an embedding by this version and by PyTorch.
     batchN_threadsM: milliseconds for the whole batch.
 
@@ -79,7 +81,10 @@ def export(
                 accuracy = found["pytorch"]["accuracy"]
                 parity.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
         threshold = parity.threshold(answers, judge, labels[dataset]) if recognises else None
-        write_metadata(file, replace(metadata, precision=precision, threshold=threshold))
+        finding = None if recognises else _finding(file, Crops(CROPS / dataset, "train", task.shrink_to), crops, side)
+        write_metadata(file, replace(metadata, precision=precision, threshold=threshold, finding=finding))
+        if finding:
+            numbers["found"] = 100 * finding.found
         if threshold:
             numbers |= {"tpr": threshold.tpr, "far": threshold.far, "threshold": threshold.distance}
         found[precision] = numbers | _size(file) | onnx_latency(file, side)
@@ -105,7 +110,18 @@ def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParam
         precision="float32",
         space=model_files.read_record(sharing)["sha256"] if sharing else record["sha256"],
         threshold=None,
+        finding=None,
     )
+
+
+def _finding(file: Path, train: Crops, test: Crops, side: int) -> Finding:
+    shape = (train.landmarks - (train.pixels - side) // 2).mean(0)
+    loaded = session(file)
+
+    def landmarks(windows: NDArray[np.uint8]) -> Points:
+        return side * _by_onnx(loaded, np.ascontiguousarray(windows.transpose(0, 3, 1, 2)))["landmarks"]
+
+    return calibrate(landmarks, side, shape, test)
 
 
 @torch.inference_mode()

@@ -18,10 +18,11 @@ teacher that you have.
   python -m facedistill inspect data/raw
   python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw
 
-Photographs are JPEG, PNG, WebP or BMP of up to 67 megapixels, and are turned upright by their EXIF. You say where the
-face is by landmarks or a box, or name a detector that finds it. Else the face is taken as centred. Every answer says
-which of these was used. A model that learned from aligned faces errs more often if the face is taken as centred or in
-a box.
+Photographs are JPEG, PNG, WebP or BMP of up to 67 megapixels, and are turned upright by their EXIF. An exported
+landmark model finds the face, and says how sure it is. You can also say where the face is, by landmarks or a box, or
+name a detector that finds it, for example in a photograph of a group. Without any of these the face is taken as
+centred. Every answer says which of these was used. A model that learned from aligned faces errs more often if the face
+is taken as centred.
 """
 
 EXIT_CODES = """\
@@ -168,6 +169,12 @@ def _on_photographs(commands: Any, name: str, text: str, example: str) -> argpar
         "--model",
         type=Path,
         help="an exported folder, or its .onnx file; default: the smallest model in exports/ that can do this",
+    )
+    found.add_argument(
+        "--finder",
+        metavar="FILE",
+        help="an exported landmark model, which finds the face if nothing else says where it is; `none` to take the "
+        "face as centred; default: the smallest one in exports/, if it finds half of the faces of its test set",
     )
     found.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model for OpenCV, which finds the face")
     found.add_argument("--json", action="store_true", help="print one JSON object, for programs")

@@ -78,26 +78,36 @@ def _record(record: Photograph | Problem) -> Record:
 
 
 def schema(width: int) -> pa.Schema:
-    """The columns of a gallery: found is null where reason is not, and so is embedding."""
+    """The columns of a gallery: found and embedding are null where reason is not.
+
+    confidence: of a face that a finder found; null for any other.
+    """
     import pyarrow as pa
 
     text = [pa.field(name, pa.string()) for name in ("photograph", "person", "found", "reason")]
-    return pa.schema([*text, pa.field("embedding", pa.list_(pa.float32(), width))])
+    numbers = [pa.field("confidence", pa.float32()), pa.field("embedding", pa.list_(pa.float32(), width))]
+    return pa.schema([*text, *numbers])
 
 
 class Embedder:
     """Embeds listed photographs of the folder `root`, in as many threads as there are cores if `threads` is None.
 
-    detector: finds the face in photographs without landmarks.
+    detector, finder: find the face in photographs without landmarks. finder is a landmark model.
 
     The answers do not depend on the number of threads: a thread takes a few records, and the network runs on their
     faces in one thread. Raises DataError if the detector cannot be loaded.
     """
 
     def __init__(
-        self, model: FaceModel, root: Path, detector: DetectorParams | None = None, threads: int | None = None
+        self,
+        model: FaceModel,
+        root: Path,
+        detector: DetectorParams | None = None,
+        finder: FaceModel | None = None,
+        threads: int | None = None,
     ) -> None:
         self._model, self._threads = FaceModel(model.path, threads=1), threads or cores()
+        self._finder = FaceModel(finder.path, threads=1).finder() if finder else None
         self.schema = schema(model.metadata.width)
         self._own, self._room = _Own(root, detector), _Room(ROOM)
 
@@ -122,7 +132,7 @@ class Embedder:
         faces = [self._face(record) for record in records]
         embedded = iter(self._model.embed(face for face in faces if isinstance(face, Face)))
         embeddings = np.zeros((len(records), self._model.metadata.width), np.float32)
-        found, reasons = list[str | None](), list[str | None]()
+        found, reasons, confidences = list[str | None](), list[str | None](), list[float | None]()
         for i, face in enumerate(faces):
             if isinstance(face, Face):
                 values = next(embedded)
@@ -132,10 +142,11 @@ class Embedder:
                     face = "the model gives no finite embedding"
             found.append(face.found if isinstance(face, Face) else None)
             reasons.append(face if isinstance(face, str) else None)
+            confidences.append(face.confidence if isinstance(face, Face) else None)
         empty = pa.array([reason is not None for reason in reasons])
         rows = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), embeddings.shape[1], mask=empty)
         keys, people = [record.key for record in records], [record.person for record in records]
-        return pa.table([keys, people, found, reasons, rows], self.schema)
+        return pa.table([keys, people, found, reasons, confidences, rows], self.schema)
 
     def _face(self, record: Record) -> Face | str:
         """The face of a record, or the reason why there is none."""
@@ -146,7 +157,7 @@ class Embedder:
             refuse(data)
             with self._room.taken(_pixels(data)):
                 if record.landmarks is None:
-                    return self._model.face(data, detector=self._own.detector)
+                    return self._model.face(data, detector=self._own.detector, finder=self._finder)
                 # Without EXIF the photograph is not decoded one more time.
                 turned = any(mark in data for mark in EXIF)
                 return self._model.face(data, upright_points(data, record.landmarks) if turned else record.landmarks)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 SAME, DIFFERENT, USAGE, BAD_DATA, BAD_MODEL = range(5)
 """Exit codes. SAME is also the exit code of every other command that ended well."""
 
+RELIABLE = 0.5
+"""The least share of faces that a landmark model has to find to be used without being named."""
+
 
 class UsageError(ValueError):
     """Arguments that cannot be combined, or do not fit."""
@@ -73,7 +76,7 @@ def _embed(args: argparse.Namespace) -> int:
 
     model = _recogniser(args)
     try:
-        found = embed_to(args.out, model, args.folder, _detector(args), args.table)
+        found = embed_to(args.out, model, args.folder, _detector(args), _finder(args), args.table)
     except OSError as error:
         raise GalleryError(f"{args.out}: {error.strerror or error}; the same command goes on from here") from None
     width = model.metadata.width
@@ -101,7 +104,8 @@ def _search(args: argparse.Namespace) -> int:
         raise UsageError("--index faiss needs a package that is not installed: `pip install faiss-cpu`")
     model = _recogniser(args)
     folder = args.gallery.is_dir()
-    found = gallery.embed_folder(model, args.gallery, _detector(args)) if folder else gallery.read(args.gallery)
+    how = _detector(args), _finder(args)
+    found = gallery.embed_folder(model, args.gallery, *how) if folder else gallery.read(args.gallery)
     (probe,) = _faces(args, model, [args.probe])
     matches = gallery.search(found, model, probe, args.top, args.index)
     # A threshold is only valid for two embeddings by the same model.
@@ -132,7 +136,7 @@ def _search(args: argparse.Namespace) -> int:
 def _landmarks(args: argparse.Namespace) -> int:
     model = FaceModel(args.model) if args.model else smallest(landmarks=True)
     (face,) = _faces(args, model, [args.photograph])
-    points = model.landmarks(face)
+    points = model.landmarks(face) if face.confidence is None or face.landmarks is None else face.landmarks
     named = {name: [round(float(x), 2), round(float(y), 2)] for name, (x, y) in zip(LANDMARKS, points, strict=True)}
     if args.draw:
         draw(args.photograph, points, args.draw)
@@ -196,6 +200,22 @@ def _detector(args: argparse.Namespace) -> DetectorParams | None:
     return DetectorParams(args.detector, sha256(args.detector) if args.detector.is_file() else "0" * 64)
 
 
+def _finder(args: argparse.Namespace) -> FaceModel | None:
+    """The landmark model that finds faces where nothing else says where they are; None if there is none.
+
+    Unless it is named, a model that finds few faces is not used.
+    """
+    if args.finder == "none" or args.detector:
+        return None
+    if args.finder:
+        return FaceModel(args.finder)
+    try:
+        model = FaceModel(args.model) if args.command == "landmarks" and args.model else smallest(landmarks=True)
+    except ModelFileError:
+        return None
+    return model if model.metadata.finding and model.metadata.finding.found >= RELIABLE else None
+
+
 def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Path]) -> list[Face]:
     """The face of each photograph, by the landmarks or boxes (in the order of the photographs) or the detector."""
     if given := [name for name in ("landmarks", "box") if getattr(args, name)]:
@@ -208,20 +228,24 @@ def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Pat
         from facedistill.data.detector import Detector
 
         detector = Detector(params)
+    finding = _finder(args)
+    finder = finding.finder() if finding else None
     for i, photograph in enumerate(photographs):
         points = [args.landmarks[i][k : k + 2] for k in range(0, 10, 2)] if args.landmarks else None
         box = tuple(args.box[i]) if args.box else None
-        faces.append(model.face(photograph, points, box, detector))  # type: ignore[arg-type]
+        faces.append(model.face(photograph, points, box, detector, finder))  # type: ignore[arg-type]
     return faces
 
 
 def _told(photograph: Path, face: Face) -> dict[str, Any]:
-    return {"photograph": str(photograph), "face": face.found, "cut_as_in_training": face.as_trained}
+    told = {"photograph": str(photograph), "face": face.found, "cut_as_in_training": face.as_trained}
+    return told if face.confidence is None else told | {"confidence": round(face.confidence, 4)}
 
 
 def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
     for photograph, face in faces.items():
-        print(f"{photograph}: face {face.found}")
+        sure = "" if face.confidence is None else f", confidence {face.confidence:.2f}"
+        print(f"{photograph}: face {face.found}{sure}")
     if not all(face.as_trained for face in faces.values()):
         how = "a box" if model.metadata.crop.method == "box" else "five landmarks"
         print(f"not as in training, where faces were cropped by {how}, so errors are more frequent; see --help")

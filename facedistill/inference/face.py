@@ -13,10 +13,16 @@ from facedistill.crops.align import Matrix, Points
 from facedistill.crops.codec import decode
 from facedistill.data.face_crop import Box, CropParams, crop_face, upright
 from facedistill.data.photograph import LANDMARKS
+from facedistill.inference.finder import Finder
 from facedistill.inference.formats import refuse
+from facedistill.inference.metadata import Finding
 
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector
+
+
+SEEN = 0.5
+"""The least confidence of a face that is compared."""
 
 
 class PhotographError(ValueError):
@@ -31,12 +37,41 @@ class Face:
     to_original: (2, 3) matrix from pixels of the crop to pixels of the upright photograph.
     found: a phrase that says how the face was found, for example "by landmarks given".
     as_trained: whether faces were cropped in the same way in training.
+    landmarks: (5, 2) in pixels of the upright photograph; None if they are not known.
+    confidence: 0 to 1, for landmarks that a finder found: the probability that they are right; else None.
     """
 
     crop: NDArray[np.uint8]
     to_original: Matrix
     found: str
     as_trained: bool
+    landmarks: Points | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class FaceFinder:
+    """Finds the face of a photograph by an exported landmark network, and says how sure it is.
+
+    finding: the calibration of that network.
+    """
+
+    finder: Finder
+    finding: Finding
+
+    def find(self, image: NDArray[np.uint8], box: Box | None = None) -> tuple[Points, float]:
+        """(5, 2) landmarks of the face in an upright photograph, and their confidence.
+
+        Raises ValueError if no face is seen.
+        """
+        found = self.finder.find(image, box)
+        confidence = self.finding.confidence(found.spread) if found else 0.0
+        if found is None or confidence < SEEN:
+            raise ValueError(
+                f"no face is seen (confidence {confidence:.2f}, needed {SEEN}); give its landmarks, or a detector if "
+                "it fills less than a sixth of the photograph"
+            )
+        return found.landmarks, confidence
 
 
 def find(
@@ -45,16 +80,19 @@ def find(
     landmarks: Points | None = None,
     box: Box | None = None,
     detector: Detector | None = None,
+    finder: FaceFinder | None = None,
 ) -> Face:
     """The face of a photograph. It is at the landmarks or in the box, if one of them is given. Else it is the largest
-    face that the detector finds, and without a detector it is taken as centred. A model that was trained on whole
-    photographs gets the whole photograph.
+    face that the detector finds. Without a detector the finder looks for its landmarks, also in a box that is given.
+    Without any of these the face is taken as centred. A model that was trained on whole photographs gets the whole
+    photograph.
 
     photograph: a file or its bytes: JPEG, PNG, WebP or BMP of up to 67 megapixels. It is turned upright by its EXIF.
     crop: how the model's crops are made.
     landmarks: (5, 2), in pixels of the upright photograph, as a viewer shows it.
     box: x, y, width and height in the same pixels.
     detector: searches the photograph if neither landmarks nor a box is given.
+    finder: finds the landmarks if none are given and there is no detector.
 
     Raises PhotographError, which names the photograph, if no face can be cropped from it, and ValueError if both
     landmarks and a box are given.
@@ -66,7 +104,7 @@ def find(
         data = photograph if isinstance(photograph, bytes) else Path(photograph).read_bytes()
         refuse(data)
         image = upright(data)
-        return _find(data, image, crop, _points(landmarks), _box(box), detector)
+        return _find(data, image, crop, _points(landmarks), _box(box), detector, finder)
     except OSError as error:
         raise PhotographError(f"{name}: {error.strerror or error}") from None
     except ValueError as error:
@@ -80,6 +118,7 @@ def _find(
     landmarks: Points | None,
     box: Box | None,
     detector: Detector | None,
+    finder: FaceFinder | None,
 ) -> Face:
     height, width = image.shape[:2]
     given = any(hint is not None for hint in (landmarks, box, detector))
@@ -94,6 +133,11 @@ def _find(
     wants_landmarks = crop.method in ("landmarks", "none")
     if landmarks is not None:
         return _face(data, image, aligned, "by landmarks given", wants_landmarks, landmarks)
+    if finder and not detector:
+        points, confidence = finder.find(image, box)
+        where = "by a landmark network, in the box given" if box else "by a landmark network"
+        face = _face(data, image, aligned if wants_landmarks else crop, where, True, points)
+        return replace(face, confidence=confidence)
     if box is not None:
         # ArcFace's template ends at the edge of the face. A model trained on boxes keeps the margin of its training.
         around = replace(crop, method="box", margin=0.0 if wants_landmarks else crop.margin)
@@ -117,7 +161,7 @@ def _face(
     box: Box | None = None,
 ) -> Face:
     made = crop_face(data, image, crop, landmarks, box)
-    return Face(decode(made.image), made.to_original, found, as_trained)
+    return Face(decode(made.image), made.to_original, found, as_trained, landmarks)
 
 
 def _points(landmarks: Points | None) -> Points | None:

@@ -79,6 +79,7 @@ def embed_folder(
     model: FaceModel,
     folder: str | Path,
     detector: DetectorParams | None = None,
+    finder: FaceModel | None = None,
     table: Path | None = None,
     threads: int | None = None,
 ) -> Gallery:
@@ -87,6 +88,7 @@ def embed_folder(
     A photograph outside the folders of people shows a person with the name of its file. `parts.embed_to` writes a file
     instead, and goes on after it was stopped.
 
+    detector, finder: find the face in photographs without landmarks. finder is a landmark model.
     table: CSV, TSV or parquet with path, identity and perhaps x1, y1 … x5, y5, as for a data set. Then only these
         photographs are embedded, with these identities and these landmarks (in pixels of the photograph as stored).
     threads: by default one for each core. The answers do not depend on it.
@@ -98,7 +100,7 @@ def embed_folder(
     if not root.is_dir():
         raise GalleryError(f"{root}: no such folder")
     records = listed(root, table)
-    embedder = Embedder(model, root, detector, threads)
+    embedder = Embedder(model, root, detector, finder, threads)
     chunks = (records[start : start + BATCH] for start in range(0, len(records), BATCH))
     with closing(embedder.tables(chunks, len(records))) as tables:
         found = _gallery(tables, model.metadata.model, model.metadata.space, len(records), model.metadata.width)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from facedistill.crops.align import Points, transform
 from facedistill.data.face_crop import Box
-from facedistill.inference.face import Face, find
+from facedistill.inference.face import Face, FaceFinder, find
+from facedistill.inference.finder import Finder
 from facedistill.inference.metadata import Metadata, Precision, Threshold, from_properties
 from facedistill.params import ParamsError
 from facedistill.paths import EXPORTS
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from facedistill.data.detector import Detector
 
 BATCH = 32
+SURE = 0.9
+"""A face of this confidence is taken without a look at smaller ones."""
+
 DEFAULT: Precision = "float32"
 
 
@@ -75,6 +79,7 @@ class FaceModel:
         landmarks: Points | None = None,
         box: Box | None = None,
         detector: Detector | None = None,
+        finder: FaceFinder | None = None,
     ) -> Face:
         """The face of a photograph, cropped for this model. `Face.found` says how it was found.
 
@@ -82,10 +87,11 @@ class FaceModel:
         landmarks: (5, 2) x, y of left eye, right eye, nose, left and right mouth corner, as seen in the image.
         box: x, y, width, height. Landmarks and box are in pixels of the photograph turned upright by its EXIF.
         detector: finds the face if neither landmarks nor a box is given.
+        finder: finds the landmarks if none are given and there is no detector: in the box, or all over the photograph.
 
-        Raises PhotographError, which names the photograph, if it cannot be used.
+        Raises PhotographError, which names the photograph, if it cannot be used, or if the finder sees no face.
         """
-        return find(photograph, self.metadata.crop, landmarks, box, detector)
+        return find(photograph, self.metadata.crop, landmarks, box, detector, finder)
 
     def embed(self, faces: Iterable[Face]) -> NDArray[np.float32]:
         """(n, width) L2-normalised embeddings of n faces."""
@@ -108,6 +114,20 @@ class FaceModel:
             )
         points = self._run("landmarks", [face], (5, 2))[0] * self.metadata.input + self._offset
         return transform(points, face.to_original)
+
+    def finder(self) -> FaceFinder:
+        """A finder of faces by this model. Raises ModelFileError if the model finds no landmarks."""
+        finding, side = self.metadata.finding, self.metadata.input
+        if finding is None:
+            raise ModelFileError(f"{self.path}: a model of {self.metadata.task}, which finds no faces")
+
+        def landmarks(windows: NDArray[np.uint8]) -> Points:
+            images = np.ascontiguousarray(windows.transpose(0, 3, 1, 2))
+            points: Points = side * self._session.run(["landmarks"], {"image": images})[0]
+            return points
+
+        shape = np.array(finding.mean_shape, np.float32) * side
+        return FaceFinder(Finder(landmarks, side, shape, finding.spread_at(SURE)), finding)
 
     def verify(self, a: Face, b: Face) -> Verification:
         """Whether two faces show one person. Raises ModelFileError if the model has no threshold."""

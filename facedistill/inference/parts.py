@@ -60,17 +60,18 @@ def embed_to(
     model: FaceModel,
     folder: Path,
     detector: DetectorParams | None = None,
+    finder: FaceModel | None = None,
     table: Path | None = None,
     threads: int | None = None,
 ) -> Summary:
     """Embed every photograph below a folder, or in a table, as `gallery.embed_folder` does, and write `out`, parquet.
 
-    A row has photograph, person, found, reason and embedding. The rows are sorted by photograph. One that gave nothing
-    has its reason, and no embedding. model and space are in the metadata of the file. The bytes of the file do not
-    depend on the number of threads, or on how often the work was stopped.
+    A row has photograph, person, found, reason, confidence and embedding. The rows are sorted by photograph. One that
+    gave nothing has its reason, and no embedding. model and space are in the metadata of the file. The bytes of the
+    file do not depend on the number of threads, or on how often the work was stopped.
 
     While the work lasts, the folder OUT.parts has what is done. A part counts as done if its photographs (path, size,
-    times, person and landmarks), the model, the detector and the versions of the libraries are still the same.
+    times, person and landmarks), the models, the detector and the versions of the libraries are still the same.
 
     Raises GalleryError if no photograph can be used, and OSError, for example if the disk is full.
     """
@@ -82,7 +83,8 @@ def embed_to(
         raise GalleryError(f"{out}: " + ("a folder; give the name of a file" if out.is_dir() else "no such folder"))
     records = listed(folder, table)
     some = [records[start : start + PART] for start in range(0, len(records), PART)]
-    parts, embedder = _Parts(out, model, folder, detector), Embedder(model, folder, detector, threads)
+    parts = _Parts(out, model, folder, detector, finder)
+    embedder = Embedder(model, folder, detector, finder, threads)
     parts.folder.mkdir(exist_ok=True)
     waiting = [i for i, part in enumerate(some) if not parts.done(i, part)]
     keys = dict[int, bytes]()
@@ -112,7 +114,9 @@ def embed_to(
 class _Parts:
     """The folder of the parts, and what they depend on."""
 
-    def __init__(self, out: Path, model: FaceModel, root: Path, detector: DetectorParams | None) -> None:
+    def __init__(
+        self, out: Path, model: FaceModel, root: Path, detector: DetectorParams | None, finder: FaceModel | None
+    ) -> None:
         import cv2
         import numpy
         import onnxruntime
@@ -120,7 +124,12 @@ class _Parts:
         self.folder, self._root = out.with_name(f"{out.name}.parts"), root
         self.whole = self.folder / "whole.parquet"
         versions = {module.__name__: module.__version__ for module in (cv2, numpy, onnxruntime)}
-        files = {"model": sha256(model.path), "detector": detector and detector.sha256, "root": str(root.resolve())}
+        files = {
+            "model": sha256(model.path),
+            "detector": detector and detector.sha256,
+            "finder": finder and sha256(finder.path),
+            "root": str(root.resolve()),
+        }
         self._settings = json.dumps(versions | files | {"batch": BATCH}).encode()
 
     def key(self, records: Sequence[Record]) -> bytes:

@@ -43,6 +43,12 @@ METRICS = {
 
 Address = tuple[str, ...]
 
+
+def kind(metric: str) -> str:
+    """Metrics of one kind may be averaged. All TPRs are of one kind; any other metric, a key of METRICS, is its own."""
+    return "tpr" if METRICS[metric].place[0] == "tpr" else metric
+
+
 NOBODY = ""
 """A name that no student has, so Results has no cell of it."""
 
@@ -61,6 +67,7 @@ class Claim:
     printed: tuple[Address, Address] | None = None
     corpus: str | None = None
     over: Mapping[str, str | tuple[str | tuple[str, ...], ...]] = Field(default_factory=dict)
+    each: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class Comparison:
 
     name: the claim's name, then what tells this comparison from the claim's others, joined by /.
     claim: the claim.
+    part: the name of the part of the claim that it belongs to.
     metric: a key of METRICS.
     better, worse: the cells' addresses in Results, without the metric. If the parameters do not have the network, the
         student is NOBODY.
@@ -78,6 +86,7 @@ class Comparison:
 
     name: str
     claim: Claim
+    part: str
     metric: str
     better: Address
     worse: Address
@@ -92,6 +101,9 @@ def claims() -> tuple[Claim, ...]:
         found = load(tuple[Claim, ...], "claims", file)
     if len({claim.name for claim in found}) < len(found):
         raise ParamsError(f"{file}: two claims have the same name")
+    for claim in found:
+        if unknown := [axis for axis in claim.each if axis not in claim.over]:
+            raise ParamsError(f"{file}: {claim.name}: each: {unknown[0]!r} is not a key of its `over`")
     return found
 
 
@@ -107,6 +119,9 @@ def comparisons(layout: Layout) -> Iterator[Comparison]:
         ]
         for chosen in product(*axes):
             words = dict(zip(claim.over, chosen, strict=True))
+            metric = claim.metric.format(**words)
+            part = [_short(words[axis]) for axis in claim.over if axis in claim.each]
+            part += [kind(metric)] if metric != claim.metric else []
             # A user may give a student the name of a network or a table, so a cell is looked up by its network only.
             for axis, values in claim.over.items():
                 if isinstance(values, str):
@@ -116,7 +131,8 @@ def comparisons(layout: Layout) -> Iterator[Comparison]:
             yield Comparison(
                 name="/".join([claim.name, *(_short(v) for v in chosen)]),
                 claim=claim,
-                metric=claim.metric.format(**words),
+                part="/".join([claim.name, *part]),
+                metric=metric,
                 better=better,
                 worse=worse,
                 printed=claim.printed and (_printed(claim.printed[0], words), _printed(claim.printed[1], words)),

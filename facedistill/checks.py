@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from facedistill.report.page import without_pictures
 from facedistill.results.metrics import LOWER_IS_BETTER, Results
 from facedistill.results.provenance import Heading
 from facedistill.results.reading import Reading
-from facedistill.results.verdicts import CLAIMS, Finding
+from facedistill.results.verdicts import CLAIMS, Findings
 
 CHECKS = Path("checks.yaml")
 SHOWN = 60
@@ -28,7 +28,7 @@ class Checks:
 
     tolerance: in points.
     floors: a number in percent for each address in Results, with / between the parts of the address.
-    claims: names of comparisons.
+    claims: names of claims, or of cells of claims.
     """
 
     tolerance: Annotated[float, Field(ge=0)]
@@ -88,18 +88,22 @@ def below_floors(results: Results, checks: Checks) -> Iterator[str]:
             )
 
 
-def flipped_claims(found: Mapping[str, Finding], checks: Checks) -> Iterator[str]:
-    """A message for each claim that has to hold and does not. Raises ParamsError if a claim is not asked."""
+def flipped_claims(found: Findings, checks: Checks) -> Iterator[str]:
+    """A message for each claim or cell that has to hold and does not. Raises ParamsError if one is not asked."""
     for name in checks.claims:
-        if name not in found:
+        todo = f"find out what changed it, or remove it from {CHECKS}"
+        if name in found.claims:
+            claim = found.claims[name]
+            if claim.verdict != "holds":
+                p = "" if claim.corrected is None else f" (corrected p {claim.corrected:.3f})"
+                yield f"the claim {name} held, and now {claim.verdict}{p}; {todo}"
+        elif name in found.cells:
+            cell = found.cells[name]
+            if cell.verdict != "holds":
+                ends = "" if cell.low is None else f" [{cell.low:+.2f}, {cell.high:+.2f}]"
+                yield f"the cell {name} held, and now {cell.verdict}: {cell.difference:+.2f} points{ends}; {todo}"
+        else:
             raise ParamsError(f"{CHECKS}: claims: {name!r} is not in {CLAIMS}")
-        finding = found[name]
-        if finding.verdict != "holds":
-            ends = "" if finding.low is None else f" [{finding.low:+.2f}, {finding.high:+.2f}]"
-            yield (
-                f"the claim {name} held, and now {finding.verdict}: {finding.difference:+.2f} points{ends}; find out "
-                f"what changed it, or remove it from {CHECKS}"
-            )
 
 
 def check_report(root: Path) -> Iterator[str]:

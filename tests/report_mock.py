@@ -33,6 +33,7 @@ from facedistill.results.chosen import chosen
 from facedistill.results.metrics import Results
 from facedistill.results.provenance import write_datasets
 from facedistill.results.reading import Reading
+from facedistill.results.verdicts import Findings
 
 CROP = {"method": "landmarks", "pixels": 24}
 RATE = {"epochs": 4, "learning_rate": 0.1}
@@ -298,7 +299,7 @@ SMALL |= {"students": {name: PARAMS["students"][name] for name in ("resnet50-8",
 def tables(root: Path) -> str:
     reading = Reading(root)
     write_datasets(reading.layout, root)
-    return report(reading, {}, [])
+    return report(reading, Findings({}, {}, {}), [])
 
 
 def section(text: str, title: str) -> str:

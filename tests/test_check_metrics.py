@@ -178,18 +178,31 @@ def test_within_the_tolerance_a_floor_holds(repository: Path) -> None:
     assert list(check_report(repository)) == []
 
 
-@pytest.mark.parametrize("verdict", ["fails", "cannot be told"])
-def test_a_claim_that_held_and_does_so_no_more_is_told(repository: Path, verdict: str) -> None:
+@pytest.mark.parametrize("verdict", ["fails", "level", "cannot be told"])
+def test_a_cell_that_held_and_does_so_no_more_is_told(repository: Path, verdict: str) -> None:
     found = json.loads((repository / CLAIMS).read_text())
-    assert found[HELD]["verdict"] == "holds"
-    found[HELD] |= {"verdict": verdict, "difference": -1.25, "low": -2.0, "high": -0.5}
+    assert found["cells"][HELD]["verdict"] == "holds"
+    found["cells"][HELD] |= {"verdict": verdict, "difference": -1.25, "low": -2.0, "high": -0.5}
     (repository / CLAIMS).write_text(json.dumps(found))
     rendered(repository)
     (message,) = check_report(repository)
     assert message == (
-        f"the claim {HELD} held, and now {verdict}: -1.25 points [-2.00, -0.50]; find out what changed it, or remove "
+        f"the cell {HELD} held, and now {verdict}: -1.25 points [-2.00, -0.50]; find out what changed it, or remove "
         "it from checks.yaml"
     )
+
+
+@pytest.mark.parametrize(("corrected", "told"), [(0.0712, " (corrected p 0.071)"), (None, "")])
+def test_a_whole_claim_may_have_to_hold_too(repository: Path, corrected: float | None, told: str) -> None:
+    found = json.loads((repository / CLAIMS).read_text())
+    checks(repository, claims=["t3_teacher"])
+    assert found["claims"]["t3_teacher"]["verdict"] == "holds"
+    assert list(check_report(repository)) == []
+    found["claims"]["t3_teacher"] = {"verdict": "cannot be told", "p": 0.01, "corrected": corrected}
+    (repository / CLAIMS).write_text(json.dumps(found))
+    rendered(repository)
+    (message,) = check_report(repository)
+    assert message.startswith(f"the claim t3_teacher held, and now cannot be told{told}; find out what changed it")
 
 
 @pytest.mark.parametrize(

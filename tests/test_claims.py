@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import numpy as np
 import pyarrow as pa
@@ -15,19 +17,21 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from report_mock import SMALL, edit, mock, mock_plots, results
+from scipy import stats
 
-from facedistill.grid.layout import Layout
+from facedistill.grid.layout import TARGETS, Layout
 from facedistill.params import ParamsError
 from facedistill.paths import EVALUATION
 from facedistill.report.tables.claims import claims_document, compared, summary
 from facedistill.results.claims import METRICS as NUMBERS
-from facedistill.results.claims import NOBODY, claims, comparisons
+from facedistill.results.claims import NOBODY, claims, comparisons, kind
 from facedistill.results.metrics import MissingResultError
 from facedistill.results.paper import Paper
 from facedistill.results.provenance import write_datasets
 from facedistill.results.reading import Reading
 from facedistill.results.samples import Samples
-from facedistill.results.verdicts import CLAIMS, Finding, findings, load_findings, save
+from facedistill.results.statistics import MOST, Verdict, holm, over_samples, seeds_needed
+from facedistill.results.verdicts import CLAIMS, Conclusion, Finding, Findings, findings, load_findings, parts, save
 
 SEVERAL = deepcopy(SMALL)
 SEVERAL["students"] |= {f"resnet50-8-seed{i}": {"architecture": "resnet50", "divisor": 8, "seed": i} for i in (1, 2)}
@@ -43,7 +47,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def document(root: Path, found: dict[str, Finding]) -> str:
+def several(folder: Path) -> Path:
+    """Three seeds of one student in every table but those of weighting and margins."""
+    params = deepcopy(SEVERAL)
+    for section in ("table1", "losses", "verification", "alignment"):
+        params[section] = params[section] | params["table2"]
+    root = mock(folder / "several", params)
+    mock_plots(root, params)
+    return root
+
+
+def document(root: Path, found: Findings) -> str:
     write_datasets(Layout.read(root / "params.yaml"), root)
     save(found, root / CLAIMS)
     return claims_document(Reading(root))
@@ -107,11 +121,11 @@ class TestFindings:
         soft = [True] * 70 + [False] * 30
         replace_hits(root, {"table2/soft": soft, "table1/hidden": hidden, "table1/logits": hidden})
         replace_hits(root, dict.fromkeys(("table1/fitnet", "table2/wang"), soft))
-        found = findings(results(root), "casia", root)["t1_targets/soft_hidden"]
+        found = findings(results(root), "casia", root).cells["t1_targets/soft_hidden"]
         assert (found.verdict, found.difference, found.basis) == ("holds", 30.0, "100 photographs")
         # 30 ± 1.96 √(0.3 · 0.7 / 100)
         assert (found.low, found.high) == pytest.approx((21.0, 39.0), abs=1.1)
-        level = findings(results(root), "casia", root)["t1_targets/hidden_logits"]
+        level = findings(results(root), "casia", root).cells["t1_targets/hidden_logits"]
         assert (level.verdict, level.low, level.p) == ("cannot be told", None, None)
 
     def test_a_lower_error_is_in_favour_and_folds_are_those_of_view_2(self, small: Path) -> None:
@@ -122,9 +136,9 @@ class TestFindings:
         assert teacher is not None
         assert student is not None
         assert teacher.mean() < student.mean()
-        assert found["t3_teacher/pretrain"].difference == pytest.approx((student - teacher).mean(), abs=1e-3)
-        assert found["t3_teacher/pretrain"].verdict == "holds"
-        lfw = found["t2_wang/casia/lfw/8"]
+        assert found.cells["t3_teacher/pretrain"].difference == pytest.approx((student - teacher).mean(), abs=1e-3)
+        assert found.cells["t3_teacher/pretrain"].verdict == "holds"
+        lfw = found.cells["t2_wang/casia/lfw/8"]
         assert lfw.basis == "10 folds"
 
     def test_distances_to_the_teachers_centres_are_of_photographs(self, small: Path) -> None:
@@ -141,10 +155,10 @@ class TestFindings:
             found = findings(results(small), "casia", small)
         finally:
             pq.write_table(before, file)
-        own = found["proxyless_distances/arcface/resnet50-8/own"]
+        own = found.cells["proxyless_distances/arcface/resnet50-8/own"]
         assert (own.verdict, own.basis) == ("holds", "200 photographs")
         assert own.difference == pytest.approx(100 * (far - near).mean(), abs=1e-3)
-        assert found["proxyless_distances/arcface/resnet50-8/other"].verdict == "cannot be told"
+        assert found.cells["proxyless_distances/arcface/resnet50-8/other"].verdict == "cannot be told"
 
     def test_a_tie_holds_where_many_photographs_leave_no_room_for_a_gap(self, small: Path, tmp_path: Path) -> None:
         """Of 20,000 photographs 20 speak for each: 0 ± 1.96 · 100 √40 / 20,000 = 0 ± 0.06 points."""
@@ -154,7 +168,7 @@ class TestFindings:
         one[-20:], other[-20:] = False, True
         models = {f"triplet/distill/{name}": hits.tolist() for name, hits in (("soft", one), ("none", other))}
         replace_hits(root, models, "nn_top1")
-        tie = findings(results(root), "casia", root)["t4_soft_distill/8"]
+        tie = findings(results(root), "casia", root).cells["t4_soft_distill/8"]
         assert (tie.verdict, tie.difference, tie.basis) == ("holds", 0.0, "20,000 photographs")
         assert (tie.low, tie.high) == pytest.approx((-0.06, 0.06), abs=0.01)
 
@@ -167,7 +181,7 @@ class TestFindings:
         assert found.tolist() == (100.0 * rows).tolist()
 
     def test_tpr_of_one_seed_leaves_nothing_to_resample(self, small: Path) -> None:
-        found = findings(results(small), "casia", small)["poster_feature_degrades/resnet50-8/pose"]
+        found = findings(results(small), "casia", small).cells["poster_feature_degrades/resnet50-8/pose"]
         r = results(small)
         soft, feature = (
             r["resnet50-8", *cell, "tpr", "pose"] for cell in (("table2", "soft"), ("losses", "hard_soft_feature"))
@@ -187,16 +201,16 @@ class TestFindings:
         edit(root, "teacher.json", lambda m: m["classification"].update(top1=90.0))
         found = findings(results(root), "casia", root)
         # Gaps 5 and 7: mean 6, deviation √2, t = 6 with one degree of freedom, of which 12.706 is the 97.5 % point.
-        pair = found["t1_initialisations/wang_fitnet"]
+        pair = found.cells["t1_initialisations/wang_fitnet"]
         assert (pair.difference, pair.basis, pair.verdict) == (6.0, "2 seeds", "cannot be told")
         assert pair.high == pytest.approx(6 + 12.7062, abs=1e-3)
         # What is printed beside the gap is of these seeds too: 70 and 73 against 65 and 66, and none of 50.
         assert "71.50 ± 2.12, 65.50 ± 0.71" in document(root, found)
         # Gaps 10, 11 and 9.5, of three seeds.
-        whole = found["t2_wang/casia/top1/8"]
+        whole = found.cells["t2_wang/casia/top1/8"]
         assert (whole.basis, whole.verdict) == ("3 seeds", "holds")
         assert whole.difference == pytest.approx(30.5 / 3, abs=1e-3)
-        assert found["poster_beats_teacher/resnet43_thin/lfw"].basis == "10 folds"
+        assert found.cells["poster_beats_teacher/resnet43_thin/lfw"].basis == "10 folds"
 
     def test_a_teacher_of_one_seed_meets_each_of_a_students(self, tmp_path: Path) -> None:
         params = deepcopy(SEVERAL)
@@ -207,13 +221,13 @@ class TestFindings:
         r = results(root)
         gaps = [81.25 - value for value in r["resnet50-8", "triplet", "distill", "none", "nn_top1"].values]
         found = findings(r, "casia", root)
-        of_teacher = found["t4_teacher/8/distill/none"]
+        of_teacher = found.cells["t4_teacher/8/distill/none"]
         assert of_teacher.basis == "3 seeds"
         assert of_teacher.difference == pytest.approx(float(np.mean(gaps)), abs=1e-3)
         # Of errors the lower is the better.
         distill, pretrain = (r["resnet50-8", "alignment", init, "none", "nrmse"] for init in ("distill", "pretrain"))
-        assert found["t3_distill/none"].basis == "3 seeds"
-        assert found["t3_distill/none"].difference == pytest.approx(pretrain - distill, abs=1e-3)
+        assert found.cells["t3_distill/none"].basis == "3 seeds"
+        assert found.cells["t3_distill/none"].difference == pytest.approx(pretrain - distill, abs=1e-3)
 
     def test_missing_rows_name_the_stage(self, small: Path, tmp_path: Path) -> None:
         root = Path(shutil.copytree(small, tmp_path / "copy"))
@@ -229,12 +243,145 @@ class TestFindings:
             save(findings(results(small), "casia", small), tmp_path / name)
         text = (tmp_path / "a.json").read_text()
         assert text == (tmp_path / "b.json").read_text()
-        assert len(text.splitlines()) == len(found) + 2
+        assert len(text.splitlines()) == len(found.claims) + len(found.parts) + len(found.cells) + 8
         assert load_findings(tmp_path / "a.json") == found
-        assert json.loads(text)["t1_targets/soft_hidden"]["verdict"] in ("holds", "fails", "cannot be told")
+        assert json.loads(text)["cells"]["t1_targets/soft_hidden"]["verdict"] in get_args(Verdict)
         (tmp_path / "a.json").write_text(text.replace('"verdict": "', '"verdict": "hardly '))
         with pytest.raises(ParamsError, match=r"a\.json.*'hardly "):
             load_findings(tmp_path / "a.json")
+
+    def test_the_findings_of_an_older_commit_are_refused_in_one_line(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text(json.dumps({f"cell/{i}": {"verdict": "holds"} for i in range(9)}))
+        with pytest.raises(ParamsError, match=r"^\S*a\.json: no verdicts on whole claims.*run `dvc repro -f report`$"):
+            load_findings(tmp_path / "a.json")
+
+
+class TestParts:
+    def test_the_difference_of_a_seed_is_the_mean_over_the_cells(self, tmp_path: Path) -> None:
+        """Student's paired test on one number a seed, however many cells there are: they share what a seed shares."""
+        root = several(tmp_path)
+        r = results(root)
+        found = findings(r, "casia", root)
+        sides = [
+            np.mean([r["resnet50-8", "triplet", init, target, "nn_top1"].values for target in TARGETS], axis=0)
+            for init in ("distill", "pretrain")
+        ]
+        expected = stats.ttest_rel(*sides)
+        part, ends = found.parts["t4_distill"], expected.confidence_interval()
+        assert part.basis == "3 seeds"
+        assert part.difference == pytest.approx((sides[0] - sides[1]).mean(), abs=1e-3)
+        assert part.p == pytest.approx(expected.pvalue, abs=1e-6)
+        assert (part.low, part.high) == pytest.approx((ends.low, ends.high), abs=1e-3)
+        assert part.deviation == pytest.approx(np.std(sides[0] - sides[1], ddof=1), abs=1e-3)
+        assert found.claims["t4_distill"].p == part.p
+
+    def test_with_one_seed_photographs_are_resampled_over_all_cells_together(self, small: Path, tmp_path: Path) -> None:
+        """Three equal cells say no more than one of them: whoever drew each cell for itself would be √3 as sure."""
+        root = Path(shutil.copytree(small, tmp_path / "copy"))
+        rng = np.random.default_rng(9)
+        distill, pretrain = rng.random(300) < 0.7, rng.random(300) < 0.6
+        models = {f"triplet/distill/{target}": distill.tolist() for target in TARGETS}
+        replace_hits(root, models | {f"triplet/pretrain/{target}": pretrain.tolist() for target in TARGETS}, "nn_top1")
+        found = findings(results(root), "casia", root)
+        assert found.parts["t4_distill"] == found.cells["t4_distill/8/none"]
+        # Cells that differ are averaged, photograph by photograph.
+        models["triplet/distill/soft"] = (rng.random(300) < 0.7).tolist()
+        models |= {f"triplet/pretrain/{target}": pretrain.tolist() for target in TARGETS}
+        replace_hits(root, models, "nn_top1")
+        means = np.zeros(300)
+        for i in range(300):
+            for target in TARGETS:
+                means[i] += 100 * (models[f"triplet/distill/{target}"][i] - float(pretrain[i])) / 3
+        part, expected = findings(results(root), "casia", root).parts["t4_distill"], over_samples(means)
+        assert expected is not None
+        assert part.difference == pytest.approx(means.mean(), abs=1e-3)
+        assert (part.low, part.high) == pytest.approx((expected.low, expected.high), abs=0.6)
+        assert part.p == pytest.approx(expected.p, abs=1e-6)
+
+    def test_if_one_cell_has_one_seed_all_is_over_photographs_and_each_cell_is_its_mean(self, tmp_path: Path) -> None:
+        params = deepcopy(SEVERAL)
+        params["students"] |= {"resnet50-4": {"architecture": "resnet50", "divisor": 4}}
+        params["table2"] = {"students": [*params["table2"]["students"], "resnet50-4"]}
+        root = mock(tmp_path / "mixed", params)
+        mock_plots(root, params)
+        found = findings(results(root), "casia", root)
+        samples, gaps = Samples(results(root).layout, root), []
+        for names in (["resnet50-4"], params["table1"]["students"] + ["resnet50-8-seed1"]):
+            of = [[samples.of("top1", n, f"table2/{r}", "") for r in ("wang", "soft")] for n in names]
+            gaps.append(np.mean([b - w for b, w in of if b is not None and w is not None], axis=0))
+        assert found.cells["t2_wang/casia/top1/8"].basis == "3 seeds"
+        part = found.parts["t2_wang/top1"]
+        assert (part.basis, part.deviation) == ("48 photographs", None)
+        assert part.difference == pytest.approx(np.mean(gaps), abs=1e-3)
+        assert found.parts["t2_wang/lfw"].basis == "10 folds"
+
+    def test_cells_tested_on_different_photographs_are_not_averaged(self, small: Path, tmp_path: Path) -> None:
+        root = Path(shutil.copytree(small, tmp_path / "copy"))
+        hits = [True] * 50 + [False] * 50
+        replace_hits(root, {"triplet/distill/soft": hits, "triplet/pretrain/soft": hits[::-1]}, "nn_top1")
+        part = findings(results(root), "casia", root).parts["t4_distill"]
+        assert (part.verdict, part.low, part.p) == ("cannot be told", None, None)
+
+    def test_one_rival_that_is_better_refutes_the_best_whatever_the_mean(self, small: Path, tmp_path: Path) -> None:
+        """The mean over the rivals is far as claimed. L2KD is better all the same."""
+        root = Path(shutil.copytree(small, tmp_path / "copy"))
+        of = {"proxyless": 200, "l2kd": 340} | dict.fromkeys(("kd", "fitnet", "attention", "rkd", "cckd"), 3)
+        hits = {f"arcface/{name}": [i < n for i in range(1000)] for name, n in of.items()}
+        replace_hits(root, hits, "cross")
+        found = findings(results(root), "casia", root)
+        assert np.mean([f.difference for name, f in found.cells.items() if name.startswith("proxyless_space")]) > 10
+        assert found.cells["proxyless_space/arcface/resnet50-8/kd"].verdict == "holds"
+        assert found.claims["proxyless_space"].verdict == "fails"
+
+    def test_claims_are_corrected_for_all_that_are_asked(self, small: Path, tmp_path: Path) -> None:
+        """Eight of 100 photographs differ, all one way: p is 0.005 alone, and above 5 % among two dozen claims."""
+        root = Path(shutil.copytree(small, tmp_path / "copy"))
+        hits = {"triplet/pretrain/soft": [True] * 8 + [False] * 92, "triplet/pretrain/none": [False] * 100}
+        replace_hits(root, hits, "nn_top1")
+        found = findings(results(root), "casia", root)
+        claim, cell = found.claims["t4_soft_pretrain"], found.cells["t4_soft_pretrain/8"]
+        assert cell.verdict == "holds"
+        assert cell.p == pytest.approx(2 * stats.norm.sf(8**0.5), abs=1e-6)
+        assert claim == Conclusion("cannot be told", cell.p, claim.corrected)
+        p = [c.p for c in found.claims.values()]
+        assert [c.corrected for c in found.claims.values()] == pytest.approx(holm(p), abs=1e-4)
+        assert claim.corrected is not None
+        assert claim.corrected > 0.05
+
+    def test_a_small_gap_of_one_seed_is_level_however_sure_its_photographs_are(
+        self, small: Path, tmp_path: Path
+    ) -> None:
+        """0.2 points, of which the photographs leave no doubt: one seed says nothing about chance in training."""
+        root = Path(shutil.copytree(small, tmp_path / "copy"))
+        soft = [True] * 100 + [False] * 49_900
+        replace_hits(root, {"triplet/pretrain/soft": soft, "triplet/pretrain/none": [False] * 50_000}, "nn_top1")
+        found = findings(results(root), "casia", root)
+        cell = found.cells["t4_soft_pretrain/8"]
+        assert cell.verdict == "level"
+        assert cell.p is not None
+        assert cell.p < 1e-6
+        assert found.claims["t4_soft_pretrain"] == Conclusion("level", 1.0, 1.0)
+
+    def test_a_part_has_one_kind_of_metric_no_chain_and_no_rivals(self, trained: Path) -> None:
+        """The mean over a chain hides its middle, and the mean over rivals hides the best of them."""
+        reading = Reading(trained)
+        everything = [c for c in comparisons(reading.layout) if NOBODY not in (c.better[0], c.worse[0])]
+        for members in parts(everything):
+            name = members[0].part
+            assert len({kind(c.metric) for c in members}) == 1, name
+            better, worse = (
+                Counter((c.corpus, c.metric, getattr(c, side)) for c in members) for side in ("better", "worse")
+            )
+            assert not better.keys() & worse.keys(), name
+            assert {*better.values(), *worse.values()} == {1}, name
+            assert re.search(r": \S.* [<=>] .*\S$", compared(members, reading)), name
+
+    def test_a_slip_in_the_axes_of_a_claim_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        text = Path(__file__).parents[1] / "facedistill/results/claims.yaml"
+        (tmp_path / "claims.yaml").write_text(text.read_text().replace("each: [pair]", "each: [pairs]", 1))
+        monkeypatch.setattr("facedistill.results.claims.files", lambda _: tmp_path)
+        with pytest.raises(ParamsError, match=r"t1_targets: each: 'pairs' is not a key of its `over`"):
+            claims.__wrapped__()
 
 
 class TestDocument:
@@ -243,7 +390,7 @@ class TestDocument:
         text = document(small, found)
         for c in comparisons(results(small).layout):
             assert c.claim.says in text
-            assert (f"`{c.name}`" in text) == (c.name not in found), c.name
+            assert (f"`{c.name}`" in text) == (c.name not in found.cells), c.name
         assert "`t4_distill/2/none`" in text
         assert "`t2_wang/msceleb/top1/8`" in text
         assert "Not asked, because they are about MS-Celeb-1M" not in text
@@ -255,24 +402,65 @@ class TestDocument:
         real = SMALL | {"datasets": SMALL["datasets"] | {"classification": {"source": {"kind": "msceleb"}}}}
         (root / "params.yaml").write_text(yaml.safe_dump(real, sort_keys=False))
         found = findings(results(root), "msceleb", root)
-        assert "t2_wang/msceleb/top1/8" in found
-        assert "t2_wang/casia/top1/8" not in found
+        assert "t2_wang/msceleb/top1/8" in found.cells
+        assert "t2_wang/casia/top1/8" not in found.cells
         assert "`t2_half_beats_teacher/top1`" in document(root, found)
 
     def test_a_row_has_what_is_printed_what_came_out_and_the_verdict(self, small: Path) -> None:
         found = findings(results(small), "casia", small)
-        found["t1_targets/soft_hidden"] = Finding("holds", 3.0, 1.0, 5.004, 0.0004, "1,000 photographs")
+        cell = Finding("holds", 3.0, 1.0, 5.004, 0.0004, 0.9, "1,000 photographs")
+        claims = {**found.claims, "t1_targets": Conclusion("fails", 0.0312, 0.41)}
+        found = replace(found, claims=claims, cells={**found.cells, "t1_targets/soft_hidden": cell})
         r = results(small)
         soft, hidden = (r["resnet50-8", *cell, "top1"] for cell in (("table2", "soft"), ("table1", "hidden")))
-        row = (
-            f"| ResNet-50/8, top-1: Soft target (Eq. 2) > Hidden target | 61.27, 60.08 | {soft:.2f}, {hidden:.2f} | "
-            "+3.00 [+1.00, +5.00], 1,000 photographs | < 0.001 | **holds** |"
+        says = "From scratch, the soft target beats the hidden layer, which beats the logits."
+        rows = (
+            f"| {says} | 2 parts |  |  |  | 0.031 | 0.410 | **fails** |\n"
+            f"|  | ResNet-50/8, top-1: Soft target (Eq. 2) > Hidden target | 61.27, 60.08 | {soft:.2f}, {hidden:.2f} | "
+            "+3.00 [+1.00, +5.00], 1,000 photographs | < 0.001 |  | holds |\n"
         )
-        assert row in document(small, found)
+        assert rows in document(small, found)
+
+    def test_it_opens_with_a_line_a_claim(self, small: Path) -> None:
+        """Whoever reads one table has every claim with its verdict, and how many cells lie as claimed."""
+        found = findings(results(small), "casia", small)
+        cells = {**found.cells, "t4_soft_distill/8": Finding("cannot be told", -0.29)}
+        cells |= {f"t4_distill/8/{target}": Finding("holds", gap) for target, gap in (("none", -0.1), ("soft", 0.1))}
+        cells["t4_distill/8/hidden"] = Finding("holds", 2.0)
+        text = document(small, replace(found, cells=cells))
+        table = text.split("\n\n")[3].splitlines()
+        assert table[0] == "| Where | Claim | As claimed | Verdict |"
+        assert [line.split(" | ")[1] for line in table[2:]] == [claim.says for claim in claims()]
+        told = {claim.name: line.rsplit(" | ", 2)[1:] for claim, line in zip(claims(), table[2:], strict=True)}
+        assert told["t4_distill"] == ["2 of 3", f"**{found.claims['t4_distill'].verdict}** |"]
+        assert told["t4_soft_distill"][0] == "1 of 1"
+        assert told["poster_depth"] == ["–", "not asked |"]
+
+    def test_seeds_are_planned_where_all_of_a_claim_rests_on_several(self, tmp_path: Path) -> None:
+        root = several(tmp_path)
+        # Seeds that are as good as equal: a deviation of 0.0001 is not 0.
+        for name, soft in (("resnet50-8", 60.0), ("resnet50-8-seed1", 60.0001), ("resnet50-8-seed2", 60.0002)):
+            edit(root, f"{name}.json", lambda m, soft=soft: m["triplet"]["pretrain"]["soft"].update(nn_top1=soft))
+            edit(root, f"{name}.json", lambda m: m["triplet"]["pretrain"]["none"].update(nn_top1=50.0))
+        found = findings(results(root), "casia", root)
+        text = document(root, found).split("## How many seeds to plan")[1]
+        lines = {line.split(" | ")[1]: line.strip("| ").split(" | ")[2:] for line in text.splitlines()[4:]}
+        asked = {claim.name: lines.get(claim.says) for claim in claims()}
+        deviation = found.parts["t3_distill"].deviation
+        assert deviation is not None
+        needed = [seeds_needed(deviation, points) or MOST for points in (0.5, 1, 2)]
+        assert asked["t3_distill"] == ["3", f"{deviation:.2f}", *map(str, needed)]
+        assert needed == sorted(needed, reverse=True)
+        assert asked["t4_soft_pretrain"] == ["3", "0.00", "2", "2", "2"]
+        assert found.claims["t4_soft_pretrain"].verdict == "holds"
+        assert asked["poster_weighting"] is None
+
+    def test_without_seeds_nothing_is_planned(self, small: Path) -> None:
+        assert "How many seeds" not in document(small, findings(results(small), "casia", small))
 
     def test_cells_in_words(self, trained: Path) -> None:
         reading = Reading(trained)
-        found = {c.name: compared(c, reading) for c in comparisons(reading.layout)}
+        found = {c.name: compared([c], reading) for c in comparisons(reading.layout)}
         assert found["t3_targets/distill/hidden_none"] == ("ResNet-50/8, Distill, NRMSE: Hidden target < No target")
         assert found["t5_softmax/2/distill/soft"] == (
             "ResNet-50/2, Distill, Soft target, nearest-neighbour top-1: triplet + softmax > triplet"
@@ -283,10 +471,11 @@ class TestDocument:
 
     def test_findings_of_another_grid_are_refused(self, small: Path) -> None:
         found = findings(results(small), "casia", small)
-        del found["t1_targets/soft_hidden"]
+        found = replace(found, cells={k: v for k, v in found.cells.items() if k != "t1_targets/soft_hidden"})
         with pytest.raises(MissingResultError, match=r"t1_targets/soft_hidden .*run `dvc repro -f report`"):
             document(small, found)
 
-    def test_the_summary_counts(self) -> None:
-        found: dict[str, Any] = {str(i): Finding("holds", 1.0) for i in range(3)} | {"x": Finding("fails", -1.0)}
-        assert "4 claims about these cells, 3 hold, 1 fail, 0 cannot be told" in summary(found)
+    def test_the_summary_counts_claims_and_not_their_cells(self) -> None:
+        told = {"a": Conclusion("holds"), "b": Conclusion("holds"), "c": Conclusion("level"), "d": Conclusion("fails")}
+        found = Findings(told, {}, {str(i): Finding("fails", -1.0) for i in range(9)})
+        assert "4 claims about these cells, 2 hold, 1 fail, 1 are level, 0 cannot be told" in summary(found)

@@ -54,6 +54,7 @@ CLAIMED = """\
 | One | **holds** |
 | Two | **fails** |
 | Three | cannot be told |
+| Four | **level** |
 """
 COLUMN = "[...document.querySelectorAll('main table')[{}].tBodies[0].rows].map(row => row.cells[{}].textContent)"
 CLICK = "document.querySelectorAll('main table')[{}].tHead.rows[0].cells[{}].querySelector('button').click()"
@@ -116,7 +117,11 @@ class TestMarkup:
         assert '10.25 ± 3.00 <span class="printed" title="printed in the paper">–</span></td>' in text
         assert '<p class="caption">Data: some photographs.</p>' in text
         assert '<img alt="A picture" src="data:image/png;base64,iVBOR' in text
-        for word, kind in (("<strong>holds</strong>", "holds"), ("cannot be told", "cannot")):
+        for word, kind in (
+            ("<strong>holds</strong>", "holds"),
+            ("cannot be told", "cannot"),
+            ("<strong>level</strong>", "level"),
+        ):
             assert f'class="verdict {kind}">{word}</td>' in text
 
     def test_nothing_in_it_points_elsewhere(self, whole: Path) -> None:
@@ -208,7 +213,7 @@ class TestBrowser:
     def test_verdicts_differ_by_a_sign_and_not_by_colour_alone(self, small: Path, chromium: Browser) -> None:
         chromium.open(small)
         signs = "[...document.querySelectorAll('.verdict')].map(cell => getComputedStyle(cell, '::before').content)"
-        assert chromium.run(signs) == ['"✓ "', '"✗ "', '"? "']
+        assert chromium.run(signs) == ['"✓ "', '"✗ "', '"? "', '"= "']
 
     def test_it_prints_without_its_contents_and_draws_its_picture(
         self, small: Path, tmp_path: Path, chromium: Browser

@@ -70,7 +70,7 @@ def test_a_set_of_pairs_called_as_a_column_is_a_column_of_its_own(reported: Path
 
 def test_a_claim_is_about_a_network_whatever_students_are_called(reported: Path) -> None:
     """`conv5` is a ResNet-50/8 here, and `losses` a ResNet-43: no claim on the poster's conv5 may take its numbers."""
-    found = load_findings(reported / "reports/claims.json")
+    found = load_findings(reported / "reports/claims.json").cells
     asked = {c.name: c for c in comparisons(Layout.read(reported / "params.yaml"))}
     thinner = asked["poster_thinner_deeper/conv5/frontal"]
     assert thinner.better == ("losses", "architectures", "hard_soft_featurenorm")

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from itertools import combinations, product
+
 import numpy as np
 import pytest
 from scipy import stats
 
-from facedistill.results.statistics import FEW, LEAST, Interval, judge, over_samples, students_t
+from facedistill.results.selection import TIE
+from facedistill.results.statistics import (
+    ALPHA,
+    FEW,
+    LEAST,
+    all_parts,
+    harder,
+    holm,
+    judge,
+    over_samples,
+    seeds_needed,
+    students_t,
+)
 
 
 def test_seeds_are_a_paired_t() -> None:
@@ -19,6 +33,24 @@ def test_seeds_are_a_paired_t() -> None:
     found = students_t(a - b)
     assert found is not None
     assert found.p == pytest.approx(stats.ttest_rel(a, b).pvalue)
+
+
+@pytest.mark.parametrize("shift", [-0.4, 0.0, 0.1, 0.28, 2.0])
+@pytest.mark.parametrize("kind", ["seeds", "samples"])
+def test_level_is_the_90_percent_interval_within_the_margin(kind: str, shift: float) -> None:
+    """Two one-sided tests, here by scipy's own one-sided test against each end of the margin."""
+    rng = np.random.default_rng(5)
+    gaps = rng.normal(0, 0.1, 6) if kind == "seeds" else rng.normal(0, 1.0, 500)
+    gaps += shift - gaps.mean()
+    found = students_t(gaps) if kind == "seeds" else over_samples(gaps)
+    assert found is not None
+    expected = max(
+        stats.ttest_1samp(gaps, -TIE, alternative="greater").pvalue,
+        stats.ttest_1samp(gaps, TIE, alternative="less").pvalue,
+    )
+    assert found.level == pytest.approx(expected, abs=1e-9 if kind == "seeds" else 0.02)
+    ends = stats.ttest_1samp(gaps, 0).confidence_interval(0.9)
+    assert (found.level < 0.05) == (ends.low > -TIE and ends.high < TIE)
 
 
 @pytest.mark.parametrize("gaps", [[1.0], [2.0, 2.0, 2.0], [0.0, 0.0], [90.1 - 80.1, 91.3 - 81.3]])
@@ -59,10 +91,46 @@ def test_p_is_below_a_twentieth_where_the_interval_leaves_0_out() -> None:
     for _ in range(200):
         found = over_samples(rng.choice([-1.0, 0.0, 1.0], 100, p=[0.1, 0.7, 0.2]))
         assert found is not None
-        if not 0.045 < found.p < 0.055:
+        if not 0.035 < found.p < 0.065:
             seen.add(found.p < 0.05)
             assert (found.p < 0.05) == (found.low > 0 or found.high < 0)
     assert seen == {True, False}
+
+
+@pytest.mark.parametrize("same", [0, 400])
+@pytest.mark.parametrize(("right", "wrong"), [(LEAST, 0), (10, 0), (14, 2), (24, 6), (60, 30), (300, 240)])
+def test_p_of_answers_that_differ_is_near_the_exact_sign_test(right: int, wrong: int, same: int) -> None:
+    """A share of resampled means would have 0 for ten of ten, where the exact p is 1/512."""
+    found, exact = (
+        over_samples(np.repeat([100.0, -100.0, 0.0], [right, wrong, same])),
+        stats.binomtest(right, right + wrong),
+    )
+    assert found is not None
+    assert 0.4 < found.p / exact.pvalue < 1.05
+    # McNemar's test, by its chi-squared.
+    assert found.p == pytest.approx(stats.chi2.sf((right - wrong) ** 2 / (right + wrong), 1))
+
+
+def test_p_of_groups_flips_whole_groups() -> None:
+    """All signs of eight groups, one by one: 256 ways, of which the exact p is a share."""
+    rng = np.random.default_rng(8)
+    groups = np.repeat(np.arange(8), 5)
+    gaps = rng.normal(0.4, 1, 8)[groups] + rng.normal(0, 0.1, 40)
+    sums = np.bincount(groups, weights=gaps)
+    flipped = np.array(list(product([-1, 1], repeat=8))) @ sums
+    found = over_samples(gaps, groups)
+    assert found is not None
+    assert found.p == pytest.approx((abs(flipped) >= abs(sums.sum()) - 1e-9).mean(), abs=0.05)
+
+
+def test_without_a_difference_p_is_below_a_twentieth_one_time_in_twenty() -> None:
+    rng = np.random.default_rng(4)
+    p = []
+    for _ in range(300):
+        found = over_samples(rng.choice([-100.0, 0.0, 100.0], 200, p=[0.1, 0.8, 0.1]))
+        assert found is not None
+        p.append(found.p)
+    assert 0.02 < np.mean(np.array(p) < 0.05) < 0.08
 
 
 def test_p_of_a_sign_test_without_ties() -> None:
@@ -84,29 +152,103 @@ def test_what_a_sign_test_could_not_tell_a_bootstrap_does_not_either(same: int) 
 
 
 @pytest.mark.parametrize(
-    ("difference", "ends", "seeds", "claim", "tie"),
+    ("as_claimed", "p", "level", "claim", "tie"),
     [
-        (2.0, (1.0, 3.0), 1, "holds", "fails"),
-        (-2.0, (-3.0, -1.0), 1, "fails", "fails"),
-        (2.0, (-1.0, 5.0), 1, "cannot be told", "cannot be told"),
-        (0.0, (-0.2, 0.2), 1, "fails", "holds"),
-        (0.1, (-0.5, 0.7), 1, "cannot be told", "cannot be told"),
-        # Under 0.3 points: of one seed a tie, where the interval lets it be one; of several what these say.
-        (0.2, (0.1, 0.29), 1, "fails", "holds"),
-        (0.2, (0.1, 0.35), 1, "cannot be told", "cannot be told"),
-        (0.2, (0.1, 0.29), 3, "holds", "fails"),
-        (-0.2, (-0.29, -0.1), 3, "fails", "fails"),
-        (0.3, (0.1, 0.5), 1, "holds", "fails"),
+        (True, 0.01, 0.9, "holds", "fails"),
+        (False, 0.01, 0.9, "fails", "fails"),
+        (True, 0.2, 0.9, "cannot be told", "cannot be told"),
+        (False, 0.2, 0.04, "level", "holds"),
+        # What is surely there, and surely too small to matter, is level.
+        (True, 0.01, 0.04, "level", "holds"),
+        (True, ALPHA, ALPHA, "cannot be told", "cannot be told"),
+        (True, None, None, "cannot be told", "cannot be told"),
+        (False, 0.01, None, "fails", "fails"),
     ],
 )
-def test_verdicts(difference: float, ends: tuple[float, float], seeds: int, claim: str, tie: str) -> None:
-    interval = Interval(*ends, p=0.5)
-    assert judge(difference, interval, seeds, tie=False) == claim
-    assert judge(difference, interval, seeds, tie=True) == tie
+def test_verdicts(as_claimed: bool, p: float | None, level: float | None, claim: str, tie: str) -> None:
+    assert judge(as_claimed, p, level, tie=False) == claim
+    assert judge(as_claimed, p, level, tie=True) == tie
 
 
-def test_without_an_interval_nothing_can_be_told() -> None:
-    assert judge(20.0, None, 1, tie=False) == judge(0.0, None, 3, tie=True) == "cannot be told"
+def test_holm_worked_out_by_hand() -> None:
+    """0.01 · 4 = 0.04; 0.03 · 2 = 0.06 for the third; 0.04 · 1 is below it, so it has 0.06 too (Holm 1979)."""
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+def test_holm_is_the_closure_of_bonferroni() -> None:
+    """A claim is rejected if every set of claims that it is in is rejected by Bonferroni: all sets, one by one."""
+    rng = np.random.default_rng(2)
+    for _ in range(20):
+        p = (rng.random(6) ** 3).tolist()
+        sets = [s for n in range(1, 7) for s in combinations(range(6), n)]
+        expected = [max(min(1, len(s) * min(p[j] for j in s)) for s in sets if i in s) for i in range(6)]
+        assert holm(p) == pytest.approx(expected)
+
+
+def test_a_claim_without_p_counts_as_asked_and_stays_without() -> None:
+    assert holm([0.01, None, 0.02]) == [0.03, None, 0.04]
+    assert holm([None, None]) == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("gaps", "p", "claim", "tie"),
+    [
+        ([2.0], [0.01], 0.01, 0.01),
+        ([2.0, 1.0], [0.01, 0.3], 0.3, 0.02),
+        ([2.0, -1.0, -3.0], [0.001, 0.3, 0.01], 0.03, 0.003),
+        ([2.0, -1.0], [0.001, 0.7], 1.0, 0.002),
+        # What cannot be tested stands in the way of “holds”, and not of “fails”.
+        ([2.0, 1.0], [0.01, None], None, 0.02),
+        ([2.0, -1.0], [None, 0.01], 0.02, 0.02),
+        ([2.0, -1.0], [0.01, None], None, 0.02),
+        ([0.0], [None], None, None),
+    ],
+)
+def test_a_claim_is_as_sure_as_its_parts(
+    gaps: list[float], p: list[float | None], claim: float | None, tie: float | None
+) -> None:
+    assert all_parts(gaps, p, tie=False) == pytest.approx(claim)
+    assert all_parts(gaps, p, tie=True) == pytest.approx(tie)
+
+
+@pytest.mark.parametrize("centres", [(0.0, 0.0, 0.0), (0.0, 5.0, 5.0)])
+def test_parts_do_not_make_errors_more_frequent(centres: tuple[float, ...]) -> None:
+    """If one part of three has no difference, “holds” and “fails” are both wrong."""
+    rng = np.random.default_rng(6)
+    gaps = rng.normal(centres, 1.0, (2000, 8, 3))
+    p = stats.ttest_1samp(gaps, 0, axis=1).pvalue
+    told = [all_parts(g.tolist(), q.tolist(), tie=False) for g, q in zip(gaps.mean(axis=1), p, strict=True)]
+    assert np.mean(np.array(told, float) < ALPHA) < 0.06
+
+
+@pytest.mark.parametrize(("effect", "seeds"), [(0.2, 199), (0.5, 34), (0.8, 15), (1.0, 10), (50.0, 2), (1e9, 2)])
+def test_seeds_are_those_of_printed_tables(effect: float, seeds: int) -> None:
+    """Paired t-test, two-sided 5 %, power 80 %: Cohen's small, medium and large effect have 199, 34 and 15 pairs."""
+    assert seeds_needed(1.0, effect) == seeds
+    assert seeds_needed(3.0, 3 * effect) == seeds
+
+
+def test_so_many_seeds_see_the_difference_in_four_cases_of_five() -> None:
+    seeds = seeds_needed(1.5, 1.0)
+    assert seeds is not None
+    rng = np.random.default_rng(7)
+    gaps = rng.normal(1.0, 1.5, (4000, seeds))
+    share = (stats.ttest_1samp(gaps, 0, axis=1).pvalue < 0.05).mean()
+    assert 0.78 < share < 0.85
+    fewer = (stats.ttest_1samp(gaps[:, :-2], 0, axis=1).pvalue < 0.05).mean()
+    assert fewer < 0.8
+
+
+def test_more_seeds_than_anybody_trains_are_not_a_plan() -> None:
+    assert seeds_needed(100.0, 0.5) is None
+
+
+def test_a_corrected_claim_needs_as_many_more_seeds_as_the_normal_limit_says() -> None:
+    """One claim needs no more. For ten, p is 0.05 and 0.005: ((2.807 + 0.842) / (1.960 + 0.842))²."""
+    assert harder(1) == pytest.approx(1)
+    assert harder(10) == pytest.approx((3.649 / 2.802) ** 2, abs=1e-3)
 
 
 def test_frames_of_one_video_count_as_one_sample() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from facedistill.agreement import cut_otherwise
 from facedistill.grid.layout import TRANSFER, Layout
@@ -19,7 +19,7 @@ from facedistill.results.chosen import chosen
 from facedistill.results.names import student_label
 from facedistill.results.provenance import NAMES
 from facedistill.results.reading import Reading
-from facedistill.results.verdicts import Finding
+from facedistill.results.verdicts import Findings
 
 TITLES = {
     "alignment": "Table 3. Alignment: NRMSE (%), lower is better",
@@ -59,10 +59,10 @@ def documents(reading: Reading, pictures: Sequence[str]) -> dict[str, str]:
     return texts | {"index.html": page(texts, origin(reading), reading.root)}
 
 
-def report(reading: Reading, found: Mapping[str, Finding], pictures: Sequence[str]) -> str:
+def report(reading: Reading, found: Findings, pictures: Sequence[str]) -> str:
     """The whole of tables.md. A table without students is left out.
 
-    found: the finding of each comparison, by its name.
+    found: what came out for each claim.
     pictures: as in `documents`.
     """
     provenance, layout = reading.provenance, reading.layout

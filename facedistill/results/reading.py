@@ -15,7 +15,7 @@ from facedistill.results.metrics import Results
 from facedistill.results.names import Labels
 from facedistill.results.paper import Paper
 from facedistill.results.provenance import Heading, Provenance
-from facedistill.results.verdicts import CLAIMS, Finding, load_findings
+from facedistill.results.verdicts import CLAIMS, Findings, load_findings
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Reading:
         return Provenance.read(self.layout, self.root)
 
     @cached_property
-    def found(self) -> Mapping[str, Finding]:
+    def found(self) -> Findings:
         """The verdict on each claim, from CLAIMS, which `save` writes."""
         return load_findings(self.root / CLAIMS)
 

@@ -436,6 +436,31 @@ class TestDocument:
         assert told["t4_soft_distill"][0] == "1 of 1"
         assert told["poster_depth"] == ["–", "not asked |"]
 
+    def test_the_verdicts_of_kept_reports_stand_beside(self, small: Path, tmp_path: Path) -> None:
+        root = Path(shutil.copytree(small, tmp_path / "copy"))
+        found = findings(results(root), "casia", root)
+        other = {"t1_targets": Conclusion("holds", 0.001, 0.02), "poster_depth": Conclusion("level")}
+        (root / "reports/real-photos").mkdir(parents=True)
+        save(Findings(other, {}, {}), root / "reports/real-photos/claims.json")
+        beside = SMALL | {"report": SMALL["report"] | {"beside": ["real-photos"]}}
+        (root / "params.yaml").write_text(yaml.safe_dump(beside, sort_keys=False))
+        lines = document(root, found).splitlines()
+        assert "| Where | Claim | As claimed | Verdict | real-photos |" in lines
+        ours = found.claims["t1_targets"].verdict
+        assert any(
+            "which beats the logits. |" in line and line.endswith(f"| **{ours}** | **holds** |") for line in lines
+        )
+        assert any("1.5 times" in line and line.endswith("| – | not asked | **level** |") for line in lines)
+        (root / "reports/real-photos/claims.json").unlink()
+        with pytest.raises(MissingResultError, match=r"real-photos/claims\.json: no such file"):
+            document(root, found)
+        for name in ("../secret", "/etc"):
+            (root / "params.yaml").write_text(
+                yaml.safe_dump(beside | {"report": beside["report"] | {"beside": [name]}})
+            )
+            with pytest.raises(ParamsError, match=r"report\.beside\[0\]"):
+                document(root, found)
+
     def test_seeds_are_planned_where_all_of_a_claim_rests_on_several(self, tmp_path: Path) -> None:
         root = several(tmp_path)
         # Seeds that are as good as equal: a deviation of 0.0001 is not 0.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow.parquet as pq
+from pydantic import Field
 
 from facedistill.crops.shards import INDEX, Crops
 from facedistill.files import sha256, write_json
@@ -44,12 +45,14 @@ class Heading:
     title: its first line.
     note: a sentence under the title, for instance that this is a demo.
     own: recipes of the papers' groups, GROUP/RECIPE, that are in no paper.
+    beside: kept reports, folders of reports/, whose verdicts on claims stand beside those of this report.
     """
 
     name: str
     title: str
     note: str = ""
     own: tuple[str, ...] = ()
+    beside: tuple[Annotated[str, Field(pattern=r"^[\w-]+$")], ...] = ()
 
 
 DATASETS = Path("reports/datasets.json")

@@ -69,6 +69,12 @@ class Reading:
         return load_findings(self.root / CLAIMS)
 
     @cached_property
+    def beside(self) -> Mapping[str, Findings]:
+        """The verdicts of the kept reports that `report.beside` names, by their names."""
+        names = load(Heading, "report", self.root / PARAMS_FILE).beside
+        return {name: load_findings(self.root / "reports" / name / CLAIMS.name) for name in names}
+
+    @cached_property
     def budget(self) -> Budget:
         """What each recipe costs to train."""
         return Budget(self.layout, self.values, self.provenance.of("classification").train)

@@ -81,7 +81,7 @@ def claims_document(reading: Reading) -> str:
     blocks = [f"# Claims: {provenance.heading.title}"]
     if provenance.heading.note:
         blocks.append(f"> **{provenance.heading.note.strip()}**")
-    blocks += [summary(found).partition(": [")[0] + ".", _overview(everything, found), LEGEND]
+    blocks += [summary(found).partition(": [")[0] + ".", _overview(everything, found, reading.beside), LEGEND]
     for title, group in groupby(everything, key=lambda c: c.claim.table):
         blocks.append(f"## {title}")
         idle: list[Comparison] = []
@@ -183,17 +183,19 @@ def _p(value: float | None) -> str:
     return "–" if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _overview(everything: Iterable[Comparison], found: Findings) -> str:
-    """A table with a line for each claim: how many of its cells are as claimed, and its verdict."""
+def _overview(everything: Iterable[Comparison], found: Findings, beside: Mapping[str, Findings]) -> str:
+    """A table with a line for each claim: how many of its cells are as claimed, and its verdict.
+
+    beside: the findings of other reports by their names, whose verdicts are shown too.
+    """
     lines = []
     for claim, group in groupby(everything, key=lambda c: c.claim):
         gaps = [found.cells[c.name].difference for c in group if c.name in found.cells]
         as_claimed = sum(abs(value) < TIE if claim.tie else value > 0 for value in gaps)
-        told = (
-            [f"{as_claimed} of {len(gaps)}", f"**{found.claims[claim.name].verdict}**"] if gaps else ["–", "not asked"]
-        )
-        lines.append([claim.table, claim.says, *told])
-    return table(["Where", "Claim", "As claimed", "Verdict"], lines, names=2)
+        told = (each.claims.get(claim.name) for each in (found, *beside.values()))
+        verdicts = [f"**{conclusion.verdict}**" if conclusion else "not asked" for conclusion in told]
+        lines.append([claim.table, claim.says, f"{as_claimed} of {len(gaps)}" if gaps else "–", *verdicts])
+    return table(["Where", "Claim", "As claimed", "Verdict", *beside], lines, names=2)
 
 
 def _plan(everything: Iterable[Comparison], found: Findings) -> list[str]:

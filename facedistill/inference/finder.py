@@ -21,7 +21,7 @@ from facedistill.data.face_crop import SMALLEST_FACE, Box
 Windows = NDArray[np.uint8]
 """(n, side, side, 3) RGB."""
 
-LARGE, SMALL = (1.25, 1.0, 0.7), (0.5, 0.35)
+SIDES = ((1.25, 1.0, 0.7), (0.5, 0.35), (0.25, 0.18))
 """Sides of the first windows, as shares of the photograph's shorter side. Small ones are looked at if need be."""
 
 STEP = 0.5
@@ -81,7 +81,7 @@ class Finder:
         box: x, y, width and height of the face in pixels; None to look all over the photograph.
         """
         found = list[Found]()
-        for sides in (LARGE, SMALL):
+        for sides in SIDES:
             windows = self._cut(image, [self._around(box)]) if box else self._all_over(image, sides)
             first = _faces(self._landmarks_in(*windows))
             # Without a nudge a network that always gives its mean shape would give the same points again.

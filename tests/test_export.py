@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from facedistill.evaluation.predictions import predict
 from facedistill.export.parity import Answers, ExportError, check_accuracy, check_parity
 from facedistill.grid.layout import Layout
 from facedistill.inference.face import Face
-from facedistill.inference.metadata import from_properties, to_properties
+from facedistill.inference.metadata import BINS, from_properties, to_properties
 from facedistill.inference.model import FaceModel
 from facedistill.learning import model_files
 from facedistill.params import ParamsError
@@ -79,10 +81,51 @@ def test_the_threshold_of_a_file_lets_no_more_than_the_far_pass(exported: Path) 
         assert 100 * passing[same].mean() == pytest.approx(limit.tpr, abs=100 / PEOPLE)
 
 
+def test_a_file_knows_how_far_apart_the_pairs_are_by_its_own_embeddings(exported: Path) -> None:
+    some, people, found = faces(exported), np.arange(2 * PEOPLE) // 2, set()
+    for name in ("float32", "float16", "int8"):
+        model = FaceModel(exported / OURS.folder / f"{name}.onnx")
+        limit, counted = model.judge
+        e = model.embed(some).astype(np.float64)
+        genuine, impostor = [0] * BINS, [0] * BINS
+        for a, b in combinations(range(len(e)), 2):
+            distance = ((e[a] - e[b]) ** 2).sum()
+            (genuine if people[a] == people[b] else impostor)[min(int(distance / 0.01), BINS - 1)] += 1
+        assert sum(counted.impostor) == limit.negatives
+        # A batch of another size may move a pair over the edge of a bin.
+        for ours, naive in ((counted.genuine, genuine), (counted.impostor, impostor)):
+            assert sum(ours) == sum(naive)
+            assert np.abs(np.subtract(ours, naive)).sum() <= 2
+        found.add(counted)
+    assert len(found) == 3
+
+
+def test_a_file_without_histograms_or_with_others_is_refused(exported: Path) -> None:
+    about = FaceModel(exported / OURS.folder).metadata
+    assert about.histograms
+    old = to_properties(about)
+    del old["histograms"]
+    with pytest.raises(ParamsError, match=r"x\.histograms: missing"):
+        from_properties(old, "x")
+    for counts, message in (
+        ([0] * BINS, "histograms of no genuine pair"),
+        ([1] * (BINS - 1), "at least 400 items"),
+        ([-1] * BINS, "greater than or equal to 0"),
+    ):
+        changed = json.dumps({"genuine": counts, "impostor": about.histograms.impostor})
+        with pytest.raises(ParamsError, match=message):
+            from_properties(to_properties(about) | {"histograms": changed}, "x")
+    changed = json.dumps({"genuine": about.histograms.genuine, "impostor": [1] * BINS})
+    for value in (changed, "null"):
+        with pytest.raises(ParamsError, match="not of the same impostor pairs"):
+            from_properties(to_properties(about) | {"histograms": value}, "x")
+
+
 def test_alignment_has_landmarks_and_no_threshold(exported: Path) -> None:
     about = FaceModel(exported / POINTS.folder).metadata
     assert about.landmarks
     assert about.threshold is None
+    assert about.histograms is None
     assert "nrmse" in metrics(exported, POINTS)["int8"]
 
 

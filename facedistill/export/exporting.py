@@ -20,6 +20,7 @@ from facedistill.data.face_crop import CropParams
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import parity
 from facedistill.export.finding import calibrate
+from facedistill.export.histograms import histograms
 from facedistill.export.latency import onnx_latency, session, torch_latency
 from facedistill.export.onnx_files import Exported, write_float, write_int8, write_metadata
 from facedistill.grid.layout import EvaluationParams
@@ -82,7 +83,9 @@ def export(
                 parity.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
         threshold = parity.threshold(answers, judge, labels[dataset]) if recognises else None
         finding = None if recognises else _finding(file, Crops(CROPS / dataset, "train", task.shrink_to), crops, side)
-        write_metadata(file, replace(metadata, precision=precision, threshold=threshold, finding=finding))
+        counted = histograms(answers.outputs["embedding"], crops) if recognises else None
+        about = replace(metadata, precision=precision, threshold=threshold, histograms=counted, finding=finding)
+        write_metadata(file, about)
         if finding:
             numbers["found"] = 100 * finding.found
         if threshold:
@@ -111,6 +114,7 @@ def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParam
         space=model_files.read_record(sharing)["sha256"] if sharing else record["sha256"],
         threshold=None,
         finding=None,
+        histograms=None,
     )
 
 

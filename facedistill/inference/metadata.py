@@ -15,6 +15,14 @@ from facedistill.params import check, params
 Precision = Literal["float32", "float16", "int8"]
 """The versions of every exported model. Their files have these names."""
 
+BINS, FARTHEST = 400, 4.0
+"""The bins of a histogram of squared distances, all of one width, from 0 to the largest distance that there can be.
+
+There are many, because the pairs of one model may all lie below 0.5.
+"""
+
+_Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=BINS, max_length=BINS)]
+
 
 @params
 class Threshold:
@@ -62,6 +70,22 @@ class Finding:
 
 
 @params
+class Histograms:
+    """How far apart the pairs are on which a threshold was chosen, by the embeddings of this very file.
+
+    genuine, impostor: how many pairs of one person, and of two people, are in each of BINS equal bins of the squared
+        distance, 0 to FARTHEST. A bin has its lower edge, and the last bin has its upper edge too.
+    """
+
+    genuine: _Counts
+    impostor: _Counts
+
+    def __post_init__(self) -> None:
+        if not sum(self.genuine):
+            raise ValueError("histograms of no genuine pair")
+
+
+@params
 class Metadata:
     """What an exported model is.
 
@@ -79,6 +103,7 @@ class Metadata:
     space: the embeddings of two models can be compared if this is equal.
     threshold: for two embeddings by this very file; None if none was chosen.
     finding: for a model that gives landmarks, how it finds faces by itself; None for others.
+    histograms: of the pairs on which the threshold was chosen; None if none was chosen.
     """
 
     model: str
@@ -95,10 +120,14 @@ class Metadata:
     space: str
     threshold: Threshold | None
     finding: Finding | None
+    histograms: Histograms | None
 
     def __post_init__(self) -> None:
         if self.input > self.crop.pixels:
             raise ValueError(f"an input of {self.input} px does not fit into a crop of {self.crop.pixels} px")
+        negatives = self.threshold and self.threshold.negatives
+        if negatives != (self.histograms and sum(self.histograms.impostor)):
+            raise ValueError("threshold and histograms are not of the same impostor pairs")
 
 
 def to_properties(metadata: Metadata) -> dict[str, str]:

@@ -16,7 +16,7 @@ from facedistill.crops.align import Points, transform
 from facedistill.data.face_crop import Box
 from facedistill.inference.face import Face, FaceFinder, find
 from facedistill.inference.finder import Finder
-from facedistill.inference.metadata import Metadata, Precision, Threshold, from_properties
+from facedistill.inference.metadata import Histograms, Metadata, Precision, Threshold, from_properties
 from facedistill.params import ParamsError
 from facedistill.paths import EXPORTS
 
@@ -71,7 +71,7 @@ class FaceModel:
             properties = self._session.get_modelmeta().custom_metadata_map
             self.metadata: Metadata = from_properties(properties, str(self.path))
         except ParamsError as error:
-            raise ModelFileError(f"{error}\nwas it exported by `python -m stages.export`?") from None
+            raise ModelFileError(f"{error}\nwas it exported by `python -m stages.export` of this version?") from None
 
     def face(
         self,
@@ -131,14 +131,20 @@ class FaceModel:
 
     def verify(self, a: Face, b: Face) -> Verification:
         """Whether two faces show one person. Raises ModelFileError if the model has no threshold."""
-        threshold = self.metadata.threshold
-        if threshold is None:
-            raise ModelFileError(
-                f"{self.path}: a model of {self.metadata.task} without a threshold for pairs; use another"
-            )
+        threshold, _ = self.judge
         first, second = self.embed([a, b])
         distance = float(squared_distances(first[None], second[None])[0, 0])
         return Verification(distance < threshold.distance, distance, threshold)
+
+    @property
+    def judge(self) -> tuple[Threshold, Histograms]:
+        """What two embeddings are judged by. Raises ModelFileError if the model has no threshold."""
+        threshold, histograms = self.metadata.threshold, self.metadata.histograms
+        if threshold is None or histograms is None:
+            raise ModelFileError(
+                f"{self.path}: a model of {self.metadata.task} without a threshold for pairs; use another"
+            )
+        return threshold, histograms
 
     @property
     def _offset(self) -> int:

@@ -14,6 +14,7 @@ teacher that you have.
   python -m facedistill verify a.jpg b.jpg --detector face_detection_yunet_2023mar.onnx --json
   python -m facedistill embed photographs/ --out people.parquet
   python -m facedistill search people.parquet unknown.jpg
+  python -m facedistill verify a.jpg b.jpg --draw answer.png
   python -m facedistill landmarks a.jpg --draw points.png
   python -m facedistill inspect data/raw
   python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw
@@ -57,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     verify.add_argument("a", type=Path, metavar="A", help="a photograph")
     verify.add_argument("b", type=Path, metavar="B", help="another")
+    _draw(verify, "both faces as found, and their distance beside the distances of many pairs")
     _by_hand(verify)
 
     embed = _on_photographs(
@@ -92,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("gallery", type=Path, metavar="GALLERY", help="a folder, or the file that embed wrote for it")
     search.add_argument("probe", type=Path, metavar="PROBE", help="a photograph")
     search.add_argument("--top", type=_count, default=5, help="how many people to name; default: %(default)s")
+    _draw(search, "the probe and the first matches, if GALLERY is a folder")
     search.add_argument(
         "--index",
         choices=["exact", "faiss"],
@@ -165,20 +168,30 @@ def _command(commands: Any, name: str, text: str, example: str) -> argparse.Argu
 def _on_photographs(commands: Any, name: str, text: str, example: str) -> argparse.ArgumentParser:
     found = _command(commands, name, text, example)
     found.set_defaults(landmarks=None, box=None)
-    found.add_argument(
+    _model(found)
+    found.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    return found
+
+
+def _model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
         "--model",
         type=Path,
         help="an exported folder, or its .onnx file; default: the smallest model in exports/ that can do this",
     )
-    found.add_argument(
+    command.add_argument(
         "--finder",
         metavar="FILE",
         help="an exported landmark model, which finds the face if nothing else says where it is; `none` to take the "
         "face as centred; default: the smallest one in exports/, if it finds half of the faces of its test set",
     )
-    found.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model for OpenCV, which finds the face")
-    found.add_argument("--json", action="store_true", help="print one JSON object, for programs")
-    return found
+    command.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model for OpenCV, which finds the face")
+
+
+def _draw(command: argparse.ArgumentParser, what: str) -> None:
+    command.add_argument(
+        "--draw", type=Path, metavar="OUT.png", help=f"a picture: {what}; it takes matplotlib, a package of its own"
+    )
 
 
 def _by_hand(command: argparse.ArgumentParser) -> None:

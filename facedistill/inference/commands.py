@@ -11,20 +11,25 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from facedistill.crops import DataError
+from facedistill.crops.align import Points
 from facedistill.data.photograph import LANDMARKS
 from facedistill.data.problems import NAMED, alike
 from facedistill.inference import gallery
 from facedistill.inference.arguments import parser
-from facedistill.inference.draw import draw
-from facedistill.inference.face import Face, PhotographError
+from facedistill.inference.draw import draw, write
+from facedistill.inference.face import Face, FaceFinder, PhotographError
 from facedistill.inference.gallery import GalleryError
+from facedistill.inference.looking.words import how, untrained
 from facedistill.inference.model import FaceModel, ModelFileError, smallest
 from facedistill.params import ParamsError
 from facedistill.teacher import TeacherError
 
 if TYPE_CHECKING:
-    from facedistill.data.detector import DetectorParams
+    from facedistill.data.detector import Detector, DetectorParams
+    from facedistill.inference.looking.picture import Shown
 
 SAME, DIFFERENT, USAGE, BAD_DATA, BAD_MODEL = range(5)
 """Exit codes. SAME is also the exit code of every other command that ended well."""
@@ -53,9 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify(args: argparse.Namespace) -> int:
+    _can_draw(args)
     model = _recogniser(args)
     a, b = _faces(args, model, [args.a, args.b])
     result = model.verify(a, b)
+    if args.draw:
+        from facedistill.inference.looking import picture
+
+        shown = [_shown(model, file, face) for file, face in ((args.a, a), (args.b, b))]
+        warning = untrained(model.metadata, [a, b])
+        write(args.draw, picture.verification(shown, result.distance, *model.judge, warning))
     if args.json:
         found = {"a": _told(args.a, a), "b": _told(args.b, b)}
         _print_json(asdict(result) | {"model": model.metadata.model} | found)
@@ -102,14 +114,18 @@ def _embed(args: argparse.Namespace) -> int:
 def _search(args: argparse.Namespace) -> int:
     if args.index == "faiss" and find_spec("faiss") is None:
         raise UsageError("--index faiss needs a package that is not installed: `pip install faiss-cpu`")
-    model = _recogniser(args)
     folder = args.gallery.is_dir()
-    how = _detector(args), _finder(args)
-    found = gallery.embed_folder(model, args.gallery, *how) if folder else gallery.read(args.gallery)
+    if args.draw and not folder:
+        raise UsageError(f"--draw shows photographs of the gallery; {args.gallery} is no folder, so it has none")
+    _can_draw(args)
+    model, finders = _recogniser(args), (_detector(args), _finder(args))
+    found = gallery.embed_folder(model, args.gallery, *finders) if folder else gallery.read(args.gallery)
     (probe,) = _faces(args, model, [args.probe])
     matches = gallery.search(found, model, probe, args.top, args.index)
     # A threshold is only valid for two embeddings by the same model.
     threshold = model.metadata.threshold if found.model == model.metadata.model else None
+    if args.draw:
+        _draw_matches(args, model, probe, matches)
     if args.json:
         rows = [asdict(m) | {"same": m.distance < threshold.distance if threshold else None} for m in matches]
         told = {"probe": _told(args.probe, probe), "model": model.metadata.model, "gallery_model": found.model}
@@ -223,18 +239,50 @@ def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Pat
             raise UsageError("give one of --landmarks, --box and --detector")
         if (count := len(getattr(args, given[0]))) != len(photographs):
             raise UsageError(f"--{given[0]}: once for each photograph, {len(photographs)} times in all, found {count}")
-    detector, faces = None, []
+    faces, finders = [], _finders(args)
+    for i, photograph in enumerate(photographs):
+        box = tuple(args.box[i]) if args.box else None
+        faces.append(model.face(photograph, _points(args, i), box, *finders))
+    return faces
+
+
+def _points(args: argparse.Namespace, i: int) -> Points | None:
+    """The landmarks that were given for photograph i."""
+    return np.array(args.landmarks[i], np.float32).reshape(5, 2) if args.landmarks else None
+
+
+def _finders(args: argparse.Namespace) -> tuple[Detector | None, FaceFinder | None]:
+    """What finds faces: a detector, a landmark model, or nothing."""
     if params := _detector(args):
         from facedistill.data.detector import Detector
 
-        detector = Detector(params)
-    finding = _finder(args)
-    finder = finding.finder() if finding else None
-    for i, photograph in enumerate(photographs):
-        points = [args.landmarks[i][k : k + 2] for k in range(0, 10, 2)] if args.landmarks else None
-        box = tuple(args.box[i]) if args.box else None
-        faces.append(model.face(photograph, points, box, detector, finder))  # type: ignore[arg-type]
-    return faces
+        return Detector(params), None
+    model = _finder(args)
+    return None, model.finder() if model else None
+
+
+def _can_draw(args: argparse.Namespace) -> None:
+    if args.draw and find_spec("matplotlib") is None:
+        raise UsageError("--draw needs a package that is not installed: `pip install matplotlib`")
+
+
+def _shown(model: FaceModel, file: Path, face: Face, name: str | None = None) -> Shown:
+    from facedistill.inference.looking.picture import Shown
+    from facedistill.inference.looking.portrait import portrait
+
+    return Shown(portrait(file, face, model.metadata.input), name or str(file), f"face {how(face)}")
+
+
+def _draw_matches(args: argparse.Namespace, model: FaceModel, probe: Face, matches: Sequence[gallery.Match]) -> None:
+    from facedistill.inference.looking import picture
+
+    finders, found, faces = _finders(args), list[tuple[float, Shown]](), [probe]
+    for match in matches[: picture.MATCHES]:
+        file = args.gallery / match.photograph
+        faces.append(face := model.face(file, None, None, *finders))
+        found.append((match.distance, _shown(model, file, face, match.person)))
+    shown = _shown(model, args.probe, probe)
+    write(args.draw, picture.matches(shown, found, *model.judge, untrained(model.metadata, faces)))
 
 
 def _told(photograph: Path, face: Face) -> dict[str, Any]:
@@ -244,11 +292,9 @@ def _told(photograph: Path, face: Face) -> dict[str, Any]:
 
 def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
     for photograph, face in faces.items():
-        sure = "" if face.confidence is None else f", confidence {face.confidence:.2f}"
-        print(f"{photograph}: face {face.found}{sure}")
-    if not all(face.as_trained for face in faces.values()):
-        how = "a box" if model.metadata.crop.method == "box" else "five landmarks"
-        print(f"not as in training, where faces were cropped by {how}, so errors are more frequent; see --help")
+        print(f"{photograph}: face {how(face)}")
+    if warning := untrained(model.metadata, faces.values()):
+        print(f"{warning}; see --help")
 
 
 def _print_json(value: Any) -> None:

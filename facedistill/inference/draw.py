@@ -1,4 +1,4 @@
-"""Draws landmarks on a photograph."""
+"""Draws landmarks on a photograph, and writes pictures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,12 @@ def draw(photograph: Path, points: Points, out: Path) -> None:
         centre = (round(16 * float(x)), round(16 * float(y)))
         for size, colour in ((radius + 1, EDGE), (radius, COLOUR)):
             cv2.circle(image, centre, 16 * size, colour, cv2.FILLED, cv2.LINE_AA, shift=4)
+    write(out, encode_png(image))
+
+
+def write(out: Path, picture: bytes) -> None:
+    """Write a picture. Raises PhotographError, which names the file, if it cannot be written."""
     try:
-        out.write_bytes(encode_png(image))
+        out.write_bytes(picture)
     except OSError as error:
         raise PhotographError(f"{out}: {error.strerror or error}") from None

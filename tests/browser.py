@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Timer
+from time import sleep
 from typing import Any
 
 SECONDS = 120
@@ -57,9 +58,9 @@ class Browser:
             raise RuntimeError(f"{method}: {answer['error']}")
         return answer["result"]
 
-    def open(self, file: Path) -> None:
-        """Load a page, and wait until it and its pictures are loaded."""
-        self.send("Page.navigate", url=file.as_uri())
+    def open(self, page: Path | str) -> None:
+        """Load a file or an address, and wait until it and its pictures are loaded."""
+        self.send("Page.navigate", url=page if isinstance(page, str) else page.as_uri())
         while "Page.loadEventFired" not in (name for name, _ in self.events):
             message = self._read()
             self.events.append((message["method"], message["params"]))
@@ -70,6 +71,19 @@ class Browser:
         if "exceptionDetails" in answer:
             raise RuntimeError(answer["exceptionDetails"])
         return answer["result"].get("value")
+
+    def choose(self, element: str, file: Path) -> None:
+        """Choose a file in an input, as a person does. element: an expression that gives the input."""
+        found = self.send("Runtime.evaluate", expression=element)["result"]["objectId"]
+        self.send("DOM.setFileInputFiles", objectId=found, files=[str(file)])
+
+    def wait(self, script: str) -> Any:
+        """Return the value of an expression as soon as it is true. Raises TimeoutError after 20 seconds."""
+        for _ in range(200):
+            if value := self.run(script):
+                return value
+            sleep(0.1)
+        raise TimeoutError(script)
 
     def size(self, width: int, height: int, phone: bool = False) -> None:
         """Set the size of the window, in CSS pixels."""

@@ -56,14 +56,14 @@ def test_every_file_of_the_package_is_installed(installed: Path) -> None:
         for top in (ROOT / "facedistill", package)
     )
     assert here == there
-    assert {Path(name).suffix for name in there} >= {".py", ".yaml", ".json", ".css", ".js"}
+    assert {Path(name).suffix for name in there} >= {".py", ".yaml", ".json", ".html", ".css", ".js"}
     (licence,) = installed.glob("lib/python*/site-packages/facedistill-*.dist-info/licenses/LICENSE")
     assert "Apache License" in licence.read_text()
 
 
 def test_every_command_runs_with_the_core_alone(installed: Path, exported: Path, tmp_path: Path) -> None:
     code = "import importlib.util as u, sys; sys.exit(any(map(u.find_spec, sys.argv[1:])))"
-    absent = ("torch", "dvc", "onnx", "pandas", "PIL", "sklearn", "pytest", "pip")
+    absent = ("torch", "dvc", "onnx", "pandas", "PIL", "matplotlib", "sklearn", "pytest", "pip")
     subprocess.run([installed / "bin/python", "-I", "-c", code, *absent], check=True)
     (tmp_path / "people/anna").mkdir(parents=True)
     for name in ("a.jpg", "people/anna/1.jpg"):
@@ -78,6 +78,9 @@ def test_every_command_runs_with_the_core_alone(installed: Path, exported: Path,
     points = ("landmarks", "a.jpg", "--draw", "points.png", "--model", exported / POINTS.folder)
     assert run(installed, tmp_path, *points).returncode == 0
     assert (tmp_path / "points.png").stat().st_size
+    done = run(installed, tmp_path, "verify", "a.jpg", "a.jpg", "--draw", "answer.png", *model)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "`pip install matplotlib`" in done.stderr
     done = run(installed, tmp_path, "inspect", "people")
     assert done.returncode == 0, done.stderr
     assert "photographs                  1" in done.stdout

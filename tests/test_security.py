@@ -138,6 +138,24 @@ def test_every_program_that_is_started_is_named_by_the_sources() -> None:
     assert found == STARTING
 
 
+NETWORK = {"facedistill/inference/looking/server.py"}
+"""What can be reached through a network: the page of `demo`, by this machine alone."""
+
+SOCKETS = ("http", "socketserver", "urllib", "ssl", "ftplib", "smtplib", "xmlrpc", "asyncio", "requests", "aiohttp")
+
+
+def test_every_source_that_listens_or_asks_is_named() -> None:
+    """What an extra downloads with, and the local sockets of the worker and of PyTorch, go other ways."""
+    found = set()
+    for file in SOURCES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            if any(name.partition(".")[0] in SOCKETS for name in names):
+                found.add(file.relative_to(ROOT).as_posix())
+    assert found == NETWORK
+
+
 EVIL = [
     "$(touch X)",
     "`touch X`",

@@ -16,6 +16,7 @@ teacher that you have.
   python -m facedistill search people.parquet unknown.jpg
   python -m facedistill verify a.jpg b.jpg --draw answer.png
   python -m facedistill landmarks a.jpg --draw points.png
+  python -m facedistill demo
   python -m facedistill inspect data/raw
   python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw
 
@@ -114,6 +115,16 @@ def parser() -> argparse.ArgumentParser:
     landmarks.add_argument("--draw", type=Path, metavar="OUT.png", help="the upright photograph with the points on it")
     _by_hand(landmarks)
 
+    demo = _command(
+        commands,
+        "demo",
+        "Compare photographs on a page of your browser. Only this machine can reach the page. Photographs stay in its "
+        "memory: nothing is written or sent elsewhere. Ctrl-C ends it.",
+        "python -m facedistill demo --port 8000",
+    )
+    _model(demo)
+    demo.add_argument("--port", type=_port, default=0, help="of 127.0.0.1; default: a free one, which is printed")
+
     inspect = _command(
         commands,
         "inspect",
@@ -201,6 +212,12 @@ def _by_hand(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--box", type=float, nargs=4, action="append", metavar="N", help=f"x, y, width and height of the face; {once}"
     )
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
+    return int(text)
 
 
 def _count(text: str) -> int:

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. For wrong arguments, argparse exits by itself, also with USAGE."""
     args = parser().parse_args(arguments)
     commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks}
-    commands |= {"inspect": _inspect, "profile": _profile, "teacher": _teacher}
+    commands |= {"demo": _demo, "inspect": _inspect, "profile": _profile, "teacher": _teacher}
     try:
         return commands[args.command](args)
     except (ModelFileError, TeacherError) as error:
@@ -162,6 +162,25 @@ def _landmarks(args: argparse.Namespace) -> int:
         for name, (x, y) in named.items():
             print(f"{name:<12} {x:9.2f} {y:9.2f}")
         _say(model, {args.photograph: face})
+    return SAME
+
+
+def _demo(args: argparse.Namespace) -> int:
+    from facedistill.inference.looking.comparison import Comparison
+    from facedistill.inference.looking.server import Server
+
+    model = _recogniser(args)
+    comparison = Comparison(model, _loaded(args))
+    try:
+        server = Server(comparison, args.port)
+    except OSError as error:
+        raise UsageError(f"--port {args.port}: {error.strerror or error}; give another, or 0 for a free one") from None
+    print(f"{server.address} compares two photographs by {model.metadata.model}. Ctrl-C ends it.", flush=True)
+    with server:
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            return SAME
     return SAME
 
 

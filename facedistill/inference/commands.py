@@ -170,7 +170,7 @@ def _demo(args: argparse.Namespace) -> int:
     from facedistill.inference.looking.server import Server
 
     model = _recogniser(args)
-    comparison = Comparison(model, _loaded(args))
+    comparison = Comparison(model, *_finders(args))
     try:
         server = Server(comparison, args.port)
     except OSError as error:
@@ -295,7 +295,8 @@ def _shown(model: FaceModel, file: Path, face: Face, name: str | None = None) ->
 def _draw_matches(args: argparse.Namespace, model: FaceModel, probe: Face, matches: Sequence[gallery.Match]) -> None:
     from facedistill.inference.looking import picture
 
-    finders, found, faces = _finders(args), list[tuple[float, Shown]](), [probe]
+    finders, faces = _finders(args), [probe]
+    found: list[tuple[float, Shown]] = []
     for match in matches[: picture.MATCHES]:
         file = args.gallery / match.photograph
         faces.append(face := model.face(file, None, None, *finders))

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from facedistill.crops.codec import encode
-from facedistill.inference.face import Face, PhotographError
+from facedistill.inference.face import Face, FaceFinder, PhotographError
 from facedistill.inference.looking import words
 from facedistill.inference.looking.portrait import PIXELS, portrait
 from facedistill.inference.looking.scale import scale
@@ -24,13 +24,13 @@ PLACES = ("first", "second")
 class Comparison:
     """Compares photographs by one model, one pair at a time: a photograph of 67 megapixels takes 0.8 GB.
 
-    detector: finds the faces; without it they are taken as centred.
+    detector, finder: find the faces; without either they are taken as centred.
 
     Raises ModelFileError if the model has no threshold.
     """
 
-    def __init__(self, model: FaceModel, detector: Detector | None = None) -> None:
-        self._model, self._detector, self._one = model, detector, Lock()
+    def __init__(self, model: FaceModel, detector: Detector | None = None, finder: FaceFinder | None = None) -> None:
+        self._model, self._finders, self._one = model, (detector, finder), Lock()
         self._threshold, self._histograms = model.judge
 
     def of(self, photographs: tuple[bytes, bytes]) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Comparison:
 
     def _face(self, place: str, data: bytes) -> Face:
         try:
-            return self._model.face(data, detector=self._detector)
+            return self._model.face(data, None, None, *self._finders)
         except PhotographError as error:
             raise PhotographError(f"the {place} {error}") from None
 
@@ -73,5 +73,5 @@ class Comparison:
             "pixels": PIXELS,
             "outline": found.outline.tolist(),
             "points": [] if found.points is None else found.points.tolist(),
-            "found": f"Face {face.found}.",
+            "found": f"Face {words.how(face)}.",
         }

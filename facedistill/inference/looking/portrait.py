@@ -60,4 +60,6 @@ def portrait(photograph: Path | bytes, face: Face, side: int) -> Portrait:
     except ValueError as error:
         name = "photograph" if isinstance(photograph, bytes) else str(photograph)
         raise PhotographError(f"{name}: {error}") from None
-    return Portrait(shown, transform(seen, matrix), None if face.landmarks is None else transform(face.landmarks, matrix))
+    return Portrait(
+        shown, transform(seen, matrix), None if face.landmarks is None else transform(face.landmarks, matrix)
+    )

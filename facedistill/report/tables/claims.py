@@ -61,8 +61,10 @@ percent, also for NRMSE, and is positive if it is as claimed. “(a tie)” mark
 def summary(found: Findings) -> str:
     """How many of the claims hold, fail, are level and cannot be told, in words."""
     counts = Counter(claim.verdict for claim in found.claims.values())
-    words = {"holds": "hold", "fails": "fail", "level": "are level"}
-    told = ", ".join(f"{counts[verdict]} {words.get(verdict, verdict)}" for verdict in VERDICTS)
+    several = {"holds": "hold", "fails": "fail", "level": "are level"}
+    one = {"level": "is level"}
+    words = {verdict: (one if counts[verdict] == 1 else several).get(verdict, verdict) for verdict in VERDICTS}
+    told = ", ".join(f"{counts[verdict]} {words[verdict]}" for verdict in VERDICTS)
     return f"Of the papers' {len(found.claims)} claims about these cells, {told}: [claims.md](claims.md)."
 
 

@@ -503,4 +503,4 @@ class TestDocument:
     def test_the_summary_counts_claims_and_not_their_cells(self) -> None:
         told = {"a": Conclusion("holds"), "b": Conclusion("holds"), "c": Conclusion("level"), "d": Conclusion("fails")}
         found = Findings(told, {}, {str(i): Finding("fails", -1.0) for i in range(9)})
-        assert "4 claims about these cells, 2 hold, 1 fail, 1 are level, 0 cannot be told" in summary(found)
+        assert "4 claims about these cells, 2 hold, 1 fails, 1 is level, 0 cannot be told" in summary(found)

@@ -52,6 +52,7 @@ PARAMS: dict[str, Any] = DEFAULT | {
     | {"alignment": {"phi": "landmarks", "dataset": "alignment"}}
     | {task: {"phi": task, "dataset": "classification"} for task in (*TRANSFER[1:], "arcface", "cosface")},
     "students": DEFAULT["students"] | {name: {"architecture": name} for name in ("conv5", "resnet43_thin")},
+    "verification": DEFAULT["verification"] | {"students": ["resnet50-2", "resnet50-4", "resnet50-8"]},
     "architectures": {"students": ["conv5", "resnet43_thin"]},
     "weighting": {"students": ["resnet43_thin"]},
     "proxyless": {"students": ["resnet50-8"], "margins": ["arcface", "cosface"]},

@@ -18,7 +18,7 @@ from facedistill.data.face_crop import CropParams
 from facedistill.data.people import PairsParams, PeopleParams
 from facedistill.data.sources import SourceParams
 from facedistill.grid import layout as grid
-from facedistill.learning.augment import AugmentationParams, TransformParams
+from facedistill.learning.augment import AugmentationParams, ScatterParams, TransformParams
 from facedistill.learning.parameters import (
     ArchitectureParams,
     EquationParams,
@@ -60,6 +60,7 @@ SECTIONS: dict[str, Any] = {
     "datasets.*.detector": DetectorParams,
     "datasets.*.crop": CropParams,
     "tasks.*": TaskParams,
+    "tasks.*.scatter": ScatterParams,
     "equation": EquationParams,
     "evaluation": grid.EvaluationParams,
     "training": TrainingParams,

@@ -22,14 +22,17 @@ SIDE = 48
 SHAPE = np.array([[16, 17], [32, 17], [24, 26], [18, 34], [30, 34]], np.float32)
 """The mean shape of the network below, in pixels of its input."""
 
+UNITS = SHAPE / SIDE
+"""The same in units of its side."""
+
 HUES = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255]])
 FINDING = Finding(tuple((float(x) / SIDE, float(y) / SIDE) for x, y in SHAPE), 0.05, 6.0, 1.0)
 
 
-def network(windows: NDArray[np.uint8]) -> Points:
+def network(images: NDArray[np.uint8]) -> Points:
     """Sees the middle of each dot, if the face is about as large as in training. Else it gives its mean shape."""
-    found = np.repeat(SHAPE[None], len(windows), 0)
-    for face, window in zip(found, windows, strict=True):
+    found = np.repeat(SHAPE[None], len(images), 0)
+    for face, window in zip(found, images.transpose(0, 2, 3, 1), strict=True):
         middles = []
         for hue in HUES:
             near = np.abs(window.astype(int) - hue).max(2) < 90
@@ -39,7 +42,7 @@ def network(windows: NDArray[np.uint8]) -> Points:
         eyes = np.linalg.norm(points[1] - points[0])
         if np.isfinite(points).all() and 9 < eyes < 28:
             face[:] = points
-    return found
+    return found / np.float32(SIDE)
 
 
 def photograph(
@@ -65,7 +68,7 @@ def photograph(
 
 @pytest.fixture
 def finder() -> Finder:
-    return Finder(network, SIDE, SHAPE, FINDING.spread_at(0.9))
+    return Finder(network, SIDE, UNITS, FINDING.spread_at(0.9))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +103,7 @@ def test_points_that_move_with_the_window_are_no_face(finder: Finder) -> None:
 
 
 def test_points_on_one_spot_are_no_face() -> None:
-    blind = Finder(lambda windows: np.full((len(windows), 5, 2), 20, np.float32), SIDE, SHAPE)
+    blind = Finder(lambda images: np.full((len(images), 5, 2), 20 / SIDE, np.float32), SIDE, UNITS)
     assert blind.find(np.zeros((90, 90, 3), np.uint8)) is None
     with pytest.raises(PhotographError, match=r"no face is seen \(confidence 0\.00"):
         find(encoded(np.zeros((90, 90, 3), np.uint8)), CropParams("landmarks", 48), finder=FaceFinder(blind, FINDING))
@@ -180,9 +183,9 @@ class Drawn:
 
 def test_confidence_is_high_where_points_are_right_and_low_where_they_are_not() -> None:
     crops: Any = Drawn()
-    finding = calibrate(network, SIDE, SHAPE, crops)
+    finding = calibrate(network, SIDE, UNITS, crops)
     assert finding.found == 1
-    finder = Finder(network, SIDE, SHAPE)
+    finder = Finder(network, SIDE, UNITS)
     for row in range(5):
         found = finder.find(crops.image(row))
         assert found is not None
@@ -195,7 +198,7 @@ def test_confidence_is_high_where_points_are_right_and_low_where_they_are_not() 
 
 def test_a_network_that_sees_nothing_finds_nothing() -> None:
     crops: Any = Drawn()
-    finding = calibrate(lambda windows: np.repeat(SHAPE[None], len(windows), 0), SIDE, SHAPE, crops)
+    finding = calibrate(lambda images: np.repeat(UNITS[None], len(images), 0), SIDE, UNITS, crops)
     assert finding.found == 0
 
 

@@ -14,9 +14,10 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
-from facedistill.crops.align import TEMPLATE, Points
+from facedistill.crops.align import TEMPLATE
 from facedistill.crops.shards import Crops
 from facedistill.data.face_crop import CropParams
+from facedistill.evaluation.landmarks import mean_shape
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import parity
 from facedistill.export.finding import calibrate
@@ -56,6 +57,7 @@ def export(
     recognises = task.phi != "landmarks"
     dataset = evaluation.pairs[0] if recognises else task.dataset
     crops, judge = Crops(CROPS / dataset, "test", task.shrink_to), Evaluation(evaluation)
+    training = Crops(CROPS / task.dataset, "train", task.shrink_to)
     trained = model_files.load(model)
     metadata = _metadata(chosen, trained, model, task, crop)
 
@@ -63,7 +65,7 @@ def export(
     # The export changes the dtype of the network, so float16 gets a copy.
     write_float(deepcopy(trained), side, files["float16"], torch.float16)
     write_float(trained, side, files["float32"], torch.float32)
-    write_int8(files["float32"], files["int8"], Crops(CROPS / task.dataset, "train", task.shrink_to), side)
+    write_int8(files["float32"], files["int8"], training, side)
 
     def measured(answers: parity.Answers) -> dict[str, float]:
         return parity.recognition(answers, crops) if recognises else parity.alignment(answers, crops, side)
@@ -74,7 +76,8 @@ def export(
     found: dict[str, Any] = {"dataset": dataset, "pairs": len(crops.pairs.same) if recognises else 0}
     found["pytorch"] = measured(reference) | _size(weights) | torch_latency(network, side)
     for precision, file in files.items():
-        answers = parity.Answers.of(partial(_by_onnx, session(file)), crops, side, str(file))
+        run = partial(_by_onnx, session(file))
+        answers = parity.Answers.of(run, crops, side, str(file))
         numbers = measured(answers) | {"cosine": answers.cosine(reference)}
         if precision == "float32":
             parity.check_parity(answers, reference, side, str(file))
@@ -82,7 +85,7 @@ def export(
                 accuracy = found["pytorch"]["accuracy"]
                 parity.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
         threshold = parity.threshold(answers, judge, labels[dataset]) if recognises else None
-        finding = None if recognises else _finding(file, Crops(CROPS / dataset, "train", task.shrink_to), crops, side)
+        finding = None if recognises else _finding(run, training, crops, side)
         counted = histograms(answers.outputs["embedding"], crops) if recognises else None
         about = replace(metadata, precision=precision, threshold=threshold, histograms=counted, finding=finding)
         write_metadata(file, about)
@@ -118,14 +121,9 @@ def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParam
     )
 
 
-def _finding(file: Path, train: Crops, test: Crops, side: int) -> Finding:
-    shape = (train.landmarks - (train.pixels - side) // 2).mean(0)
-    loaded = session(file)
-
-    def landmarks(windows: NDArray[np.uint8]) -> Points:
-        return side * _by_onnx(loaded, np.ascontiguousarray(windows.transpose(0, 3, 1, 2)))["landmarks"]
-
-    return calibrate(landmarks, side, shape, test)
+def _finding(run: parity.Run, train: Crops, test: Crops, side: int) -> Finding:
+    (shape,) = mean_shape((train.landmarks - (train.pixels - side) // 2) / side, 1)
+    return calibrate(lambda images: run(images)["landmarks"], side, shape, test)
 
 
 @torch.inference_mode()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, inf
+from math import ceil
 
 import cv2
 import numpy as np
@@ -20,6 +20,9 @@ from facedistill.data.face_crop import SMALLEST_FACE, Box
 
 Windows = NDArray[np.uint8]
 """(n, side, side, 3) RGB."""
+
+Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""A landmark network as it is exported: from (n, 3, side, side) RGB to (n, 5, 2) points in units of the side."""
 
 SIDES = ((1.25, 1.0, 0.7), (0.5, 0.35), (0.25, 0.18))
 """Sides of the first windows, as shares of the photograph's shorter side. Small ones are looked at if need be."""
@@ -62,17 +65,15 @@ class Found:
 class Finder:
     """Finds faces by a landmark network.
 
-    landmarks: the network, from (n, side, side, 3) windows to (n, 5, 2) points in pixels of the window.
-    side: of its input, in pixels.
-    mean_shape: (5, 2) in pixels of the input, the mean of the points in training. Windows are cut such that the points
-        of the face come near it.
+    side: of the network's input, in pixels.
+    mean_shape: (5, 2) in units of the side, the mean of the points in training. Windows are cut such that the points of
+        the face come near it.
     sure: a face with a smaller spread is taken without a look at smaller ones.
     """
 
-    def __init__(
-        self, landmarks: Callable[[Windows], Points], side: int, mean_shape: Points, sure: float = 0.0
-    ) -> None:
-        self._landmarks, self._side, self._shape, self._sure = landmarks, side, mean_shape, sure
+    def __init__(self, network: Network, side: int, mean_shape: NDArray[np.floating], sure: float = 0.0) -> None:
+        self._network, self._side, self._sure = network, side, sure
+        self._shape = side * mean_shape
 
     def find(self, image: NDArray[np.uint8], box: Box | None = None) -> Found | None:
         """The face of a photograph that has the smallest spread; None if nothing is like a face.
@@ -80,17 +81,14 @@ class Finder:
         image: (height, width, 3) RGB, upright.
         box: x, y, width and height of the face in pixels; None to look all over the photograph.
         """
+        if box:
+            return _surest(self._look(image, *self._cut(image, [self._around(box)])))
         found = list[Found]()
         for sides in SIDES:
-            windows = self._cut(image, [self._around(box)]) if box else self._all_over(image, sides)
-            first = _faces(self._landmarks_in(*windows))
-            # Without a nudge a network that always gives its mean shape would give the same points again.
-            second = self._again(image, first, NUDGES[-1:])
-            best = second[np.argsort(_distance(second, first), kind="stable")[:KEPT]]
-            found += [face for points in best if (face := self.near(image, points))]
-            if box or min((face.spread for face in found), default=inf) < self._sure:
+            found += self._look(image, *self._all_over(image, sides))
+            if any(face.spread < self._sure for face in found):
                 break
-        return min(found, key=lambda face: face.spread, default=None)
+        return _surest(found)
 
     def near(self, image: NDArray[np.uint8], points: Points) -> Found | None:
         """The face near (5, 2) points, from several windows; None if they show nothing like a face."""
@@ -100,6 +98,14 @@ class Finder:
         seen = self._again(image, faces, NUDGES)
         mean = seen.mean(0)
         return Found(mean, float(np.sqrt((_distance(seen, mean) ** 2).mean())))
+
+    def _look(self, image: NDArray[np.uint8], windows: Windows, places: list[Matrix]) -> list[Found]:
+        """The KEPT best faces of these windows, by the matrix from each window to the photograph."""
+        first = _faces(self._landmarks_in(windows, places))
+        # Without a nudge a network that always gives its mean shape would give the same points again.
+        second = self._again(image, first, NUDGES[-1:])
+        best = second[np.argsort(_distance(second, first), kind="stable")[:KEPT]]
+        return [face for points in best if (face := self.near(image, points))]
 
     def _all_over(self, image: NDArray[np.uint8], sides: tuple[float, ...]) -> tuple[Windows, list[Matrix]]:
         """Windows of these sides, and the matrix from each to the photograph. Outside the photograph they are black."""
@@ -130,7 +136,8 @@ class Finder:
 
     def _landmarks_in(self, windows: Windows, places: list[Matrix]) -> Points:
         """(n, 5, 2) points in the photograph, by the matrix from each window to the photograph."""
-        return np.stack([transform(p, place) for p, place in zip(self._landmarks(windows), places, strict=True)])
+        points = self._side * self._network(np.ascontiguousarray(windows.transpose(0, 3, 1, 2)))
+        return np.stack([transform(p, place) for p, place in zip(points, places, strict=True)])
 
     def _again(self, image: NDArray[np.uint8], faces: Points, nudges: tuple[Nudge, ...] = NUDGES[:1]) -> Points:
         """The points of each face, from windows that are cut around its points of before, one for each nudge."""
@@ -146,6 +153,10 @@ class Finder:
     def _cut(self, image: NDArray[np.uint8], places: list[Matrix]) -> tuple[Windows, list[Matrix]]:
         """A window by each matrix from the photograph, and the matrix from each window to the photograph."""
         return np.stack([warp(image, place, self._side) for place in places]), [invert(place) for place in places]
+
+
+def _surest(found: list[Found]) -> Found | None:
+    return min(found, key=lambda face: face.spread, default=None)
 
 
 def _faces(points: Points) -> Points:

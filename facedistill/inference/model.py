@@ -117,17 +117,16 @@ class FaceModel:
 
     def finder(self) -> FaceFinder:
         """A finder of faces by this model. Raises ModelFileError if the model finds no landmarks."""
-        finding, side = self.metadata.finding, self.metadata.input
+        finding = self.metadata.finding
         if finding is None:
             raise ModelFileError(f"{self.path}: a model of {self.metadata.task}, which finds no faces")
 
-        def landmarks(windows: NDArray[np.uint8]) -> Points:
-            images = np.ascontiguousarray(windows.transpose(0, 3, 1, 2))
-            points: Points = side * self._session.run(["landmarks"], {"image": images})[0]
+        def network(images: NDArray[np.uint8]) -> Points:
+            points: Points = self._session.run(["landmarks"], {"image": images})[0]
             return points
 
-        shape = np.array(finding.mean_shape, np.float32) * side
-        return FaceFinder(Finder(landmarks, side, shape, finding.spread_at(SURE)), finding)
+        shape = np.array(finding.mean_shape, np.float32)
+        return FaceFinder(Finder(network, self.metadata.input, shape, finding.spread_at(SURE)), finding)
 
     def verify(self, a: Face, b: Face) -> Verification:
         """Whether two faces show one person. Raises ModelFileError if the model has no threshold."""

@@ -283,6 +283,21 @@ def test_a_gallery_of_another_space_is_refused_and_one_of_the_teachers_is_not(
     assert "no distance between them means anything" in capsys.readouterr().err
 
 
+def test_a_named_finder_is_asked_unless_the_landmarks_are_given(
+    people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The toy's landmark model sees no face, and a file that is not there shows what is never loaded."""
+    a, model = people / "0/0.png", ("--model", OURS.folder)
+    asked, missing = ("--finder", POINTS.folder), ("--finder", tmp_path / "none.onnx")
+    for command_line in (("verify", a, a, *model), ("search", people, a, *model)):
+        assert command(*command_line, *asked) == 3
+        assert "no face is seen (confidence 0." in capsys.readouterr().err
+    given = ("--landmarks", 8, 9, 16, 9, 12, 13, 9, 17, 15, 17)
+    assert command("verify", a, a, *model, *given, *given, *missing) == 0
+    assert "face by landmarks given" in capsys.readouterr().out
+    assert command("verify", a, a, *model, *missing) == 4
+
+
 def test_landmarks_are_in_pixels_of_the_upright_photograph(
     people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from facedistill.crops import DataError
-from facedistill.crops.align import Points
 from facedistill.data.photograph import LANDMARKS
 from facedistill.data.problems import NAMED, alike
 from facedistill.inference import gallery
@@ -30,6 +29,9 @@ from facedistill.teacher import TeacherError
 if TYPE_CHECKING:
     from facedistill.data.detector import Detector, DetectorParams
     from facedistill.inference.looking.picture import Shown
+
+Ways = tuple["DetectorParams | None", FaceModel | None]
+"""What finds faces: a detector, a landmark model, or neither."""
 
 SAME, DIFFERENT, USAGE, BAD_DATA, BAD_MODEL = range(5)
 """Exit codes. SAME is also the exit code of every other command that ended well."""
@@ -88,7 +90,7 @@ def _embed(args: argparse.Namespace) -> int:
 
     model = _recogniser(args)
     try:
-        found = embed_to(args.out, model, args.folder, _detector(args), _finder(args), args.table)
+        found = embed_to(args.out, model, args.folder, *_ways(args), args.table)
     except OSError as error:
         raise GalleryError(f"{args.out}: {error.strerror or error}; the same command goes on from here") from None
     width = model.metadata.width
@@ -118,14 +120,14 @@ def _search(args: argparse.Namespace) -> int:
     if args.draw and not folder:
         raise UsageError(f"--draw shows photographs of the gallery; {args.gallery} is no folder, so it has none")
     _can_draw(args)
-    model, finders = _recogniser(args), (_detector(args), _finder(args))
-    found = gallery.embed_folder(model, args.gallery, *finders) if folder else gallery.read(args.gallery)
-    (probe,) = _faces(args, model, [args.probe])
+    model, ways = _recogniser(args), _ways(args) if folder else None
+    found = gallery.embed_folder(model, args.gallery, *ways) if ways else gallery.read(args.gallery)
+    (probe,) = _faces(args, model, [args.probe], ways)
     matches = gallery.search(found, model, probe, args.top, args.index)
     # A threshold is only valid for two embeddings by the same model.
     threshold = model.metadata.threshold if found.model == model.metadata.model else None
-    if args.draw:
-        _draw_matches(args, model, probe, matches)
+    if args.draw and ways:
+        _draw_matches(args, model, probe, matches, ways)
     if args.json:
         rows = [asdict(m) | {"same": m.distance < threshold.distance if threshold else None} for m in matches]
         told = {"probe": _told(args.probe, probe), "model": model.metadata.model, "gallery_model": found.model}
@@ -151,8 +153,11 @@ def _search(args: argparse.Namespace) -> int:
 
 def _landmarks(args: argparse.Namespace) -> int:
     model = FaceModel(args.model) if args.model else smallest(landmarks=True)
-    (face,) = _faces(args, model, [args.photograph])
-    points = model.landmarks(face) if face.confidence is None or face.landmarks is None else face.landmarks
+    ways = _ways(args, model)
+    (face,) = _faces(args, model, [args.photograph], ways)
+    # What the model has found all over the photograph is better than one more look at the crop.
+    by_itself = face.confidence is not None and ways[1] is model
+    points = face.landmarks if by_itself and face.landmarks is not None else model.landmarks(face)
     named = {name: [round(float(x), 2), round(float(y), 2)] for name, (x, y) in zip(LANDMARKS, points, strict=True)}
     if args.draw:
         draw(args.photograph, points, args.draw)
@@ -170,7 +175,7 @@ def _demo(args: argparse.Namespace) -> int:
     from facedistill.inference.looking.server import Server
 
     model = _recogniser(args)
-    comparison = Comparison(model, *_finders(args))
+    comparison = Comparison(model, *_ready(_ways(args)))
     try:
         server = Server(comparison, args.port)
     except OSError as error:
@@ -235,48 +240,56 @@ def _detector(args: argparse.Namespace) -> DetectorParams | None:
     return DetectorParams(args.detector, sha256(args.detector) if args.detector.is_file() else "0" * 64)
 
 
-def _finder(args: argparse.Namespace) -> FaceModel | None:
-    """The landmark model that finds faces where nothing else says where they are; None if there is none.
+def _ways(args: argparse.Namespace, own: FaceModel | None = None) -> Ways:
+    """The detector and the landmark model that find faces where nothing else says where they are.
 
-    Unless it is named, a model that finds few faces is not used.
+    own: a landmark model that is used in any case.
     """
+    return _detector(args), _finder(args, own)
+
+
+def _finder(args: argparse.Namespace, own: FaceModel | None) -> FaceModel | None:
+    """The landmark model that finds faces; None if there is none. Unless it is named, it has to find half of them."""
     if args.finder == "none" or args.detector:
         return None
     if args.finder:
         return FaceModel(args.finder)
     try:
-        model = FaceModel(args.model) if args.command == "landmarks" and args.model else smallest(landmarks=True)
+        model = own or smallest(landmarks=True)
     except ModelFileError:
         return None
     return model if model.metadata.finding and model.metadata.finding.found >= RELIABLE else None
 
 
-def _faces(args: argparse.Namespace, model: FaceModel, photographs: Sequence[Path]) -> list[Face]:
-    """The face of each photograph, by the landmarks or boxes (in the order of the photographs) or the detector."""
+def _faces(
+    args: argparse.Namespace, model: FaceModel, photographs: Sequence[Path], ways: Ways | None = None
+) -> list[Face]:
+    """The face of each photograph: by the landmarks that are given, in their order, or else by `ways`.
+
+    ways: None for those of the arguments, which are not loaded if the landmarks are given.
+    """
     if given := [name for name in ("landmarks", "box") if getattr(args, name)]:
         if len(given) > 1 or args.detector:
             raise UsageError("give one of --landmarks, --box and --detector")
         if (count := len(getattr(args, given[0]))) != len(photographs):
             raise UsageError(f"--{given[0]}: once for each photograph, {len(photographs)} times in all, found {count}")
-    faces, finders = [], _finders(args)
-    for i, photograph in enumerate(photographs):
-        box = tuple(args.box[i]) if args.box else None
-        faces.append(model.face(photograph, _points(args, i), box, *finders))
-    return faces
+    if args.landmarks:
+        points = np.array(args.landmarks, np.float32).reshape(-1, 5, 2)
+        return [model.face(*both) for both in zip(photographs, points, strict=True)]
+    boxes, ready = args.box or [None] * len(photographs), _ready(ways or _ways(args))
+    return [
+        model.face(photograph, None, box and tuple(box), *ready)
+        for photograph, box in zip(photographs, boxes, strict=True)
+    ]
 
 
-def _points(args: argparse.Namespace, i: int) -> Points | None:
-    """The landmarks that were given for photograph i."""
-    return np.array(args.landmarks[i], np.float32).reshape(5, 2) if args.landmarks else None
-
-
-def _finders(args: argparse.Namespace) -> tuple[Detector | None, FaceFinder | None]:
-    """What finds faces: a detector, a landmark model, or nothing."""
-    if params := _detector(args):
+def _ready(ways: Ways) -> tuple[Detector | None, FaceFinder | None]:
+    """The detector and the finder, ready to be used."""
+    params, model = ways
+    if params:
         from facedistill.data.detector import Detector
 
         return Detector(params), None
-    model = _finder(args)
     return None, model.finder() if model else None
 
 
@@ -292,14 +305,16 @@ def _shown(model: FaceModel, file: Path, face: Face, name: str | None = None) ->
     return Shown(portrait(file, face, model.metadata.input), name or str(file), f"face {how(face)}")
 
 
-def _draw_matches(args: argparse.Namespace, model: FaceModel, probe: Face, matches: Sequence[gallery.Match]) -> None:
+def _draw_matches(
+    args: argparse.Namespace, model: FaceModel, probe: Face, matches: Sequence[gallery.Match], ways: Ways
+) -> None:
     from facedistill.inference.looking import picture
 
-    finders, faces = _finders(args), [probe]
+    ready, faces = _ready(ways), [probe]
     found: list[tuple[float, Shown]] = []
     for match in matches[: picture.MATCHES]:
         file = args.gallery / match.photograph
-        faces.append(face := model.face(file, None, None, *finders))
+        faces.append(face := model.face(file, None, None, *ready))
         found.append((match.distance, _shown(model, file, face, match.person)))
     shown = _shown(model, args.probe, probe)
     write(args.draw, picture.matches(shown, found, *model.judge, untrained(model.metadata, faces)))

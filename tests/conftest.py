@@ -96,6 +96,21 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def people(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two test photographs of each coloured person, 0 to 5. The working folder has the exports."""
+    from photographs import png
+
+    from facedistill.crops.shards import Crops
+
+    monkeypatch.chdir(exported)
+    crops = Crops(Path("data/crops/faces"), "test")
+    for i, key in enumerate(crops.keys):
+        (tmp_path / "people" / key).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "people" / f"{key}.png").write_bytes(png(crops.image(i)))
+    return tmp_path / "people"
+
+
+@pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The root of a repository with coloured squares to train on, the set `faces`."""
     from squares import draw

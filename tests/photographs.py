@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 RED = np.array([254, 0, 0], np.uint8)
@@ -29,6 +30,13 @@ def exif(orientation: int) -> bytes:
     tags = Image.Exif()
     tags[0x0112] = orientation
     return tags.tobytes()
+
+
+def png(image: NDArray[np.uint8], orientation: int = 1) -> bytes:
+    """A PNG, with the orientation that EXIF gives it."""
+    data = io.BytesIO()
+    Image.fromarray(image).save(data, "PNG", exif=exif(orientation))
+    return data.getvalue()
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from photographs import png
 
 from facedistill.crops.align import Points, transform
 from facedistill.data.face_crop import CropParams
@@ -106,7 +106,7 @@ def test_points_on_one_spot_are_no_face() -> None:
     blind = Finder(lambda images: np.full((len(images), 5, 2), 20 / SIDE, np.float32), SIDE, UNITS)
     assert blind.find(np.zeros((90, 90, 3), np.uint8)) is None
     with pytest.raises(PhotographError, match=r"no face is seen \(confidence 0\.00"):
-        find(encoded(np.zeros((90, 90, 3), np.uint8)), CropParams("landmarks", 48), finder=FaceFinder(blind, FINDING))
+        find(png(np.zeros((90, 90, 3), np.uint8)), CropParams("landmarks", 48), finder=FaceFinder(blind, FINDING))
 
 
 def test_of_two_faces_a_box_says_which(finder: Finder) -> None:
@@ -132,24 +132,24 @@ def test_near_a_guess_the_face_is_found(finder: Finder) -> None:
 def test_the_face_is_cut_by_the_points_that_were_found(finder: Finder) -> None:
     image, points = photograph(300, 200, (100, 110), 45, 20)
     crop, eyes = CropParams("landmarks", 64), FaceFinder(finder, FINDING)
-    found, expected = find(encoded(image), crop, finder=eyes), find(encoded(image), crop, points)
+    found, expected = find(png(image), crop, finder=eyes), find(png(image), crop, points)
     assert (found.found, found.as_trained) == ("by a landmark network", True)
     assert found.confidence is not None
     assert found.confidence > 0.9
     assert found.landmarks is not None
     np.testing.assert_allclose(found.landmarks, points, atol=2)
     np.testing.assert_allclose(found.to_original, expected.to_original, atol=3)
-    given = find(encoded(image), crop, points, finder=eyes)
+    given = find(png(image), crop, points, finder=eyes)
     assert (given.found, given.confidence) == ("by landmarks given", None)
-    boxed = find(encoded(image), crop, box=(40, 40, 120, 130), finder=eyes)
+    boxed = find(png(image), crop, box=(40, 40, 120, 130), finder=eyes)
     assert boxed.found == "by a landmark network, in the box given"
-    whole = find(encoded(image), CropParams("photograph", 64), finder=eyes)
+    whole = find(png(image), CropParams("photograph", 64), finder=eyes)
     assert whole.confidence is None
 
 
 def test_a_photograph_on_its_side_gives_points_of_the_upright_one(finder: Finder) -> None:
     image, points = photograph(300, 200, (100, 110), 45)
-    turned = encoded(np.ascontiguousarray(np.rot90(image)), orientation=6)
+    turned = png(np.ascontiguousarray(np.rot90(image)), 6)
     found = find(turned, CropParams("landmarks", 64), finder=FaceFinder(finder, FINDING))
     assert found.landmarks is not None
     np.testing.assert_allclose(found.landmarks, points, atol=2)
@@ -200,13 +200,3 @@ def test_a_network_that_sees_nothing_finds_nothing() -> None:
     crops: Any = Drawn()
     finding = calibrate(lambda images: np.repeat(UNITS[None], len(images), 0), SIDE, UNITS, crops)
     assert finding.found == 0
-
-
-def encoded(image: NDArray[np.uint8], orientation: int = 0) -> bytes:
-    """A PNG, with an EXIF chunk if `orientation` is given."""
-    data = cv2.imencode(".png", image[..., ::-1])[1].tobytes()
-    if not orientation:
-        return data
-    exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0" + bytes([orientation]) + b"\0\0\0\0\0\0"
-    chunk = b"eXIf" + exif
-    return data[:33] + len(exif).to_bytes(4, "big") + chunk + zlib.crc32(chunk).to_bytes(4, "big") + data[33:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import subprocess
@@ -15,13 +14,12 @@ import onnx
 import pytest
 from exported_toys import OURS, POINTS, PROXYLESS, TEACHER
 from numpy.typing import NDArray
-from photographs import exif
+from photographs import png
 from PIL import Image
 from squares import SIZE
 
 import facedistill
 from facedistill.crops.codec import decode
-from facedistill.crops.shards import Crops
 from facedistill.data.align_crop import crop_photograph
 from facedistill.data.detector import Detector
 from facedistill.data.face_crop import CropParams
@@ -36,28 +34,11 @@ ROOT = Path(__file__).parents[1]
 ALIGNED = CropParams("landmarks", SIZE)
 
 
-def png(image: NDArray[np.uint8], orientation: int = 1) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(image).save(data, "PNG", exif=exif(orientation))
-    return data.getvalue()
-
-
 @pytest.fixture(scope="module")
 def drawn() -> list[tuple[bytes, Photograph]]:
     """Four drawn photographs of each of two people, with exact landmarks."""
     source = SyntheticSource(SyntheticParams("synthetic", 2, 4))
     return [(source.read(p.key), p) for p in source.scan() if isinstance(p, Photograph)]
-
-
-@pytest.fixture
-def people(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two test photographs of each coloured person, 0 to 5; the working folder is that of the exports."""
-    monkeypatch.chdir(exported)
-    crops = Crops(Path("data/crops/faces"), "test")
-    for i, key in enumerate(crops.keys):
-        (tmp_path / "people" / key).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "people" / f"{key}.png").write_bytes(png(crops.image(i)))
-    return tmp_path / "people"
 
 
 class Faces(Detector):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 from itertools import combinations
@@ -13,11 +12,10 @@ import numpy as np
 import pytest
 from exported_toys import OURS, TEACHER
 from numpy.typing import NDArray
-from photographs import exif
+from photographs import png
 from PIL import Image
 
 from facedistill.crops.align import TEMPLATE
-from facedistill.crops.shards import Crops
 from facedistill.data.face_crop import CropParams
 from facedistill.evaluation import cosine
 from facedistill.export.histograms import histograms
@@ -30,12 +28,6 @@ from facedistill.inference.looking.scale import MOST, scale
 from facedistill.inference.metadata import BINS, FARTHEST, Histograms, Threshold
 
 BLUE, ORANGE, YELLOW = (0, 114, 178), (213, 94, 0), (240, 228, 66)
-
-
-def png(image: NDArray[np.uint8], orientation: int = 1) -> bytes:
-    data = io.BytesIO()
-    Image.fromarray(image).save(data, "PNG", exif=exif(orientation))
-    return data.getvalue()
 
 
 def counts(**at: int) -> tuple[int, ...]:
@@ -191,17 +183,6 @@ class TestScale:
         assert distance <= found.end <= FARTHEST + 1e-9
         assert len(found.genuine) == len(found.impostor) <= MOST
         assert sum(found.genuine) == pytest.approx(100)
-
-
-@pytest.fixture
-def people(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two photographs of each coloured person; the working folder is that of the exports."""
-    monkeypatch.chdir(exported)
-    crops = Crops(Path("data/crops/faces"), "test")
-    for i, key in enumerate(crops.keys):
-        (tmp_path / "people" / key).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "people" / f"{key}.png").write_bytes(png(crops.image(i)))
-    return tmp_path / "people"
 
 
 def has(picture: Path, colour: tuple[int, int, int]) -> bool:

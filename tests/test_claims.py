@@ -351,7 +351,7 @@ class TestParts:
     def test_a_small_gap_of_one_seed_is_level_however_sure_its_photographs_are(
         self, small: Path, tmp_path: Path
     ) -> None:
-        """0.2 points, of which the photographs leave no doubt: one seed says nothing about chance in training."""
+        """The photographs leave no doubt of 0.2 points, but one seed says nothing about chance in training."""
         root = Path(shutil.copytree(small, tmp_path / "copy"))
         soft = [True] * 100 + [False] * 49_900
         replace_hits(root, {"triplet/pretrain/soft": soft, "triplet/pretrain/none": [False] * 50_000}, "nn_top1")

@@ -77,7 +77,7 @@ USABLE = {f"good_{name}.jpg": data for name, data in GOOD.items()} | {
 
 @pytest.fixture
 def folder(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with all of BAD and USABLE; the working folder is that of the exports."""
+    """A folder with all of BAD and USABLE. The working folder has the exports."""
     monkeypatch.chdir(exported)
     (tmp_path / "people/anna").mkdir(parents=True)
     for name, data in [(name, data) for name, data, _ in BAD.values()] + list(USABLE.items()):

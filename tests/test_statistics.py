@@ -112,7 +112,7 @@ def test_p_of_answers_that_differ_is_near_the_exact_sign_test(right: int, wrong:
 
 
 def test_p_of_groups_flips_whole_groups() -> None:
-    """All signs of eight groups, one by one: 256 ways, of which the exact p is a share."""
+    """The exact p is a share of the 256 ways to give each of eight groups a sign."""
     rng = np.random.default_rng(8)
     groups = np.repeat(np.arange(8), 5)
     gaps = rng.normal(0.4, 1, 8)[groups] + rng.normal(0, 0.1, 40)

@@ -114,7 +114,8 @@ class Embedder:
     def tables(self, chunks: Iterable[Sequence[Record]], total: int, done: int = 0) -> Generator[pa.Table, None, None]:
         """A table with a row for each record of each chunk, in their order. On a terminal, a bar shows the progress.
 
-        total, done: the number of all records, and of those that are no longer among the chunks.
+        total: the number of all records.
+        done: how many of them an earlier run has finished. They are in no chunk.
         """
         before = cv2.getNumThreads()
         cv2.setNumThreads(1)

@@ -17,7 +17,7 @@ BLOCK = 2**14
 """The number of rows of which copies are in memory at a time."""
 
 _Candidates = Callable[[int], NDArray[np.int64]]
-"""Gives the nearest rows by scores in float32, as many as it is told, in any order."""
+"""Takes a number, and gives so many rows: those with the highest scores in float32, in any order."""
 
 
 class Neighbours:

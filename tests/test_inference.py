@@ -301,12 +301,13 @@ def test_landmarks_are_in_pixels_of_the_upright_photograph(
     assert np.abs(shown[y, x].astype(int) - (213, 94, 0)).max() < 40
 
 
-def test_a_command_starts_in_a_second_and_without_torch(people: Path) -> None:
+def test_a_command_starts_quickly_and_without_torch(people: Path) -> None:
+    # It takes .6 to 1 s of a slow core. Any of the heavy ones would add more than a second.
     script = (
         "import resource, sys; from facedistill.inference.commands import main; code = main(sys.argv[1:]);"
         "heavy = {'torch', 'pandas', 'pyarrow', 'scipy', 'sklearn', 'matplotlib', 'onnx'} & sys.modules.keys();"
         "used = resource.getrusage(resource.RUSAGE_SELF);"
-        "sys.exit(f'{heavy}' if heavy else f'{used}' if used.ru_utime + used.ru_stime > 1 else code)"
+        "sys.exit(f'{heavy}' if heavy else f'{used}' if used.ru_utime + used.ru_stime > 2 else code)"
     )
     a = people / "0/0.png"
     arguments = [sys.executable, "-c", script, "verify", str(a), str(a), "--model", str(OURS.folder)]

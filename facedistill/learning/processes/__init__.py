@@ -29,7 +29,7 @@ class Process:
         return sampler
 
     def objective(self, objective: Objective) -> Loss:
-        """Wrap `objective`: its value and its gradient become those of the full batch, in place of this shard's."""
+        """Return a loss whose value and gradient are those of the full batch, made of the `objective` of each shard."""
         return objective
 
     def gather(self, rows: Tensor) -> Tensor:

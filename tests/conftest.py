@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,10 @@ from facedistill import profile
 if TYPE_CHECKING:
     from facedistill.crops.shards import Crops
     from facedistill.teacher.parameters import OnnxTeacherParams
+
+# A process on each core (`pytest -n logical`) leaves one core for each. No PyTorch is imported yet.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
 REAL_FACES = ROOT.parent / "shared/real-faces"

@@ -62,17 +62,17 @@ def test_steps_are_added_up_by_hand_and_a_batch_that_never_came_is_left_out(cloc
 
 def test_reading_is_waiting_and_a_loss_is_computing(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del workspace
-    plain = run_together(RECIPE)["models/s/softmax"]
+    delay = 0.4  # far more than a step takes, on a busy machine too
     with monkeypatch.context() as patch:
-        slower(patch, TrainingCrops, "batch", 0.1)
-        read = run_together(RECIPE, seed=1)["models/s/softmax"]
-    assert read["data_wait_seconds"] >= 0.1 * STEPS
-    assert read["compute_seconds"] < plain["compute_seconds"] + 0.05 * STEPS
-    slower(monkeypatch, Equation5, "forward", 0.1)
-    computed = run_together(RECIPE, seed=2)["models/s/softmax"]
-    assert computed["compute_seconds"] >= 0.1 * STEPS
-    assert computed["data_wait_seconds"] < 0.05 * STEPS
-    assert computed["crops_per_second"] < CROPS / (0.1 * STEPS)
+        slower(patch, TrainingCrops, "batch", delay)
+        read = run_together(RECIPE)["models/s/softmax"]
+    assert read["data_wait_seconds"] >= delay * STEPS
+    assert read["compute_seconds"] < delay * STEPS
+    slower(monkeypatch, Equation5, "forward", delay)
+    computed = run_together(RECIPE, seed=1)["models/s/softmax"]
+    assert computed["compute_seconds"] >= delay * STEPS
+    assert computed["data_wait_seconds"] < delay * STEPS
+    assert computed["crops_per_second"] < CROPS / (delay * STEPS)
 
 
 def test_writing_snapshots_is_neither(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from coloured_people import EACH, PEOPLE, SIDE, SOFTMAX, draw
 
-from facedistill.crops import Crop
-from facedistill.crops.codec import encode
-from facedistill.crops.shards import Crops, ShardWriter, write_index
+from facedistill.crops.shards import Crops
 from facedistill.evaluation.cross_model import rank1
 from facedistill.evaluation.embedding_map import EACH as EACH_MAPPED
 from facedistill.evaluation.embedding_map import PEOPLE as PEOPLE_MAPPED
@@ -31,26 +30,7 @@ from facedistill.learning import model_files
 from facedistill.learning.networks import FaceNetwork
 from facedistill.learning.parameters import NetworkParams, TaskParams
 
-PEOPLE, EACH, SIZE, SIDE = 6, 6, 20, 16
-ANGLES = {"pitch": 0.0, "light_azimuth": 60.0, "light_elevation": 0.0, "light_strength": 3.0, "light_ambient": 1.0}
-SOFTMAX = TaskParams("softmax", "faces", SIDE, 8, 0)
 ARCFACE = TaskParams("arcface", "faces", SIDE, 8, 0, embedding=8)
-
-
-def draw(folder: Path, attributes: bool, people: bool = True, turned: float = 40.0) -> None:
-    folder.mkdir(parents=True)
-    rng = np.random.default_rng(1)
-    colours, shards = rng.integers(30, 220, (PEOPLE, 3)), {}
-    for side in ("train", "test"):
-        writer = ShardWriter(folder, side, ["yaw", *ANGLES] if attributes else [])
-        for i in range(PEOPLE * EACH):
-            person = i // EACH
-            image = np.clip(colours[person] + rng.normal(0, 30, (SIZE, SIZE, 3)), 0, 255).astype(np.uint8)
-            values = ANGLES | {"yaw": turned * (i % 2)} if attributes else {}
-            crop, name = Crop(encode(image, 95), None, np.eye(2, 3)), f"p{person}" if people else None
-            writer.add(crop, str(i), person if folder.name == "faces" else -1, name, None, values)
-        shards[side] = writer.close()
-    write_index(folder, SIZE, [f"p{i}" for i in range(PEOPLE)], shards)  # type: ignore[arg-type]
 
 
 @pytest.fixture

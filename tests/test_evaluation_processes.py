@@ -10,12 +10,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+import coloured_people as people
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import squares
-import test_evaluation_models as people
 import torch
 
 from facedistill.learning import model_files

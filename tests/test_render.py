@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from matplotlib.figure import Figure
+from report_alone import ALONE, repository
 from report_mock import SMALL, mock, mock_plots, render_here
-from test_report_sets import ALONE, repository
 
 from facedistill.report.pictures import style
 from facedistill.report.pictures.drawing import PLOTS, Drawing, Picture

@@ -13,7 +13,7 @@ import onnx
 import pytest
 import torch
 import yaml
-from exported_toys import FAR, OURS, POINTS, PROXYLESS, TEACHER, metrics
+from exported_toys import FAR, FOUND, OURS, POINTS, PROXYLESS, TEACHER, metrics
 from report_mock import PARAMS
 from squares import PEOPLE, SIDE
 
@@ -74,7 +74,9 @@ def test_the_threshold_of_a_file_lets_no_more_than_the_far_pass(exported: Path) 
         assert limit is not None
         distances = ((e[:, None] - e[None]) ** 2).sum(2)[np.triu_indices(len(e), 1)]
         same = (people[:, None] == people[None])[np.triu_indices(len(e), 1)]
-        assert (limit.far, limit.negatives, limit.dataset) == (FAR, (~same).sum(), "faces")
+        assert (limit.far, limit.negatives, limit.dataset, limit.faces) == (FAR, (~same).sum(), "faces", FOUND)
+        low, high = limit.far_interval
+        assert 0 < low < FAR < high < 1
         # Cosines are compared as float32 in evaluation.
         passing = distances < limit.distance - 1e-6
         assert (FAR * limit.negatives) - 1 <= passing[~same].sum() <= FAR * limit.negatives

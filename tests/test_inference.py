@@ -148,6 +148,7 @@ def test_verify_answers_by_its_exit_code_and_in_json(people: Path, capsys: pytes
     text = capsys.readouterr().out
     assert "same person" in text
     assert "threshold chosen on faces at FAR 0.1 (60 impostor pairs); " in text
+    assert "; faces of these pairs: by landmarks that the set lists\n" in text
     assert f"{a}: face taken as centred\nnot as in training, where faces were cropped by five landmarks" in text
     found = facedistill.load(OURS.folder)
     expected = found.verify(found.face(a), found.face(b))

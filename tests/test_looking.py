@@ -18,7 +18,7 @@ from PIL import Image
 from facedistill.crops.align import TEMPLATE
 from facedistill.data.face_crop import CropParams
 from facedistill.evaluation import cosine
-from facedistill.export.histograms import histograms
+from facedistill.export.histograms import judged
 from facedistill.inference.commands import main
 from facedistill.inference.face import Face, PhotographError, find
 from facedistill.inference.looking import picture, words
@@ -67,14 +67,14 @@ class TestHistograms:
         assert expected.impostor[-1] == 2
         for most in (cosine.BLOCK_BYTES, 8 * 40 * 7):  # one block, and six
             monkeypatch.setattr(cosine, "BLOCK_BYTES", most)
-            assert histograms(rows, SimpleNamespace(identities=people)) == expected  # type: ignore[arg-type]
+            assert judged(rows, SimpleNamespace(identities=people), 1.0)[0] == expected  # type: ignore[arg-type]
 
     def test_else_the_pairs_of_the_list_are(self, embedded: tuple[NDArray[np.float32], list[str]]) -> None:
         rows, people = embedded
         some = [(a, b, people[a] == people[b]) for a, b in combinations(range(0, 40, 3), 2)]
         a, b, same = (np.array(column) for column in zip(*some, strict=True))
         crops = SimpleNamespace(identities=[None, *people[1:]], pairs=SimpleNamespace(a=a, b=b, same=same))
-        assert histograms(rows, crops) == self.naive(rows, some)  # type: ignore[arg-type]
+        assert judged(rows, crops, 1.0)[0] == self.naive(rows, some)  # type: ignore[arg-type]
 
 
 class TestPortrait:
@@ -153,10 +153,11 @@ class TestWords:
         )
 
     def test_the_threshold_says_how_often_it_errs_and_on_what(self) -> None:
-        threshold = Threshold(1.25, 0.001, 82.44, 60000, "LFW")
+        threshold = Threshold(1.25, 0.001, (0.00076, 0.0013), 82.44, 60000, "LFW", "by hand")
         assert words.sure(threshold) == (
-            "The threshold was chosen on LFW: at most 0.1 % of its 60,000 pairs of two people pass as one person "
-            "(FAR), and 82.4 % of its pairs of one person are recognised (TPR)."
+            "The threshold was chosen on LFW, whose faces were found by hand: at most 0.1 % of its 60,000 pairs of two "
+            "people pass as one person (FAR; 0.076 to 0.13 % with 95 % confidence), and 82.4 % of its pairs of one "
+            "person are recognised (TPR)."
         )
         assert words.compared(1.2, threshold) == "The distance is 1.200, below the threshold of 1.250."
         # What is at the threshold is not accepted.

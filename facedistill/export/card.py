@@ -91,6 +91,7 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
         "versions": {version: measured[version] for version in VERSIONS},
         "far": read_json(root / metrics(TEACHER), "evaluate_teacher")["far"],
         "measured_on": pair_labels(layout).get(measured["dataset"], measured["dataset"]),
+        "faces": measured.get("faces"),
         "use": USE,
         "limits": [
             *([DRAWN] if data.kind == "synthetic" else []),
@@ -164,7 +165,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         + ("" if several else " With one seed, the only spread that is known is the one over the folds of the pairs."),
         table(["Version", "MB", f"{found['measured_on']} {error} (%)", *LATENCIES.values()], versions),
         "The last four columns are milliseconds by batch and threads, on the CPU of the machine that exported it.",
-        *_threshold(found["versions"]["float32"], found["measured_on"]),
+        *_threshold(found),
         "## What it is for, and what not",
         found["use"],
         "\n".join(f"- {limit}" for limit in found["limits"]),
@@ -178,11 +179,15 @@ def _revision(found: str | None) -> str:
     return f"revision {found}" if found else "an unknown revision, outside git"
 
 
-def _threshold(version: Mapping[str, Any], dataset: str) -> list[str]:
+def _threshold(found: Mapping[str, Any]) -> list[str]:
+    version = found["versions"]["float32"]
     if "threshold" not in version:
         return []
+    low, high = version["far_low"], version["far_high"]
     return [
         f"Two photographs count as the same person below a squared distance of {version['threshold']:.3f}. This is the "
-        f"threshold of the float32 file; each file holds its own. It was chosen on {dataset} at FAR "
-        f"{version['far']:g}, where {version['tpr']:.1f} % of genuine pairs are accepted."
+        f"threshold of the float32 file; each file holds its own. It was chosen on {found['measured_on']} at FAR "
+        f"{version['far']:g} ({low:.2g} to {high:.2g} with 95 % confidence), where {version['tpr']:.1f} % of genuine "
+        f"pairs are accepted. The faces of these pairs were found {found['faces']}. For faces that are found in "
+        "another way, such as by a landmark network or a detector, set it anew: `python -m facedistill calibrate`."
     ]

@@ -21,7 +21,6 @@ from facedistill.evaluation.landmarks import mean_shape
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import parity
 from facedistill.export.finding import calibrate
-from facedistill.export.histograms import histograms
 from facedistill.export.latency import onnx_latency, session, torch_latency
 from facedistill.export.onnx_files import Exported, write_float, write_int8, write_metadata
 from facedistill.grid.layout import EvaluationParams
@@ -36,12 +35,18 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def export(
-    chosen: Chosen, task: TaskParams, crop: CropParams, evaluation: EvaluationParams, labels: Mapping[str, str]
+    chosen: Chosen,
+    task: TaskParams,
+    crop: CropParams,
+    evaluation: EvaluationParams,
+    labels: Mapping[str, str],
+    faces: str,
 ) -> dict[str, Any]:
     """Write {float32,float16,int8}.onnx into the folder of `chosen`. Returns the measurements of each, and of PyTorch.
 
     crop: how the data set was cut on which the task trains.
     labels: what a threshold calls the pairs that it was chosen on, by their set.
+    faces: how their faces were found, as `faces_of` says it.
 
     The measurements have these names, and are in percent unless another unit is given:
     accuracy, tpr: on the first set of pairs of `evaluation`.
@@ -74,6 +79,8 @@ def export(
     reference = parity.Answers.of(partial(_by_torch, network), crops, side, str(model))
     weights = model / model_files.WEIGHTS
     found: dict[str, Any] = {"dataset": dataset, "pairs": len(crops.pairs.same) if recognises else 0}
+    if recognises:
+        found["faces"] = faces
     found["pytorch"] = measured(reference) | _size(weights) | torch_latency(network, side)
     for precision, file in files.items():
         run = partial(_by_onnx, session(file))
@@ -84,17 +91,39 @@ def export(
             if recognises:
                 accuracy = found["pytorch"]["accuracy"]
                 parity.check_accuracy(numbers["accuracy"], accuracy, found["pairs"], str(file))
-        threshold = parity.threshold(answers, judge, labels[dataset]) if recognises else None
-        finding = None if recognises else _finding(run, training, crops, side)
-        counted = histograms(answers.outputs["embedding"], crops) if recognises else None
+        threshold, counted, finding = None, None, None
+        if recognises:
+            threshold, counted = parity.threshold(answers, judge, crops, labels[dataset], faces)
+        else:
+            finding = _finding(run, training, crops, side)
         about = replace(metadata, precision=precision, threshold=threshold, histograms=counted, finding=finding)
         write_metadata(file, about)
         if finding:
             numbers["found"] = 100 * finding.found
         if threshold:
             numbers |= {"tpr": threshold.tpr, "far": threshold.far, "threshold": threshold.distance}
+            numbers |= dict(zip(("far_low", "far_high"), threshold.far_interval, strict=True))
         found[precision] = numbers | _size(file) | onnx_latency(file, side)
     return found
+
+
+def faces_of(crop: CropParams, detector: bool) -> str:
+    """A phrase that says how the faces of a set were found: those that a threshold is chosen on.
+
+    crop: how the set was cut.
+    detector: whether a detector found the landmarks that the set does not list.
+    """
+    match crop.method:
+        case "landmarks":
+            return "by landmarks that the set lists" + (", else by a detector" if detector else "")
+        case "box":
+            return "by boxes that the set lists" + (", else by a detector" if detector else "")
+        case "centre":
+            return "in the middle of each photograph"
+        case "photograph":
+            return "in the whole photograph"
+        case "none":
+            return "in crops that the set has aligned already"
 
 
 def _metadata(chosen: Chosen, trained: FaceNetwork, model: Path, task: TaskParams, crop: CropParams) -> Metadata:

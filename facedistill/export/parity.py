@@ -13,7 +13,8 @@ from facedistill.crops.shards import Crops
 from facedistill.evaluation.landmarks import nrmse, to_original
 from facedistill.evaluation.models import Evaluation
 from facedistill.evaluation.pairs import embedding_distances, view2
-from facedistill.inference.metadata import Threshold
+from facedistill.export.histograms import judged
+from facedistill.inference.metadata import Histograms, Threshold
 from facedistill.learning.batches import centre_batches
 
 Run = Callable[[NDArray[np.uint8]], Mapping[str, NDArray[np.float32]]]
@@ -73,16 +74,20 @@ def alignment(answers: Answers, crops: Crops, side: int) -> dict[str, float]:
     return {"nrmse": nrmse(original, true)}
 
 
-def threshold(answers: Answers, evaluation: Evaluation, dataset: str) -> Threshold:
-    """The threshold for pairs embedded by this version, at evaluation.far. dataset: what to call these pairs."""
-    point = evaluation.operating_points(torch.from_numpy(answers.outputs["embedding"]))["all"]
-    return Threshold(
-        distance=min(4.0, max(0.0, 2 - 2 * point.threshold)),
-        far=evaluation.far,
-        tpr=point.tpr,
-        negatives=point.negatives,
-        dataset=dataset,
-    )
+def threshold(
+    answers: Answers, evaluation: Evaluation, crops: Crops, dataset: str, faces: str
+) -> tuple[Threshold, Histograms]:
+    """The threshold for pairs embedded by this version, at evaluation.far, and the histograms of these pairs.
+
+    crops: those of the first set of pairs.
+    dataset, faces: what to call these pairs, and how their faces were found.
+    """
+    embeddings = answers.outputs["embedding"]
+    point = evaluation.operating_points(torch.from_numpy(embeddings))["all"]
+    distance = min(4.0, max(0.0, 2 - 2 * point.threshold))
+    counted, interval = judged(embeddings, crops, distance)
+    found = Threshold(distance, evaluation.far, interval, point.tpr, point.negatives, dataset, faces)
+    return found, counted
 
 
 def check_parity(found: Answers, reference: Answers, side: int, where: str) -> None:

@@ -81,6 +81,8 @@ def _verify(args: argparse.Namespace) -> int:
             f"threshold chosen on {limit.dataset} at FAR {limit.far:g} ({limit.negatives:,} impostor pairs); "
             f"{limit.tpr:.1f} % of genuine pairs are accepted"
         )
+        low, high = limit.far_interval
+        print(f"with 95 % confidence that FAR is {low:.2g} to {high:.2g}; faces of these pairs: {limit.faces}")
         _say(model, {args.a: a, args.b: b})
     return SAME if result.same else DIFFERENT
 

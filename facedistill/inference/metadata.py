@@ -21,6 +21,7 @@ BINS, FARTHEST = 400, 4.0
 There are many, because the pairs of one model may all lie below 0.5.
 """
 
+_Share = Annotated[float, Field(ge=0, le=1)]
 _Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=BINS, max_length=BINS)]
 
 
@@ -30,16 +31,20 @@ class Threshold:
 
     distance: squared Euclidean distance of L2-normalised embeddings, 0 to 4 (2 − 2 cos).
     far: the largest share, 0..1, of impostor pairs that may be accepted.
+    far_interval: the lowest and the highest share that fit these pairs, with a probability of 95 %.
     tpr: the percentage of genuine pairs that are accepted.
     negatives: the number of impostor pairs.
     dataset: the set of pairs on which all of this was measured.
+    faces: how the faces of these pairs were found, for example "by landmarks that the set lists".
     """
 
     distance: Annotated[float, Field(ge=0, le=4)]
     far: Annotated[float, Field(gt=0, lt=1)]
+    far_interval: tuple[_Share, _Share]
     tpr: Annotated[float, Field(ge=0, le=100)]
     negatives: Annotated[int, Field(gt=0)]
     dataset: str
+    faces: str
 
 
 @params
@@ -58,7 +63,7 @@ class Finding:
     mean_shape: tuple[tuple[float, float], ...]
     spread: Annotated[float, Field(gt=0)]
     slope: Annotated[float, Field(gt=0)]
-    found: Annotated[float, Field(ge=0, le=1)]
+    found: _Share
 
     def confidence(self, spread: float) -> float:
         """0 to 1. The spread is above 0, or 0 where all windows agree."""

@@ -24,11 +24,13 @@ def compared(distance: float, threshold: Threshold) -> str:
 
 
 def sure(threshold: Threshold) -> str:
-    """A sentence about how often the threshold errs."""
+    """Sentences about how often the threshold errs."""
+    low, high = threshold.far_interval
     return (
-        f"The threshold was chosen on {threshold.dataset}: at most {100 * threshold.far:g} % of its "
-        f"{threshold.negatives:,} pairs of two people pass as one person (FAR), and {threshold.tpr:.1f} % of its pairs "
-        "of one person are recognised (TPR)."
+        f"The threshold was chosen on {threshold.dataset}, whose faces were found {threshold.faces}: at most "
+        f"{100 * threshold.far:g} % of its {threshold.negatives:,} pairs of two people pass as one person (FAR; "
+        f"{100 * low:.2g} to {100 * high:.2g} % with 95 % confidence), and {threshold.tpr:.1f} % of its pairs of one "
+        "person are recognised (TPR)."
     )
 
 

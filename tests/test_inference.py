@@ -322,7 +322,17 @@ def test_importing_the_package_imports_nothing_else() -> None:
 
 
 def test_help_has_examples_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    for arguments in ((), ("verify",), ("embed",), ("search",), ("landmarks",), ("demo",), ("inspect",), ("profile",)):
+    for arguments in (
+        (),
+        ("verify",),
+        ("embed",),
+        ("search",),
+        ("landmarks",),
+        ("calibrate",),
+        ("demo",),
+        ("inspect",),
+        ("profile",),
+    ):
         with pytest.raises(SystemExit):
             command(*arguments, "--help")
         text = capsys.readouterr().out

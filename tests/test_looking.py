@@ -155,8 +155,8 @@ class TestWords:
     def test_the_threshold_says_how_often_it_errs_and_on_what(self) -> None:
         threshold = Threshold(1.25, 0.001, (0.00076, 0.0013), 82.44, 60000, "LFW", "by hand")
         assert words.sure(threshold) == (
-            "The threshold was chosen on LFW, whose faces were found by hand: at most 0.1 % of its 60,000 pairs of two "
-            "people pass as one person (FAR; 0.076 to 0.13 % with 95 % confidence), and 82.4 % of its pairs of one "
+            "The threshold was chosen on LFW (faces by hand): at most 0.1 % of its 60,000 pairs of two people pass as "
+            "one person (FAR; 0.076 to 0.13 % with 95 % confidence), and 82.4 % of its pairs of one "
             "person are recognised (TPR)."
         )
         assert words.compared(1.2, threshold) == "The distance is 1.200, below the threshold of 1.250."

@@ -16,6 +16,7 @@ teacher that you have.
   python -m facedistill search people.parquet unknown.jpg
   python -m facedistill verify a.jpg b.jpg --draw answer.png
   python -m facedistill landmarks a.jpg --draw points.png
+  python -m facedistill calibrate pairs.csv --write mine
   python -m facedistill demo
   python -m facedistill inspect data/raw
   python -m facedistill teacher inspect w600k_r50.onnx --photographs data/raw/lfw
@@ -32,8 +33,8 @@ exit codes:
   0  done; in verify: the same person
   1  verify: two people; profile: nothing was changed, for the reason in the message
   2  wrong arguments
-  3  a photograph, a gallery or a data set cannot be used; embed and search of a folder go on without bad photographs,
-     and say which or how many, and so does inspect with bad data sets
+  3  a photograph, a gallery, a list of pairs or a data set cannot be used; embed, calibrate and search of a folder go
+     on without bad photographs, and say which or how many, and so does inspect with bad data sets
   4  the model is missing, damaged, or made for another task
   70 anything else: a full disk, a package that is not installed, or a defect, which has a traceback
 """
@@ -114,6 +115,29 @@ def parser() -> argparse.ArgumentParser:
     landmarks.add_argument("photograph", type=Path, metavar="PHOTO", help="a photograph")
     landmarks.add_argument("--draw", type=Path, metavar="OUT.png", help="the upright photograph with the points on it")
     _by_hand(landmarks)
+
+    calibrate = _on_photographs(
+        commands,
+        "calibrate",
+        "Set the threshold anew, on pairs of your own photographs. Their faces are found as verify finds them.",
+        "python -m facedistill calibrate pairs.csv --far 0.001 --write mine\n"
+        "  python -m facedistill verify --model mine a.jpg b.jpg",
+    )
+    calibrate.add_argument(
+        "pairs", type=Path, metavar="PAIRS.csv", help="a, b (paths from its folder), same: 1 for one person, 0 for two"
+    )
+    calibrate.add_argument(
+        "--far",
+        type=_share,
+        default=1e-3,
+        help="the largest share of impostor pairs that may be accepted; default: %(default)s",
+    )
+    calibrate.add_argument(
+        "--write",
+        type=Path,
+        metavar="FOLDER",
+        help="copy the model there, with this threshold beside it; `--model FOLDER` then takes both",
+    )
 
     demo = _command(
         commands,
@@ -218,6 +242,15 @@ def _port(text: str) -> int:
     if not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        if 0 < (found := float(text)) < 1:
+            return found
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
 
 
 def _count(text: str) -> int:

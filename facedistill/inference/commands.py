@@ -5,55 +5,45 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from facedistill.crops import DataError
-from facedistill.data.photograph import LANDMARKS
+from facedistill.data.photograph import LANDMARKS, Problem
 from facedistill.data.problems import NAMED, alike
 from facedistill.inference import gallery
 from facedistill.inference.arguments import parser
 from facedistill.inference.draw import draw, write
-from facedistill.inference.face import Face, FaceFinder, PhotographError
+from facedistill.inference.face import Face, PhotographError
 from facedistill.inference.gallery import GalleryError
 from facedistill.inference.looking.words import how, untrained
 from facedistill.inference.model import FaceModel, ModelFileError, smallest
+from facedistill.inference.thresholds import PairsError
+from facedistill.inference.ways import UsageError, Ways, faces, ready, recogniser, ways
 from facedistill.params import ParamsError
 from facedistill.teacher import TeacherError
 
 if TYPE_CHECKING:
-    from facedistill.data.detector import Detector, DetectorParams
     from facedistill.inference.looking.picture import Shown
-
-Ways = tuple["DetectorParams | None", FaceModel | None]
-"""What finds faces: a detector, a landmark model, or neither."""
 
 SAME, DIFFERENT, USAGE, BAD_DATA, BAD_MODEL = range(5)
 """Exit codes. SAME is also the exit code of every other command that ended well."""
-
-RELIABLE = 0.5
-"""The least share of faces that a landmark model has to find to be used without being named."""
-
-
-class UsageError(ValueError):
-    """Arguments that cannot be combined, or do not fit."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code. For wrong arguments, argparse exits by itself, also with USAGE."""
     args = parser().parse_args(arguments)
     commands = {"verify": _verify, "embed": _embed, "search": _search, "landmarks": _landmarks}
-    commands |= {"demo": _demo, "inspect": _inspect, "profile": _profile, "teacher": _teacher}
+    commands |= {"calibrate": _calibrate, "demo": _demo, "inspect": _inspect, "profile": _profile, "teacher": _teacher}
     try:
         return commands[args.command](args)
     except (ModelFileError, TeacherError) as error:
         return _fail(str(error), BAD_MODEL)
-    except (PhotographError, GalleryError) as error:
+    except (PhotographError, GalleryError, PairsError) as error:
         return _fail(str(error), BAD_DATA)
     except (UsageError, DataError) as error:
         return _fail(str(error), USAGE)
@@ -61,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _verify(args: argparse.Namespace) -> int:
     _can_draw(args)
-    model = _recogniser(args)
-    a, b = _faces(args, model, [args.a, args.b])
+    model = recogniser(args)
+    a, b = faces(args, model, [args.a, args.b])
     result = model.verify(a, b)
     if args.draw:
         from facedistill.inference.looking import picture
@@ -90,9 +80,9 @@ def _verify(args: argparse.Namespace) -> int:
 def _embed(args: argparse.Namespace) -> int:
     from facedistill.inference.parts import embed_to
 
-    model = _recogniser(args)
+    model = recogniser(args)
     try:
-        found = embed_to(args.out, model, args.folder, *_ways(args), args.table)
+        found = embed_to(args.out, model, args.folder, *ways(args), args.table)
     except OSError as error:
         raise GalleryError(f"{args.out}: {error.strerror or error}; the same command goes on from here") from None
     width = model.metadata.width
@@ -105,11 +95,7 @@ def _embed(args: argparse.Namespace) -> int:
         print(f"{args.out}: {found.photographs} photographs of {found.people} people, {width} numbers each")
         for way, count in found.found.most_common():
             print(f"face {way}: {count} photographs")
-        # A reason may have a number of pixels in it, so there may be many.
-        for reason, count in list(found.reasons.items())[:NAMED]:
-            print(f"no embedding: {count} photographs: {reason}")
-        if (more := len(found.reasons) - NAMED) > 0:
-            print(f"no embedding: … and {more} more reasons, which {args.out} has")
+        _print_reasons(found.left_out, f"which {args.out} has")
     for line in alike(found.left_out):
         print(f"left out: {line}", file=sys.stderr)
     return BAD_DATA if found.left_out else SAME
@@ -122,14 +108,14 @@ def _search(args: argparse.Namespace) -> int:
     if args.draw and not folder:
         raise UsageError(f"--draw shows photographs of the gallery; {args.gallery} is no folder, so it has none")
     _can_draw(args)
-    model, ways = _recogniser(args), _ways(args) if folder else None
-    found = gallery.embed_folder(model, args.gallery, *ways) if ways else gallery.read(args.gallery)
-    (probe,) = _faces(args, model, [args.probe], ways)
+    model, found_by = recogniser(args), ways(args) if folder else None
+    found = gallery.embed_folder(model, args.gallery, *found_by) if found_by else gallery.read(args.gallery)
+    (probe,) = faces(args, model, [args.probe], found_by)
     matches = gallery.search(found, model, probe, args.top, args.index)
     # A threshold is only valid for two embeddings by the same model.
     threshold = model.metadata.threshold if found.model == model.metadata.model else None
-    if args.draw and ways:
-        _draw_matches(args, model, probe, matches, ways)
+    if args.draw and found_by:
+        _draw_matches(args, model, probe, matches, found_by)
     if args.json:
         rows = [asdict(m) | {"same": m.distance < threshold.distance if threshold else None} for m in matches]
         told = {"probe": _told(args.probe, probe), "model": model.metadata.model, "gallery_model": found.model}
@@ -155,10 +141,10 @@ def _search(args: argparse.Namespace) -> int:
 
 def _landmarks(args: argparse.Namespace) -> int:
     model = FaceModel(args.model) if args.model else smallest(landmarks=True)
-    ways = _ways(args, model)
-    (face,) = _faces(args, model, [args.photograph], ways)
+    found_by = ways(args, model)
+    (face,) = faces(args, model, [args.photograph], found_by)
     # What the model has found all over the photograph is better than one more look at the crop.
-    by_itself = face.confidence is not None and ways[1] is model
+    by_itself = face.confidence is not None and found_by[1] is model
     points = face.landmarks if by_itself and face.landmarks is not None else model.landmarks(face)
     named = {name: [round(float(x), 2), round(float(y), 2)] for name, (x, y) in zip(LANDMARKS, points, strict=True)}
     if args.draw:
@@ -172,12 +158,45 @@ def _landmarks(args: argparse.Namespace) -> int:
     return SAME
 
 
+def _calibrate(args: argparse.Namespace) -> int:
+    from facedistill.inference.calibration import calibrate, keep
+
+    model = recogniser(args)
+    found = calibrate(args.pairs, model, args.far, *ways(args))
+    kept = keep(found, model, args.write) if args.write else None
+    limit = found.threshold
+    if args.json:
+        told = {name: getattr(found, name) for name in ("genuine", "impostor", "accepted", "smallest_far")}
+        left_out = {problem.record: problem.reason for problem in found.left_out}
+        told |= {"threshold": asdict(limit), "found": found.found, "pairs_left_out": found.pairs_left_out}
+        _print_json(told | {"left_out": left_out, "model": str(kept) if kept else None})
+    else:
+        low, high = limit.far_interval
+        print(f"threshold {limit.distance:.3f} (squared Euclidean, 0 to 4), for {model.path} and faces {limit.faces}")
+        print(
+            f"FAR {found.accepted / found.impostor:.2g} ({low:.2g} to {high:.2g} with 95 % confidence): "
+            f"{found.accepted:,} of {found.impostor:,} impostor pairs are accepted, for {limit.far:g} was asked"
+        )
+        print(f"TPR {limit.tpr:.1f} %: so many of {found.genuine:,} genuine pairs are accepted")
+        print(f"so many impostor pairs resolve a FAR of {found.smallest_far:.2g} at best")
+        for way, count in found.found.most_common():
+            print(f"face {way}: {count} photographs")
+        _print_reasons(found.left_out, "which --json gives")
+        if found.left_out:
+            print(f"{found.pairs_left_out} pairs were left out, because of {len(found.left_out)} photographs")
+        if kept:
+            print(f"{kept}: a copy of the model, with this threshold beside it: `--model {kept.parent}` takes both")
+    for line in alike(found.left_out):
+        print(f"left out: {line}", file=sys.stderr)
+    return BAD_DATA if found.left_out else SAME
+
+
 def _demo(args: argparse.Namespace) -> int:
     from facedistill.inference.looking.comparison import Comparison
     from facedistill.inference.looking.server import Server
 
-    model = _recogniser(args)
-    comparison = Comparison(model, *_ready(_ways(args)))
+    model = recogniser(args)
+    comparison = Comparison(model, *ready(ways(args)))
     try:
         server = Server(comparison, args.port)
     except OSError as error:
@@ -225,76 +244,6 @@ def _profile(args: argparse.Namespace) -> int:
     return SAME
 
 
-def _recogniser(args: argparse.Namespace) -> FaceModel:
-    model = FaceModel(args.model) if args.model else smallest(landmarks=False)
-    if model.metadata.landmarks:
-        raise ModelFileError(f"{model.path}: a model that finds landmarks; use one that recognises people")
-    return model
-
-
-def _detector(args: argparse.Namespace) -> DetectorParams | None:
-    if args.detector is None:
-        return None
-    from facedistill.data.detector import DetectorParams
-    from facedistill.files import sha256
-
-    # Whether the file is there is checked where it is loaded.
-    return DetectorParams(args.detector, sha256(args.detector) if args.detector.is_file() else "0" * 64)
-
-
-def _ways(args: argparse.Namespace, own: FaceModel | None = None) -> Ways:
-    """The detector and the landmark model that find faces where nothing else says where they are.
-
-    own: a landmark model that is used in any case.
-    """
-    return _detector(args), _finder(args, own)
-
-
-def _finder(args: argparse.Namespace, own: FaceModel | None) -> FaceModel | None:
-    """The landmark model that finds faces; None if there is none. Unless it is named, it has to find half of them."""
-    if args.finder == "none" or args.detector:
-        return None
-    if args.finder:
-        return FaceModel(args.finder)
-    try:
-        model = own or smallest(landmarks=True)
-    except ModelFileError:
-        return None
-    return model if model.metadata.finding and model.metadata.finding.found >= RELIABLE else None
-
-
-def _faces(
-    args: argparse.Namespace, model: FaceModel, photographs: Sequence[Path], ways: Ways | None = None
-) -> list[Face]:
-    """The face of each photograph: by the landmarks that are given, in their order, or else by `ways`.
-
-    ways: None for those of the arguments, which are not loaded if the landmarks are given.
-    """
-    if given := [name for name in ("landmarks", "box") if getattr(args, name)]:
-        if len(given) > 1 or args.detector:
-            raise UsageError("give one of --landmarks, --box and --detector")
-        if (count := len(getattr(args, given[0]))) != len(photographs):
-            raise UsageError(f"--{given[0]}: once for each photograph, {len(photographs)} times in all, found {count}")
-    if args.landmarks:
-        points = np.array(args.landmarks, np.float32).reshape(-1, 5, 2)
-        return [model.face(*both) for both in zip(photographs, points, strict=True)]
-    boxes, ready = args.box or [None] * len(photographs), _ready(ways or _ways(args))
-    return [
-        model.face(photograph, None, box and tuple(box), *ready)
-        for photograph, box in zip(photographs, boxes, strict=True)
-    ]
-
-
-def _ready(ways: Ways) -> tuple[Detector | None, FaceFinder | None]:
-    """The detector and the finder, ready to be used."""
-    params, model = ways
-    if params:
-        from facedistill.data.detector import Detector
-
-        return Detector(params), None
-    return None, model.finder() if model else None
-
-
 def _can_draw(args: argparse.Namespace) -> None:
     if args.draw and find_spec("matplotlib") is None:
         raise UsageError("--draw needs a package that is not installed: `pip install matplotlib`")
@@ -308,18 +257,18 @@ def _shown(model: FaceModel, file: Path, face: Face, name: str | None = None) ->
 
 
 def _draw_matches(
-    args: argparse.Namespace, model: FaceModel, probe: Face, matches: Sequence[gallery.Match], ways: Ways
+    args: argparse.Namespace, model: FaceModel, probe: Face, matches: Sequence[gallery.Match], found_by: Ways
 ) -> None:
     from facedistill.inference.looking import picture
 
-    ready, faces = _ready(ways), [probe]
+    by, seen = ready(found_by), [probe]
     found: list[tuple[float, Shown]] = []
     for match in matches[: picture.MATCHES]:
         file = args.gallery / match.photograph
-        faces.append(face := model.face(file, None, None, *ready))
+        seen.append(face := model.face(file, None, None, *by))
         found.append((match.distance, _shown(model, file, face, match.person)))
     shown = _shown(model, args.probe, probe)
-    write(args.draw, picture.matches(shown, found, *model.judge, untrained(model.metadata, faces)))
+    write(args.draw, picture.matches(shown, found, *model.judge, untrained(model.metadata, seen)))
 
 
 def _told(photograph: Path, face: Face) -> dict[str, Any]:
@@ -332,6 +281,16 @@ def _say(model: FaceModel, faces: Mapping[Path, Face]) -> None:
         print(f"{photograph}: face {how(face)}")
     if warning := untrained(model.metadata, faces.values()):
         print(f"{warning}; see --help")
+
+
+def _print_reasons(left_out: Sequence[Problem], where: str) -> None:
+    """Print how many photographs have no embedding for each reason. where: says what has all of them."""
+    reasons = Counter(problem.reason for problem in left_out).most_common()
+    # A reason may have a number of pixels in it, so there may be many.
+    for reason, count in reasons[:NAMED]:
+        print(f"no embedding: {count} photographs: {reason}")
+    if (more := len(reasons) - NAMED) > 0:
+        print(f"no embedding: … and {more} more reasons, {where}")
 
 
 def _print_json(value: Any) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from facedistill.data.folder import SUFFIXES
 from facedistill.data.photograph import Problem
-from facedistill.inference.batch import Embedder, listed
+from facedistill.inference.batch import Embedder, Record, listed
 from facedistill.inference.face import Face
 from facedistill.inference.model import BATCH, FaceModel
 from facedistill.inference.neighbours import Index, Neighbours
@@ -99,14 +99,25 @@ def embed_folder(
     root = Path(folder)
     if not root.is_dir():
         raise GalleryError(f"{root}: no such folder")
-    records = listed(root, table)
-    embedder = Embedder(model, root, detector, finder, threads)
-    chunks = (records[start : start + BATCH] for start in range(0, len(records), BATCH))
-    with closing(embedder.tables(chunks, len(records))) as tables:
-        found = _gallery(tables, model.metadata.model, model.metadata.space, len(records), model.metadata.width)
+    found = embed_records(model, root, listed(root, table), detector, finder, threads)
     if not found.photographs:
         raise no_photograph(table or root, [Problem("", name, reason) for name, reason in found.left_out.items()])
     return found
+
+
+def embed_records(
+    model: FaceModel,
+    root: Path,
+    records: Sequence[Record],
+    detector: DetectorParams | None = None,
+    finder: FaceModel | None = None,
+    threads: int | None = None,
+) -> Gallery:
+    """Embed listed photographs of the folder `root`, as `embed_folder` does. The gallery may be empty."""
+    embedder = Embedder(model, root, detector, finder, threads)
+    chunks = (records[start : start + BATCH] for start in range(0, len(records), BATCH))
+    with closing(embedder.tables(chunks, len(records))) as tables:
+        return _gallery(tables, model.metadata.model, model.metadata.space, len(records), model.metadata.width)
 
 
 def no_photograph(place: Path, left_out: Sequence[Problem]) -> GalleryError:

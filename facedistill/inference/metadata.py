@@ -21,6 +21,9 @@ BINS, FARTHEST = 400, 4.0
 There are many, because the pairs of one model may all lie below 0.5.
 """
 
+KEPT = ".threshold.json"
+"""The ending of a KeptThreshold's file, in place of the ending of the model's."""
+
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Counts = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=BINS, max_length=BINS)]
 
@@ -130,9 +133,28 @@ class Metadata:
     def __post_init__(self) -> None:
         if self.input > self.crop.pixels:
             raise ValueError(f"an input of {self.input} px does not fit into a crop of {self.crop.pixels} px")
-        negatives = self.threshold and self.threshold.negatives
-        if negatives != (self.histograms and sum(self.histograms.impostor)):
-            raise ValueError("threshold and histograms are not of the same impostor pairs")
+        _check_pairs(self.threshold, self.histograms)
+
+
+@params
+class KeptThreshold:
+    """A threshold that `calibrate` set, in a file beside the model that it is for.
+
+    sha256: of the ONNX file.
+    threshold, histograms: in place of those in the file.
+    """
+
+    sha256: str
+    threshold: Threshold
+    histograms: Histograms
+
+    def __post_init__(self) -> None:
+        _check_pairs(self.threshold, self.histograms)
+
+
+def _check_pairs(threshold: Threshold | None, histograms: Histograms | None) -> None:
+    if (threshold and threshold.negatives) != (histograms and sum(histograms.impostor)):
+        raise ValueError("threshold and histograms are not of the same impostor pairs")
 
 
 def to_properties(metadata: Metadata) -> dict[str, str]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime as ort
@@ -14,10 +15,19 @@ from numpy.typing import NDArray
 
 from facedistill.crops.align import Points, transform
 from facedistill.data.face_crop import Box
+from facedistill.files import sha256
 from facedistill.inference.face import Face, FaceFinder, find
 from facedistill.inference.finder import Finder
-from facedistill.inference.metadata import Histograms, Metadata, Precision, Threshold, from_properties
-from facedistill.params import ParamsError
+from facedistill.inference.metadata import (
+    KEPT,
+    Histograms,
+    KeptThreshold,
+    Metadata,
+    Precision,
+    Threshold,
+    from_properties,
+)
+from facedistill.params import ParamsError, check
 from facedistill.paths import EXPORTS
 
 if TYPE_CHECKING:
@@ -50,7 +60,8 @@ class Verification:
 class FaceModel:
     """An exported ONNX model. `metadata` says what it is, what it was trained on, and what its distances mean.
 
-    path: the .onnx file, or the folder of an export, in which float32.onnx is used.
+    path: the .onnx file, or the folder of an export, in which float32.onnx is used. If `calibrate` kept a threshold
+        beside the file, that one counts.
     threads: how many threads share the work of one call; 0 for one on each core. Several calls may run at a time.
 
     Raises ModelFileError if the file is missing or damaged, or was not exported by this project.
@@ -72,6 +83,8 @@ class FaceModel:
             self.metadata: Metadata = from_properties(properties, str(self.path))
         except ParamsError as error:
             raise ModelFileError(f"{error}\nwas it exported by `python -m stages.export` of this version?") from None
+        if (kept := self.path.with_suffix(KEPT)).is_file():
+            self.metadata = replace(self.metadata, **_kept(kept, self.path))
 
     def face(
         self,
@@ -160,6 +173,18 @@ class FaceModel:
         part, remaining = slice(self._offset, self._offset + self.metadata.input), iter(faces)
         while some := list(islice(remaining, BATCH)):
             yield np.ascontiguousarray(np.stack([face.crop[part, part] for face in some]).transpose(0, 3, 1, 2))
+
+
+def _kept(file: Path, model: Path) -> dict[str, Any]:
+    """The threshold and the histograms that `calibrate` kept beside a model. Raises ModelFileError."""
+    try:
+        kept: KeptThreshold = check(KeptThreshold, json.loads(file.read_text(encoding="utf-8")), str(file))
+        if kept.sha256 != sha256(model):
+            raise ValueError(f"{file}: a threshold for another file than {model.name}; set it anew by `calibrate`")
+    except (OSError, ValueError) as error:
+        where = "" if str(error).startswith(str(file)) else f"{file}: "
+        raise ModelFileError(f"{where}{error}") from None
+    return {"threshold": kept.threshold, "histograms": kept.histograms}
 
 
 def squared_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -13,6 +13,10 @@ CONFIDENCE = 0.95
 """How often such intervals hold the rate."""
 
 
+class PairsError(ValueError):
+    """A list of pairs cannot be read, contradicts itself, or cannot set the threshold that is asked for."""
+
+
 def counts(distances: ArrayLike) -> NDArray[np.int64]:
     """(BINS,) how many squared distances are in each bin of Histograms."""
     # Rounding may put a distance just outside.

@@ -27,7 +27,7 @@ def sure(threshold: Threshold) -> str:
     """Sentences about how often the threshold errs."""
     low, high = threshold.far_interval
     return (
-        f"The threshold was chosen on {threshold.dataset}, whose faces were found {threshold.faces}: at most "
+        f"The threshold was chosen on {threshold.dataset} (faces {threshold.faces}): at most "
         f"{100 * threshold.far:g} % of its {threshold.negatives:,} pairs of two people pass as one person (FAR; "
         f"{100 * low:.2g} to {100 * high:.2g} % with 95 % confidence), and {threshold.tpr:.1f} % of its pairs of one "
         "person are recognised (TPR)."

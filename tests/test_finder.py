@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from photographs import png
 
-from facedistill.crops.align import Points, transform
+from facedistill.crops.align import Points, transform, warp
 from facedistill.data.face_crop import CropParams
 from facedistill.export.finding import calibrate
 from facedistill.inference.face import FaceFinder, PhotographError, find
@@ -80,8 +80,9 @@ def finder() -> Finder:
         ((300, 640), (150, 500), 30, 0),
         ((1200, 900), (200, 700), 110, 10),
         ((48, 40), (25, 20), 14, 0),
+        ((600, 480), (430, 100), 27, -10),
     ],
-    ids=["large", "turned", "aside", "portrait", "fine", "tiny"],
+    ids=["large", "turned", "aside", "portrait", "fine", "tiny", "small"],
 )
 def test_a_face_is_found(
     finder: Finder, size: tuple[int, int], at: tuple[float, float], eyes: float, degrees: float
@@ -118,6 +119,25 @@ def test_of_two_faces_a_box_says_which(finder: Finder) -> None:
         found = finder.find(image, (float(x) - 34, float(y) - 38, 68, 76))
         assert found is not None
         assert np.linalg.norm(found.landmarks - points, axis=1).max() < 2
+
+
+@pytest.mark.parametrize("place", ["inside", "at a corner", "around all", "outside"])
+def test_a_window_is_what_the_whole_photograph_gives(finder: Finder, place: str) -> None:
+    """It is cut from a part, because a photograph of 20 megapixels would be copied for each of a hundred windows."""
+    image = np.random.default_rng(0).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    middle, scale = {
+        "inside": ((60, 40), 1.7),
+        "at a corner": ((115, 88), 0.8),
+        "around all": ((60, 45), 0.2),
+        "outside": ((400, 500), 1.0),
+    }[place]
+    turn = scale * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
+    matrix = np.column_stack([turn, SIDE / 2 - turn @ middle])
+    (window,), _ = finder._cut(image, [matrix])
+    whole = warp(image, matrix, SIDE).astype(int)
+    # OpenCV rounds coordinates to a 32nd of a pixel.
+    assert np.abs(window - whole).max() <= 8
+    assert whole.any() == (place != "outside")
 
 
 def test_near_a_guess_the_face_is_found(finder: Finder) -> None:

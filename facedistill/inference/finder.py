@@ -24,14 +24,14 @@ Windows = NDArray[np.uint8]
 Network = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 """A landmark network as it is exported: from (n, 3, side, side) RGB to (n, 5, 2) points in units of the side."""
 
-SIDES = ((1.25, 1.0, 0.7), (0.5, 0.35), (0.25, 0.18))
+SIDES = ((1.25, 1.0, 0.7), (0.5, 0.35), (0.25, 0.2, 0.16))
 """Sides of the first windows, as shares of the photograph's shorter side. Small ones are looked at if need be."""
 
 STEP = 0.5
 """The largest step between two windows of one size, as a share of their side."""
 
-KEPT = 2
-"""So many faces of each size are looked at more closely: those that moved least from the first pass to the second."""
+MANY, KEPT = 16, 2
+"""So many faces of each size are looked at more closely: those that moved least, after one more pass and after two."""
 
 BOX = 2.0
 """How much larger a box around a face is than one around its five points, roughly."""
@@ -101,11 +101,16 @@ class Finder:
 
     def _look(self, image: NDArray[np.uint8], windows: Windows, places: list[Matrix]) -> list[Found]:
         """The KEPT best faces of these windows, by the matrix from each window to the photograph."""
-        first = _faces(self._landmarks_in(windows, places))
-        # Without a nudge a network that always gives its mean shape would give the same points again.
-        second = self._again(image, first, NUDGES[-1:])
-        best = second[np.argsort(_distance(second, first), kind="stable")[:KEPT]]
-        return [face for points in best if (face := self.near(image, points))]
+        faces = _faces(self._landmarks_in(windows, places))
+        moved = np.zeros(len(faces))
+        for kept, nudge in ((MANY, NUDGES[1]), (KEPT, NUDGES[-1])):
+            if len(faces) > kept:
+                # Without a nudge a network that always gives its mean shape would give the same points again.
+                again = self._again(image, faces, (nudge,))
+                moved += _distance(again, faces)
+                best = np.argsort(moved, kind="stable")[:kept]
+                faces, moved = again[best], moved[best]
+        return [face for points in faces if (face := self.near(image, points))]
 
     def _all_over(self, image: NDArray[np.uint8], sides: tuple[float, ...]) -> tuple[Windows, list[Matrix]]:
         """Windows of these sides, and the matrix from each to the photograph. Outside the photograph they are black."""
@@ -152,7 +157,19 @@ class Finder:
 
     def _cut(self, image: NDArray[np.uint8], places: list[Matrix]) -> tuple[Windows, list[Matrix]]:
         """A window by each matrix from the photograph, and the matrix from each window to the photograph."""
-        return np.stack([warp(image, place, self._side) for place in places]), [invert(place) for place in places]
+        back = [invert(place) for place in places]
+        return np.stack([self._window(image, *both) for both in zip(places, back, strict=True)]), back
+
+    def _window(self, image: NDArray[np.uint8], place: Matrix, back: Matrix) -> NDArray[np.uint8]:
+        """What the matrix `place`, whose inverse is `back`, cuts. `warp` copies what it gets, so it gets that part."""
+        corners = np.array([(-1, -1), (self._side, -1), (-1, self._side), (self._side, self._side)])
+        seen = corners @ back[:, :2].T + back[:, 2]
+        first = np.clip(np.floor(seen.min(0)) - 2, 0, None).astype(int)
+        last = np.minimum(np.ceil(seen.max(0)) + 3, image.shape[1::-1]).astype(int)
+        if (first >= last).any():
+            return np.zeros((self._side, self._side, 3), np.uint8)
+        moved = np.column_stack([place[:, :2], place[:, 2] + place[:, :2] @ first])
+        return warp(image[first[1] : last[1], first[0] : last[0]], moved, self._side)
 
 
 def _surest(found: list[Found]) -> Found | None:

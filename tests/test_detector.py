@@ -147,7 +147,7 @@ def test_a_model_that_is_not_the_one_that_was_named_stops_the_stage(tmp_path: Pa
     with pytest.raises(DataError, match=rf"its sha256 is {hashlib.sha256(b'another').hexdigest()}, not {digest}"):
         Detector(DetectorParams(model, digest))
     model.write_bytes(b"no network")
-    with pytest.raises(DataError, match=r"model\.onnx: not a model that OpenCV can load"):
+    with pytest.raises(DataError, match=r"model\.onnx: neither an SCRFD nor a model that OpenCV can load"):
         Detector(DetectorParams(model, digest))
 
 

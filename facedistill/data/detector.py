@@ -1,4 +1,4 @@
-"""Landmarks for photographs that have none, by OpenCV's FaceDetectorYN and a model file that the user provides."""
+"""Landmarks for photographs that have none, by a detector whose file the user provides: YuNet or SCRFD."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from facedistill.crops import DataError
 from facedistill.crops.codec import decode, quarter_turns, to_bgr
 from facedistill.data.photograph import Photograph, Problem, Source
 from facedistill.data.problems import missing
+from facedistill.data.scrfd import Scrfd
 from facedistill.files import sha256
 from facedistill.params import params
 
@@ -35,9 +36,10 @@ SCORE = 0.7
 
 @params
 class DetectorParams:
-    """The file of the detector.
+    """The file of the detector. Its outputs say which of the two it is.
 
-    model: a YuNet model, for example `face_detection_yunet_2023mar.onnx` (https://github.com/opencv/opencv_zoo).
+    model: a YuNet model, for example `face_detection_yunet_2023mar.onnx` (https://github.com/opencv/opencv_zoo), or an
+        SCRFD model with five points, for example `det_10g.onnx` (https://github.com/deepinsight/insightface).
     sha256: the sha256 of that file.
     """
 
@@ -53,10 +55,13 @@ class Detector:
             raise missing(params.model, "file", "put the detector's model there or change `detector.model`")
         if (found := sha256(params.model)) != params.sha256:
             raise DataError(f"{params.model}: its sha256 is {found}, not {params.sha256}; is it the file you mean?")
+        self._scrfd = _scrfd(params.model)
+        if self._scrfd:
+            return
         try:
             self._net = cv2.FaceDetectorYN.create(str(params.model), "", (LONGER_SIDE, LONGER_SIDE), SCORE)
         except cv2.error as error:
-            raise DataError(f"{params.model}: not a model that OpenCV can load: {error.err}") from None
+            raise DataError(f"{params.model}: neither an SCRFD nor a model that OpenCV can load: {error.err}") from None
 
     def landmarks(self, data: bytes) -> NDArray[np.float32]:
         """(5, 2) points of the largest face, in the pixels of the photograph as stored and the order of LANDMARKS.
@@ -77,6 +82,14 @@ class Detector:
 
         The largest face is first. The points are in the order of LANDMARKS. Raises ValueError if no face is found.
         """
+        boxes, points = self._scrfd.find(image) if self._scrfd else self._by_yunet(image)
+        if not len(boxes):
+            raise ValueError("the detector finds no face")
+        order = np.argsort(-boxes[:, 2] * boxes[:, 3], kind="stable")
+        return np.asarray(points[order], np.float32)
+
+    def _by_yunet(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(n, 4) boxes and (n, 5, 2) points, as `Scrfd.find` gives them."""
         scale = min(1.0, LONGER_SIDE / max(image.shape))
         height, width = (max(1, round(side * scale)) for side in image.shape[:2])
         small = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
@@ -85,12 +98,20 @@ class Detector:
             faces = self._net.detect(to_bgr(small))[1]
         except cv2.error as error:
             raise ValueError(f"the detector fails at {width}×{height} pixels: {error.err}") from None
-        if faces is None or not np.isfinite(faces).all() or not len(faces):
-            raise ValueError("the detector finds no face")
+        if faces is None or not np.isfinite(faces).all():
+            faces = np.empty((0, 15), np.float32)
         # A row: box (x, y, width, height), then the person's right eye, left eye, nose, right and left mouth corner.
-        order = np.argsort(-faces[:, 2] * faces[:, 3], kind="stable")
         shrunk = np.array([width, height]) / image.shape[1::-1]
-        return np.asarray((faces[order, 4:14].reshape(-1, 5, 2) + 0.5) / shrunk - 0.5, np.float32)
+        return np.asarray(faces[:, :4], np.float32), np.asarray(
+            (faces[:, 4:14].reshape(-1, 5, 2) + 0.5) / shrunk - 0.5, np.float32
+        )
+
+
+def _scrfd(model: Path) -> Scrfd | None:
+    try:
+        return Scrfd(model.read_bytes())
+    except ValueError:
+        return None  # a YuNet, or OpenCV says what is wrong with it
 
 
 def add_landmarks(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from functools import cache
@@ -28,6 +29,18 @@ def changed(folder: Path) -> list[str]:
 def history(file: Path) -> list[str]:
     """The commits that changed a file, newest first, up to the one that is checked out."""
     return (_git("log", "--format=%H", "--", file.as_posix()) or b"").decode().split()
+
+
+def origin() -> str | None:
+    """The URL of the remote `origin`. None, with a message on stderr, if there is none."""
+    found = _git("remote", "get-url", "origin")
+    return found.decode().strip() if found else None
+
+
+def edited() -> list[str]:
+    """The new, the edited and the removed files of the clone, but for ignored ones. Run at its top."""
+    said = _git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all") or b""
+    return [os.fsdecode(line[3:]) for line in said.split(b"\0") if line]
 
 
 def _git(*arguments: str) -> bytes | None:

@@ -97,7 +97,12 @@ def test_an_error_of_the_installed_command_is_one_line(installed: Path, tmp_path
 
 def test_both_lists_of_requirements_are_one() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line and line[0] != "#"] == [*CORE, *EXTRAS["train"], *EXTRAS["dev"]]
+    assert [line for line in lines if line and line[0] != "#"] == [
+        *CORE,
+        *EXTRAS["train"],
+        *EXTRAS["cluster"],
+        *EXTRAS["dev"],
+    ]
 
 
 def test_the_licence_is_one_and_the_citation_names_the_three_papers() -> None:

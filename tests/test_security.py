@@ -71,6 +71,8 @@ def test_no_source_can_run_what_a_file_holds() -> None:
     assert [line.partition(": ")[2] for line in found.pop("facedistill/outside.py")] == ["importlib.import_module"]
     # It runs the stages that it names, as `python -m` does.
     assert [line.partition(": ")[2] for line in found.pop("stages/warm.py")] == ["import runpy"]
+    # It sends functions of this project to workers of Dask, which trust whoever reaches their scheduler.
+    assert [line.partition(": ")[2] for line in found.pop("stages/lanes/__main__.py")] == ["import cloudpickle"]
     assert not {file: lines for file, lines in found.items() if lines}
 
 
@@ -110,7 +112,8 @@ STARTING = {
     "facedistill/git.py",
     "facedistill/machine.py",
     "stages/check_metrics.py",
-    "stages/lanes.py",
+    "stages/lanes/guard.py",
+    "stages/lanes/worker.py",
     "stages/warm.py",
 }
 """What starts programs; a training stage of several processes starts itself, by PyTorch."""
@@ -138,10 +141,25 @@ def test_every_program_that_is_started_is_named_by_the_sources() -> None:
     assert found == STARTING
 
 
-NETWORK = {"facedistill/inference/looking/server.py"}
-"""What can be reached through a network: the page of `demo`, by this machine alone."""
+NETWORK = {"facedistill/inference/looking/server.py"} | {
+    f"stages/lanes/{name}.py" for name in ("__main__", "clusters", "schedule", "worker")
+}
+"""What can be reached through a network: the page of `demo`, by this machine alone, and a cluster of Dask, by whoever
+reaches its scheduler. On one machine `stages.lanes` has no port but that of a page that takes no orders."""
 
-SOCKETS = ("http", "socketserver", "urllib", "ssl", "ftplib", "smtplib", "xmlrpc", "asyncio", "requests", "aiohttp")
+SOCKETS = (
+    "http",
+    "socketserver",
+    "urllib",
+    "ssl",
+    "ftplib",
+    "smtplib",
+    "xmlrpc",
+    "asyncio",
+    "requests",
+    "aiohttp",
+    "distributed",
+)
 
 
 def test_every_source_that_listens_or_asks_is_named() -> None:

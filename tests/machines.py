@@ -6,6 +6,7 @@ They share a git repository and a DVC remote on a real SSH server, and nothing e
 from __future__ import annotations
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -25,6 +26,8 @@ STEP = """\
 import sys, time
 from pathlib import Path
 seconds, out, *sources = sys.argv[1:]
+with open('../ran', 'a') as ran:
+    ran.write(out + '\\n')
 time.sleep(float(seconds))
 folder = Path(out)
 folder.mkdir(parents=True)
@@ -178,3 +181,22 @@ def wait_until(true: Any, seconds: float = 60) -> None:
     while not true():
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def kill_some(machines: Machines, asker: subprocess.Popen[str], kills: int, longest: float, seed: int) -> list[str]:
+    """Kill workers at random moments while the one who asks waits, and start each again. Returns which were killed.
+
+    longest: the longest time between two kills, in seconds.
+    """
+    rng, killed = random.Random(seed), list[str]()
+    while len(killed) < kills:
+        try:
+            asker.wait(rng.uniform(0.2, longest))
+        except subprocess.TimeoutExpired:
+            name = rng.choice(sorted(machines.workers))
+            os.killpg(machines.workers[name].pid, signal.SIGKILL)
+            machines.work(name)
+            killed.append(name)
+        else:
+            break
+    return killed

@@ -71,7 +71,7 @@ def changed_stages() -> dict[str, Stage]:
     from dvc.repo import Repo
     from dvc.repo.reproduce import get_active_graph, plan_repro
 
-    with Repo() as repo:
+    with Repo(_wait_for_lock=True) as repo:
         graph, changed = repo.index.graph, repo.status()
         found: dict[str, Stage] = {}
         for stage in plan_repro(get_active_graph(graph)):
@@ -102,7 +102,7 @@ def put_in_order(stages: Iterable[str]) -> None:
     found = locked_stages()
     wanted = [name for name in dict.fromkeys([*stages, *found]) if name in found]
     if wanted != found:
-        with Repo() as repo, repo.lock, modify_yaml(LOCK) as data:
+        with Repo(_wait_for_lock=True) as repo, repo.lock, modify_yaml(LOCK) as data:
             data["stages"] = {name: data["stages"][name] for name in wanted}
 
 
@@ -124,7 +124,7 @@ class Shared:
         """As this workspace has it. Exits with a message if something is missing."""
         from dvc.repo import Repo
 
-        with Repo() as repo:
+        with Repo(_wait_for_lock=True) as repo:
             # A path in the committed configuration is relative to the clone, and elsewhere the clone is elsewhere.
             repo.cloud.get_remote(remote)  # raises DVC's error if there is none
             storage = str(repo.config["remote"][remote]["url"])
@@ -141,7 +141,7 @@ class Shared:
 
         targets = sorted({name for stage in stages.values() for name in stage.upstream} - stages.keys())
         if targets:
-            with Repo() as repo:
+            with Repo(_wait_for_lock=True) as repo:
                 repo.push(targets=targets, remote=self.remote)
 
     def job(self, stage: Stage) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class Shared:
             with modify_yaml(LOCK) as data:
                 data.setdefault("schema", "2.0")
                 data.setdefault("stages", {})[name] = entry
-            with Repo() as repo:
+            with Repo(_wait_for_lock=True) as repo:
                 repo.pull(targets=[name], remote=self.remote, force=True)
                 repo.commit(target=name, force=True)
             if load_yaml(LOCK)["stages"][name] != entry:

@@ -5,16 +5,19 @@ They share an SSH server, or a folder. Some of them are killed.
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from machines import Machines, ended, grid, kill_some, left, machines, storage, wait_until
+from machines import ROOT, Machines, ended, grid, kill_some, left, machines, storage, wait_until
 from openssh import SSHD, serve
 from toy_repository import commit, dvc, run
 
@@ -135,3 +138,24 @@ def refused(machines: Machines, *words: str) -> str:
     assert lanes.returncode == 1, said
     assert "Traceback" not in said
     return said
+
+
+def test_machines_of_a_list_of_ssh_hosts(tmp_path: Path) -> None:
+    if SSHD is None:
+        pytest.skip("no OpenSSH server: apt-get install openssh-server")
+    asker = grid(tmp_path / "grid", width=2, depth=1)
+    (tmp_path / "server").mkdir()
+    (tmp_path / ".ssh").mkdir(mode=0o700)
+    with serve(tmp_path / "server") as server:
+        at = urlsplit(server.at)
+        lines = [f"HostName {at.hostname}", f"Port {at.port}", f"User {at.username}", f"IdentityFile {server.key}"]
+        (tmp_path / ".ssh/config").write_text("Host one two\n" + "".join(f"    {line}\n" for line in lines))
+        key = (tmp_path / "server/host.pub").read_text()
+        (tmp_path / ".ssh/known_hosts").write_text(f"[{at.hostname}]:{at.port} {key}one {key}two {key}")
+        command = [sys.executable, "-m", "stages.lanes", "1", "--ssh", "one", "two"]
+        environment = os.environ | {"HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=asker, env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1].startswith("7 stages in ")
+    assert "up to date" in dvc(asker, "repro")
+    wait_until(lambda: not left(asker))

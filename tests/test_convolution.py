@@ -1,4 +1,4 @@
-"""The convolution with a weight gradient of its own gives the values and gradients of PyTorch's."""
+"""The convolutions of this project give the values and gradients of PyTorch's."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from facedistill.learning.networks import convolution
-from facedistill.learning.networks.convolution import Convolution
+from facedistill.learning.networks.convolution import Convolution, Depthwise, replace_depthwise
+from facedistill.learning.networks.mobilenet import MobileNet
 from facedistill.learning.networks.resnet import ResNet50
+from facedistill.learning.networks.shufflenet import ShuffleNet
 
 CASES = [(1, 1, 0, 5), (1, 2, 0, 5), (1, 2, 0, 6), (3, 1, 1, 4), (3, 2, 1, 7), (3, 2, 1, 8), (3, 1, 0, 5), (7, 2, 3, 9)]
 
@@ -91,3 +93,22 @@ def test_a_whole_network_has_the_gradients_of_one_of_pytorchs_layers(monkeypatch
     trunk.zero_grad()
     trunk(x).hidden.square().sum().backward()
     torch.testing.assert_close(ours, [weight.grad for weight in trunk.parameters()])
+
+
+def test_a_depthwise_convolution_stays_in_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Conv2d(4, 4, 3, padding=1, groups=4, bias=False) for _ in range(2))
+    theirs.load_state_dict(ours.state_dict())
+    replace_depthwise(ours)
+    x = images(6).detach().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found, narrow = ours(x.bfloat16()), theirs(x)
+    assert narrow.dtype == torch.bfloat16
+    assert torch.equal(found, theirs(x.bfloat16().float()))
+
+
+@pytest.mark.parametrize(("trunk", "depthwise"), [(ShuffleNet, 19), (MobileNet, 17)])
+def test_only_layers_of_one_channel_each_become_depthwise(trunk: type[ShuffleNet | MobileNet], depthwise: int) -> None:
+    kinds = [type(layer) for layer in trunk().modules() if isinstance(layer, torch.nn.Conv2d)]
+    assert kinds.count(Depthwise) == depthwise
+    assert set(kinds) == {Depthwise, torch.nn.Conv2d}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from facedistill.learning.networks.convolution import replace_depthwise
 from facedistill.learning.networks.trunk import Trunk
 
 
@@ -15,5 +16,6 @@ class MobileNet(Trunk):
 
         super().__init__((16, 24, 32, 96, 1280), smallest_side=1, embedding=embedding)
         layers = mobilenet_v2().features
+        replace_depthwise(layers)
         self.stem = layers[:1]
         self.stages = nn.ModuleList([layers[1:2], layers[2:4], layers[4:7], layers[7:14], layers[14:]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from facedistill.learning.networks.convolution import replace_depthwise
 from facedistill.learning.networks.trunk import Trunk
 
 
@@ -15,5 +16,6 @@ class ShuffleNet(Trunk):
 
         super().__init__((116, 232, 1024), smallest_side=1, embedding=embedding)
         layers = shufflenet_v2_x1_0()
+        replace_depthwise(layers)
         self.stem = nn.Sequential(layers.conv1, layers.maxpool)
         self.stages = nn.ModuleList([layers.stage2, layers.stage3, nn.Sequential(layers.stage4, layers.conv5)])

@@ -119,7 +119,8 @@ def mock(root: Path, params: dict[str, Any] = PARAMS) -> Path:
     for model in chosen(layout, root / "params.yaml").values():
         dataset = layout.datasets["alignment"] if model.task == "alignment" else layout.first_pairs
         milliseconds = 100 if model.network == TEACHER else 8
-        files[model.metrics] = exported_metrics(model.task == "alignment", milliseconds) | {"dataset": dataset}
+        own = {"dataset": dataset, "parameters": PARAMETERS.get(model.network, 1000), "multiply_adds": 25.0}
+        files[model.metrics] = exported_metrics(model.task == "alignment", milliseconds) | own
     for folder in [*(MODELS / TEACHER / task for task in layout.tasks), *(cell.model for cell in cells(layout))]:
         seed = next((s.seed for s in layout.students if s.name in folder.parts), params["seed"])
         files[folder / "model.json"] = {"git_revision": "0123456789abcdef", "sha256": f"{rng.integers(2**60):064x}"}

@@ -18,6 +18,7 @@ from report_mock import PARAMS
 from squares import PEOPLE, SIDE
 
 from facedistill.crops.shards import Crops
+from facedistill.evaluation.cost import multiply_adds
 from facedistill.evaluation.predictions import predict
 from facedistill.export.parity import Answers, ExportError, check_accuracy, check_parity
 from facedistill.grid.layout import Layout
@@ -64,6 +65,15 @@ def test_each_file_says_what_it_wants_and_what_it_is(exported: Path) -> None:
         from_properties(to_properties(about) | {"colour": '"RGB"'}, "x")
     with pytest.raises(ParamsError, match="does not fit into a crop of 36 px"):
         from_properties(to_properties(about) | {"input": "48"}, "x")
+
+
+@pytest.mark.parametrize("model", ALL, ids=lambda model: model.name)
+def test_its_size_and_arithmetic_are_those_of_this_very_network(exported: Path, model: Chosen) -> None:
+    """A teacher of landmarks is another network than the teacher of classification, and has another input."""
+    trunk = model_files.load(exported / "models" / model.name).trunk
+    found: dict[str, Any] = metrics(exported, model)
+    assert found["parameters"] == sum(weight.numel() for weight in trunk.parameters())
+    assert found["multiply_adds"] == multiply_adds(trunk.eval(), SIDE) > 0
 
 
 def test_the_threshold_of_a_file_lets_no_more_than_the_far_pass(exported: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_square_is_found_in_the_pixels_of_the_photograph(
     found, length = detector(write(tmp_path / "det.onnx", side, batch)), side or 640
     image = squares((length, length * 3 // 4), (length // 2, 64, 32))
     size = round(image.shape[1] * times), round(image.shape[0] * times)
-    faces = found.faces(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST))
+    faces = found.faces(np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_NEAREST), np.uint8))
     assert faces.shape == (1, 5, 2)
     expected = (np.array([length // 2, 64]) + 32 * MARKS + 0.5) * times - 0.5
     np.testing.assert_allclose(faces[0], expected, atol=0.1)

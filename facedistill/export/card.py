@@ -10,7 +10,7 @@ from typing import Any
 from facedistill.grid.cells import metrics
 from facedistill.grid.layout import TEACHER, TRANSFER, Layout
 from facedistill.params import PARAMS_FILE, read
-from facedistill.paths import COST, MODELS
+from facedistill.paths import MODELS
 from facedistill.recipe import Recipe
 from facedistill.results.chosen import Chosen
 from facedistill.results.markdown import number, spread, table
@@ -61,15 +61,14 @@ def card(model: Chosen, layout: Layout, root: Path = Path()) -> dict[str, Any]:
     section = values["datasets"][name]
     data = Dataset.read(name, section, name in layout.pairs, root)
     label = network(record["network"]["architecture"], record["network"].get("divisor", 1))
-    costs = read_json(root / COST, "measure_cost")[model.network]
     seeds = [_flat(_at(read_json(root / file, stage), path)) for file, path, stage in model.measured]
     recipe, rate = record["recipe"], record["optimisation"]
     return {
         "model": model.name,
         "sha256": record["sha256"],
         "architecture": label,
-        "parameters": costs["parameters"],
-        "multiply_adds": costs["multiply_adds"],
+        "parameters": measured["parameters"],
+        "multiply_adds": measured["multiply_adds"],
         "input": f"{record['task']['input']} x {record['task']['input']} pixels, uint8 RGB, 0 to 255",
         "crop": section["crop"],
         "task": model.task,

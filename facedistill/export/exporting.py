@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from facedistill.crops.align import TEMPLATE
 from facedistill.crops.shards import Crops
 from facedistill.data.face_crop import CropParams
+from facedistill.evaluation.cost import multiply_adds
 from facedistill.evaluation.landmarks import mean_shape
 from facedistill.evaluation.models import Evaluation
 from facedistill.export import parity
@@ -49,6 +50,7 @@ def export(
     faces: how their faces were found, as `faces_of` says it.
 
     The measurements have these names, and are in percent unless another unit is given:
+    parameters, multiply_adds: of the network without its heads; multiply-adds in millions, for one photograph.
     accuracy, tpr: on the first set of pairs of `evaluation`.
     nrmse: on the test side of the task's own set.
     found: the faces of that side that are found without being told where they are, and right.
@@ -79,6 +81,7 @@ def export(
     reference = parity.Answers.of(partial(_by_torch, network), crops, side, str(model))
     weights = model / model_files.WEIGHTS
     found: dict[str, Any] = {"dataset": dataset, "pairs": len(crops.pairs.same) if recognises else 0}
+    found |= {"parameters": trained.trunk.size, "multiply_adds": multiply_adds(trained.trunk, side)}
     if recognises:
         found["faces"] = faces
     found["pytorch"] = measured(reference) | _size(weights) | torch_latency(network, side)

@@ -46,7 +46,7 @@ class Chosen:
 
     name: its folder below models/.
     task: its section of `tasks`.
-    network: the name that its cost is listed by.
+    network: `teacher`, or the student of the first seed.
     measured: where its own metrics are, then the metrics of the same cell from other seeds.
     """
 

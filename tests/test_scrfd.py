@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
-from exported_toys import OURS, POINTS
+from exported_toys import OURS
 from numpy.typing import NDArray
 from photographs import png
 from scrfd_toy import COLOURS, MARKS, write
@@ -115,8 +114,6 @@ def test_the_commands_take_it_and_say_how_many_faces_there_are(
     text = capsys.readouterr().out
     assert f"{one}: face by the detector, which finds one\n" in text
     assert f"{two}: face by the detector, the largest of 2\n" in text
-    assert command("landmarks", two, "--model", POINTS.folder, "--detector", file, "--json") == 0
-    assert "largest of 2" in json.loads(capsys.readouterr().out)["photograph"]["face"]
     assert command("verify", one, none, *ours, "--detector", file) == 3
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"facedistill: {none}: the detector finds no face"

@@ -333,6 +333,19 @@ class TestParts:
         assert found.cells["proxyless_space/arcface/resnet50-8/kd"].verdict == "holds"
         assert found.claims["proxyless_space"].verdict == "fails"
 
+    @pytest.mark.parametrize(("right", "verdict"), [(40, "cannot be told"), (60, "holds")])
+    def test_a_claim_of_every_cell_does_not_hold_by_its_mean_alone(
+        self, right: int, verdict: str, small: Path, tmp_path: Path
+    ) -> None:
+        """The mean over six cells is far as claimed. In one of them 40 photographs are right in place of 50."""
+        root = Path(shutil.copytree(small, tmp_path / "copy"))
+        names = [f"{init}/{target}" for init in ("pretrain", "distill") for target in ("none", "hidden", "soft")]
+        hits = {f"triplet/{name}": [i < 50 for i in range(100)] for name in names}
+        hits |= {f"triplet_softmax/{name}": [i < 90 for i in range(100)] for name in names}
+        hits["triplet_softmax/distill/soft"] = [i < right for i in range(100)]
+        replace_hits(root, hits, "nn_top1")
+        assert findings(results(root), "casia", root).claims["t5_softmax"].verdict == verdict
+
     def test_claims_are_corrected_for_all_that_are_asked(self, small: Path, tmp_path: Path) -> None:
         """Eight of 100 photographs differ, all one way: p is 0.005 alone, and above 5 % among two dozen claims."""
         root = Path(shutil.copytree(small, tmp_path / "copy"))

@@ -64,6 +64,7 @@ class Claim:
     better: Address
     worse: Address
     tie: bool = False
+    every: bool = False
     printed: tuple[Address, Address] | None = None
     corpus: str | None = None
     over: Mapping[str, str | tuple[str | tuple[str, ...], ...]] = Field(default_factory=dict)

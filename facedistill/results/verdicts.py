@@ -62,7 +62,7 @@ class Finding:
 class Conclusion:
     """Whether a claim holds.
 
-    verdict: by the corrected p.
+    verdict: by the corrected p. A claim about every cell cannot be told to hold if a cell is the other way round.
     p: the p-value of the claim, from those of its parts; None if nothing can be tested.
     corrected: the same, corrected for the number of claims.
     """
@@ -139,19 +139,21 @@ def findings(results: Results, corpus: str, root: Path) -> Findings:
     means: dict[str, Finding] = {}
     claims, p, levels = [], [], []
     for claim, group in groupby((c for c, _ in everything.values()), key=lambda c: c.claim):
-        told = []
-        for members in parts(group):
+        told, of_claim = [], [*group]
+        opposed = claim.every and any(single[c.name].difference < 0 for c in of_claim)
+        for members in parts(of_claim):
             if len(members) > 1:
                 means[members[0].part] = _finding(members, [everything[c.name][1] for c in members], samples)
             told.append(means.get(members[0].part, single[members[0].name]))
-        claims.append((claim, all(f.difference > 0 for f in told)))
+        claims.append((claim, all(f.difference > 0 for f in told), opposed))
         p.append(all_parts([f.difference for f in told], [_p(f) for f in told], claim.tie))
         # A claim is level if every part is.
         levels.append(None if any(f.level is None for f in told) else max(f.level or 0.0 for f in told))
-    conclusions = {
-        claim.name: Conclusion(judge(as_claimed, corrected, level, claim.tie), _rounded(value), _rounded(corrected))
-        for (claim, as_claimed), value, corrected, level in zip(claims, p, holm(p), holm(levels), strict=True)
-    }
+    conclusions = {}
+    for (claim, as_claimed, opposed), value, corrected, level in zip(claims, p, holm(p), holm(levels), strict=True):
+        verdict = judge(as_claimed, corrected, level, claim.tie)
+        verdict = "cannot be told" if verdict == "holds" and opposed else verdict
+        conclusions[claim.name] = Conclusion(verdict, _rounded(value), _rounded(corrected))
     return Findings(conclusions, means, single)
 
 

@@ -33,11 +33,11 @@ LEGEND = f"""\
   holds, and fails if one of them is better.
 - **cannot be told**: all else. There may be a difference, but these seeds and photographs do not show it.
 
-A claim about several cells has one verdict, by the mean difference over these cells. A claim has parts if it is about
-several metrics, or says “A beats B, which beats C”, or names the best or worst of several. It holds if every part
-holds, so its p is the largest one. It fails if one part fails, so its p is the smallest one against it, times the
-number of parts. “As claimed” counts the cells whose difference has the claimed sign, or, for a claim that two networks
-are level, is below {TIE:g}.
+A claim about several cells has one verdict, by the mean difference over these cells. If it says “every”, and one cell
+is the other way round, it cannot be told to hold. A claim has parts if it is about several metrics, or says “A beats
+B, which beats C”, or names the best or worst of several. It holds if every part holds, so its p is the largest one. It
+fails if one part fails, so its p is the smallest one against it, times the number of parts. “As claimed” counts the
+cells whose difference has the claimed sign, or, for a claim that two networks are level, is below {TIE:g}.
 
 **Chance.** The square brackets have the 95 % confidence interval of the difference, and what it is taken over:
 

@@ -231,7 +231,7 @@ def test_every_way_to_run_the_checks_runs_one_list_which_ends_with_the_check_of_
     assert commands["check"][-1] == script.splitlines()[-1] == "bash .ci/checks"
     listed = checks.split("\n\n", 1)[1].splitlines()
     assert listed[-1] == "python -m stages.check_metrics"
-    assert "pytest" in listed
+    assert "pytest -n logical --dist loadfile" in listed
     (hooks,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
     assert {hook["entry"] for hook in hooks["hooks"]} == {"ruff format", "ruff check", "mypy"}
     assert {"ruff format --check .", "ruff check .", "mypy"} < set(listed)

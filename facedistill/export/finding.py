@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from facedistill.crops.align import Points, invert, transform
 from facedistill.crops.shards import Crops
 from facedistill.evaluation.landmarks import nrmse_per_image
-from facedistill.inference.finder import Finder, Found, Network
+from facedistill.inference.finder import SURE, Finder, Found, Network
 from facedistill.inference.metadata import Finding
 from facedistill.learning.augment import ScatterParams
 
-RIGHT = 10.0
+RIGHT = 15.0
 """Points are right if their NRMSE is at most this, in percent."""
 
 LOOKS, MOST = 3, 500
@@ -43,10 +45,12 @@ def calibrate(network: Network, side: int, mean_shape: NDArray[np.floating], cro
     fit = LogisticRegression(C=100.0).fit(np.log(spreads)[:, None], right)
     slope = max(1e-3, -float(fit.coef_[0, 0]))
     middle = float(np.exp(np.clip(fit.intercept_[0] / slope, -20, 20)))
+    shape = tuple((float(x), float(y)) for x, y in mean_shape)
+    finding = Finding(shape, middle, slope, 0.0)
+    finder = Finder(network, side, mean_shape, finding.spread_at(SURE))
     faces = [(finder.find(crops.image(row)), crops.landmarks[row]) for row in rows]
     found = [face is not None and face.spread <= middle and _right(face, true) for face, true in faces]
-    shape = tuple((float(x), float(y)) for x, y in mean_shape)
-    return Finding(shape, middle, slope, float(np.mean(found)))
+    return replace(finding, found=float(np.mean(found)))
 
 
 def _right(face: Found, true: Points) -> bool:

@@ -33,6 +33,9 @@ STEP = 0.5
 MANY, KEPT = 16, 2
 """So many faces of each size are looked at more closely: those that moved least, after one more pass and after two."""
 
+SURE = 0.9
+"""A face of this confidence is taken without a look at smaller ones."""
+
 BOX = 2.0
 """How much larger a box around a face is than one around its five points, roughly."""
 
@@ -100,7 +103,7 @@ class Finder:
         return Found(mean, float(np.sqrt((_distance(seen, mean) ** 2).mean())))
 
     def _look(self, image: NDArray[np.uint8], windows: Windows, places: list[Matrix]) -> list[Found]:
-        """The KEPT best faces of these windows, by the matrix from each window to the photograph."""
+        """The KEPT best faces of these windows, by the matrix from each window to the photograph, up to a sure one."""
         faces = _faces(self._landmarks_in(windows, places))
         moved = np.zeros(len(faces))
         for kept, nudge in ((MANY, NUDGES[1]), (KEPT, NUDGES[-1])):
@@ -110,7 +113,13 @@ class Finder:
                 moved += _distance(again, faces)
                 best = np.argsort(moved, kind="stable")[:kept]
                 faces, moved = again[best], moved[best]
-        return [face for points in faces if (face := self.near(image, points))]
+        found = list[Found]()
+        for points in faces:
+            if face := self.near(image, points):
+                found.append(face)
+                if face.spread < self._sure:
+                    break
+        return found
 
     def _all_over(self, image: NDArray[np.uint8], sides: tuple[float, ...]) -> tuple[Windows, list[Matrix]]:
         """Windows of these sides, and the matrix from each to the photograph. Outside the photograph they are black."""

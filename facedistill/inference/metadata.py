@@ -59,8 +59,8 @@ class Finding:
     slope: how fast the confidence falls with the natural logarithm of the spread, for `confidence`.
     found: the share, 0..1, of the test crops whose face is found with a confidence of 0.5 or more, and right.
 
-    Points are right if they are so to a tenth of the distance between the eyes. The confidence is the probability of
-    that, by a logistic regression on the test crops.
+    Points are right if their NRMSE is at most 15 % of the distance between the eyes. The confidence is the probability
+    of that, by a logistic regression on the test crops.
     """
 
     mean_shape: tuple[tuple[float, float], ...]

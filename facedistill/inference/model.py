@@ -17,7 +17,7 @@ from facedistill.crops.align import Points, transform
 from facedistill.data.face_crop import Box
 from facedistill.files import sha256
 from facedistill.inference.face import Face, FaceFinder, find
-from facedistill.inference.finder import Finder
+from facedistill.inference.finder import SURE, Finder
 from facedistill.inference.metadata import (
     KEPT,
     Histograms,
@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from facedistill.data.detector import Detector
 
 BATCH = 32
-SURE = 0.9
-"""A face of this confidence is taken without a look at smaller ones."""
 
 DEFAULT: Precision = "float32"
 

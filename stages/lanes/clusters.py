@@ -11,14 +11,19 @@ from typing import Any
 import dask
 from distributed import Client, LocalCluster, SSHCluster
 
-LOST = 10
-"""How many workers may be lost while they run a stage before it counts as failed; Dask's own number is 3."""
+SETTINGS = {
+    # How many workers may be lost while they run a stage before it counts as failed; Dask's own number is 3.
+    "distributed.scheduler.allowed-failures": 10,
+    # As Dask comes it looks around 150 times a second, for tasks of milliseconds. Stages take minutes.
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "500ms",
+}
 
 
 @contextmanager
 def connected(asked: argparse.Namespace) -> Iterator[Client]:
     """A client of the cluster that the command line asks for. What was started for it ends with the block."""
-    with dask.config.set({"distributed.scheduler.allowed-failures": LOST}):
+    with dask.config.set(SETTINGS):
         if asked.scheduler:
             with Client(asked.scheduler) as client:
                 yield client

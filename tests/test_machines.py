@@ -87,6 +87,17 @@ def test_two_who_ask_for_the_same_stages_at_once_run_each_once(together: Machine
     assert "up to date" in dvc(together.asker, "repro")
 
 
+def test_an_experiment_has_its_parameters_and_its_results(together: Machines) -> None:
+    said = refused(together, "-S", "sead=3")
+    assert "Invalid `--set-param` value" in said
+    assert "sead" in said
+    assert ended(together.lanes("-S", "seed=3")).splitlines()[-1].startswith("7 stages in ")
+    dvc(together.asker, "exp", "save", "-q", "--name", "third")
+    rows = dvc(together.asker, "exp", "show", "--csv").splitlines()
+    (row,) = (line for line in rows if line.startswith("third,"))
+    assert row.split(",")[rows[0].split(",").index("seed")] == "3"
+
+
 def test_ctrl_c_ends_the_stages_on_every_machine(together: Machines, interruptible: None) -> None:
     pipeline = yaml.safe_load((together.asker / "dvc.yaml").read_text())
     for name in ("first", "join2"):

@@ -5,6 +5,7 @@
     python -m stages.lanes 4 --ssh one two three              # four at a time on each of these machines
     python -m stages.lanes 1 --slurm 8                        # in eight jobs of Slurm
     python -m stages.lanes --scheduler tcp://host:8786        # on a cluster of Dask that is there
+    python -m stages.lanes 2 -S alpha=0 && dvc exp save       # an experiment of DVC's, as by `dvc exp run -S alpha=0`
 
 The results are those of `dvc repro`, which runs each stage once all stages that it depends on have ended. The machines
 share this folder, or with `--remote NAME` only that remote of DVC's. `meta` in dvc.yaml says what a stage needs: one
@@ -30,12 +31,14 @@ from facedistill import machine
 from stages import progress
 from stages.lanes import guard, worker
 from stages.lanes.clusters import connected, machines
-from stages.lanes.pipeline import Shared, Stage, changed_stages, locked_stages, put_in_order
+from stages.lanes.pipeline import Shared, Stage, changed_stages, locked_stages, put_in_order, set_params
 from stages.lanes.schedule import LOOK, reproduce
 
 
 def main() -> None:
     asked = arguments()
+    if asked.set_param:
+        set_params(asked.set_param)
     stages, locked = changed_stages(), locked_stages()
     if not stages:
         print("Everything is up to date")
@@ -61,6 +64,7 @@ def arguments() -> argparse.Namespace:
     where.add_argument("--slurm", type=int, metavar="JOBS", help="how many jobs, as jobqueue.slurm in Dask's settings")
     parser.add_argument("--remote", metavar="NAME", help="the machines share no folder, only this remote of DVC's")
     parser.add_argument("--keep-going", action="store_true", help="after a failure, run what does not depend on it")
+    parser.add_argument("-S", "--set-param", metavar="KEY=VALUE", action="append", help="as for `dvc exp run`")
     asked = parser.parse_args()
     if asked.lanes is None:
         if not (asked.scheduler or asked.ssh or asked.slurm):

@@ -12,7 +12,7 @@ from dask.utils import parse_bytes
 from pydantic import Field
 
 from facedistill import git
-from facedistill.params import check, params
+from facedistill.params import PARAMS_FILE, check, params
 from stages.lanes.guard import pack, unpack
 
 LOCK = "dvc.lock"
@@ -64,6 +64,20 @@ class Stage:
     needs: Needs = field(default_factory=Needs)
     upstream: tuple[str, ...] = ()
     uncached: tuple[str, ...] = ()
+
+
+def set_params(assignments: list[str]) -> None:
+    """Change params.yaml as `dvc exp run -S` does. Exits with a message if a key is unknown.
+
+    assignments: such as "alpha=0".
+    """
+    from dvc.exceptions import InvalidArgumentError
+    from dvc.utils.hydra import apply_overrides
+
+    try:
+        apply_overrides(PARAMS_FILE, assignments)
+    except InvalidArgumentError as error:
+        sys.exit(f"{error}: {error.__cause__}")
 
 
 def changed_stages() -> dict[str, Stage]:

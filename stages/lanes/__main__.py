@@ -45,6 +45,7 @@ def main() -> None:
         return
     began = time.monotonic()
     with connected(asked) as client:
+        print(f"What runs where: {client.dashboard_link}", file=sys.stderr)
         shared = Shared.of(asked.remote) if asked.remote else None
         try:
             failed = Run(client, stages, shared).go(asked.keep_going)

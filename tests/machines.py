@@ -150,6 +150,20 @@ def machines(folder: Path, asker: Path, count: int) -> Iterator[Machines]:
         found.stop()
 
 
+@contextmanager
+def apart(folder: Path, count: int) -> Iterator[Machines]:
+    """Machines that share an SSH server alone, with the grid in git."""
+    run(folder, "git", "clone", "-q", "--bare", str(grid(folder / "grid")), "git")
+    run(folder, "git", "clone", "-q", str(folder / "git"), "asker")
+    (folder / "server").mkdir()
+    with openssh.serve(folder / "server") as server:
+        storage(folder / "asker/.dvc/config.local", server, folder / "storage")
+        for i in range(count):
+            storage(folder / f"machine{i}/.config/dvc/config", server, folder / "storage")
+        with machines(folder, folder / "asker", count) as found:
+            yield found
+
+
 def storage(machine: Path, server: openssh.Server, folder: Path) -> None:
     """Let a clone, or a home, have the storage `far` on the server. The key is in no repository."""
     text = f"[core]\n    remote = far\n['remote \"far\"']\n    url = {server.at}{folder}\n    keyfile = {server.key}\n"

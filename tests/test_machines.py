@@ -17,11 +17,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from machines import ROOT, Machines, ended, grid, kill_some, left, machines, storage, wait_until
+from machines import ROOT, Machines, apart, ended, grid, kill_some, left, machines, wait_until
 from openssh import SSHD, serve
 from toy_repository import commit, dvc, run
-
-COUNT = 4
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,42 +30,35 @@ def _index_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture
-def apart(tmp_path: Path) -> Iterator[Machines]:
+def four(tmp_path: Path) -> Iterator[Machines]:
     """Machines that share an SSH server alone, with the grid in git."""
     if SSHD is None:
         pytest.skip("no OpenSSH server: apt-get install openssh-server")
     if find_spec("dvc_ssh") is None:
         pytest.skip("DVC does not speak SSH: pip install dvc-ssh")
-    run(tmp_path, "git", "clone", "-q", "--bare", str(grid(tmp_path / "grid")), "git")
-    run(tmp_path, "git", "clone", "-q", str(tmp_path / "git"), "asker")
-    (tmp_path / "server").mkdir()
-    with serve(tmp_path / "server") as server:
-        storage(tmp_path / "asker/.dvc/config.local", server, tmp_path / "storage")
-        for i in range(COUNT):
-            storage(tmp_path / f"machine{i}/.config/dvc/config", server, tmp_path / "storage")
-        with machines(tmp_path, tmp_path / "asker", COUNT) as found:
-            yield found
+    with apart(tmp_path, 4) as found:
+        yield found
 
 
-def test_machines_that_share_a_remote_and_are_killed_make_what_dvc_repro_makes(apart: Machines) -> None:
-    lanes = apart.lanes("--remote", "far")
-    killed = kill_some(apart, lanes, 3, 15, seed=0)
+def test_machines_that_share_a_remote_and_are_killed_make_what_dvc_repro_makes(four: Machines) -> None:
+    lanes = four.lanes("--remote", "far")
+    killed = kill_some(four, lanes, 3, 15, seed=0)
     said = ended(lanes)
     assert len(killed) == 3
-    grid = apart.folder / "grid"
+    grid = four.folder / "grid"
     dvc(grid, "repro", "-q")
-    assert (apart.asker / "dvc.lock").read_bytes() == (grid / "dvc.lock").read_bytes()
+    assert (four.asker / "dvc.lock").read_bytes() == (grid / "dvc.lock").read_bytes()
     stages = yaml.safe_load((grid / "dvc.lock").read_text())["stages"]
     assert len(stages) == 41
     assert said.splitlines()[-1].startswith("41 stages in ")
     # Everything is here and in the cache: DVC finds nothing to do, even where the files were removed.
-    assert "up to date" in dvc(apart.asker, "repro")
-    shutil.rmtree(apart.asker / "out")
-    dvc(apart.asker, "checkout")
+    assert "up to date" in dvc(four.asker, "repro")
+    shutil.rmtree(four.asker / "out")
+    dvc(four.asker, "checkout")
     for kept in ("out", "measured", "report"):
-        assert not subprocess.run(["diff", "-r", "-x", ".gitignore", apart.asker / kept, grid / kept]).returncode
-    wait_until(lambda: not [line for line in left(apart.folder) if "dask" not in line])
-    clones = [folder for i in range(COUNT) for folder in (apart.folder / f"machine{i}").rglob("step.py")]
+        assert not subprocess.run(["diff", "-r", "-x", ".gitignore", four.asker / kept, grid / kept]).returncode
+    wait_until(lambda: not [line for line in left(four.folder) if "dask" not in line])
+    clones = [folder for i in range(4) for folder in (four.folder / f"machine{i}").rglob("step.py")]
     assert not clones, "a clone is gone when the run has ended"
 
 

@@ -220,7 +220,9 @@ def _model(command: argparse.ArgumentParser) -> None:
         help="an exported landmark model, which finds the face if nothing else says where it is; `none` to take the "
         "face as centred; default: the smallest one in exports/, if it finds half of the faces of its test set",
     )
-    command.add_argument("--detector", type=Path, metavar="FILE", help="a YuNet model for OpenCV, which finds the face")
+    command.add_argument(
+        "--detector", type=Path, metavar="FILE", help="a YuNet model for OpenCV or an SCRFD model, which finds the face"
+    )
 
 
 def _draw(command: argparse.ArgumentParser, what: str) -> None:

@@ -18,7 +18,7 @@ from facedistill.data.problems import NAMED, alike
 from facedistill.inference import gallery
 from facedistill.inference.arguments import parser
 from facedistill.inference.draw import draw, write
-from facedistill.inference.face import Face, PhotographError
+from facedistill.inference.face import FETCH, UNSEEN, Face, PhotographError, UnseenFaceError
 from facedistill.inference.gallery import GalleryError
 from facedistill.inference.looking.words import how, untrained
 from facedistill.inference.model import FaceModel, ModelFileError, smallest
@@ -43,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return commands[args.command](args)
     except (ModelFileError, TeacherError) as error:
         return _fail(str(error), BAD_MODEL)
+    except UnseenFaceError as error:
+        return _fail(f"{error}; {FETCH}", BAD_DATA)
     except (PhotographError, GalleryError, PairsError) as error:
         return _fail(str(error), BAD_DATA)
     except (UsageError, DataError) as error:
@@ -98,6 +100,8 @@ def _embed(args: argparse.Namespace) -> int:
         _print_reasons(found.left_out, f"which {args.out} has")
     for line in alike(found.left_out):
         print(f"left out: {line}", file=sys.stderr)
+    if any(UNSEEN in problem.reason for problem in found.left_out):
+        print(FETCH, file=sys.stderr)
     return BAD_DATA if found.left_out else SAME
 
 

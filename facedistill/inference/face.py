@@ -25,8 +25,21 @@ SEEN = 0.5
 """The least confidence of a face that is compared."""
 
 
+UNSEEN = "no face is seen"
+FETCH = (
+    "for a face that fills less than a sixth of the photograph name a detector: --detector "
+    "face_detection_yunet_2023mar.onnx, from https://github.com/opencv/opencv_zoo (232,589 bytes, sha256 "
+    "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4)"
+)
+"""What helps where a landmark network sees no face. The sha256 is the one in the repository that it names."""
+
+
 class PhotographError(ValueError):
     """A photograph cannot be read, or no face is found in it."""
+
+
+class UnseenFaceError(PhotographError):
+    """A landmark network sees no face. FETCH may help."""
 
 
 @dataclass(frozen=True)
@@ -62,15 +75,12 @@ class FaceFinder:
     def find(self, image: NDArray[np.uint8], box: Box | None = None) -> tuple[Points, float]:
         """(5, 2) landmarks of the face in an upright photograph, and their confidence.
 
-        Raises ValueError if no face is seen.
+        Raises UnseenFaceError if no face is seen.
         """
         found = self.finder.find(image, box)
         confidence = self.finding.confidence(found.spread) if found else 0.0
         if found is None or confidence < SEEN:
-            raise ValueError(
-                f"no face is seen (confidence {confidence:.2f}, needed {SEEN}); give its landmarks, or a detector if "
-                "it fills less than a sixth of the photograph"
-            )
+            raise UnseenFaceError(f"{UNSEEN} (confidence {confidence:.2f}, needed {SEEN})")
         return found.landmarks, confidence
 
 
@@ -107,6 +117,8 @@ def find(
         return _find(data, image, crop, _points(landmarks), _box(box), detector, finder)
     except OSError as error:
         raise PhotographError(f"{name}: {error.strerror or error}") from None
+    except UnseenFaceError as error:
+        raise UnseenFaceError(f"{name}: {error}") from None
     except ValueError as error:
         raise PhotographError(f"{name}: {error}") from None
 

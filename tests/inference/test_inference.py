@@ -273,7 +273,9 @@ def test_a_named_finder_is_asked_unless_the_landmarks_are_given(
     asked, missing = ("--finder", POINTS.folder), ("--finder", tmp_path / "none.onnx")
     for command_line in (("verify", a, a, *model), ("search", people, a, *model)):
         assert command(*command_line, *asked) == 3
-        assert "no face is seen (confidence 0." in capsys.readouterr().err
+        assert "no face is seen (confidence 0." in (said := capsys.readouterr().err)
+        # What helps with one photograph is said in its one line.
+        assert ("--detector face_detection_yunet_2023mar.onnx, from https" in said) == (command_line[0] == "verify")
     given = ("--landmarks", 8, 9, 16, 9, 12, 13, 9, 17, 15, 17)
     assert command("verify", a, a, *model, *given, *given, *missing) == 0
     assert "face by landmarks given" in capsys.readouterr().out

@@ -458,7 +458,7 @@ def test_training_does_not_import_the_compiler(workspace: Path) -> None:
         "import sys; from squares import Recipe, run; run('s/softmax', Recipe(phi='softmax'));"
         "assert 'torch._dynamo' not in sys.modules and 'pandas' not in sys.modules"
     )
-    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), str(Path(__file__).parents[2])])
     subprocess.run([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": path}, cwd=workspace, check=True)
 
 

@@ -124,7 +124,7 @@ def dvc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dvc]:
 
 
 @pytest.mark.parametrize("how", [["end", "0"], ["end", "3"], ["say"], ["raise"], ["interrupt"], ["kill"], ["a", "b c"]])
-def test_it_says_and_ends_as_it_does_alone(dvc: Dvc, how: list[str]) -> None:
+def test_it_says_and_ends_as_it_does_alone(dvc: Dvc, how: list[str], interruptible: None) -> None:
     arguments = [f"'{word}'" for word in how]
     found, warm = dvc.run(*arguments)
     alone, cold = dvc.run(*arguments, ANOTHER="variable")

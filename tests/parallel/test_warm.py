@@ -72,9 +72,12 @@ class Dvc:
         (folder / "dvc").write_text(DVC)
         environment = os.environ | {"PYTHONPATH": f"{folder}:{ROOT}", "OMP_NUM_THREADS": "1"}
         pipe = subprocess.PIPE
+        # A shell makes all processes ignore SIGINT that it runs in the background.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         self.process = subprocess.Popen(
             [sys.executable, "dvc"], cwd=folder, env=environment, stdin=pipe, stdout=pipe, text=True
         )
+        signal.signal(signal.SIGINT, before)
 
     def begin(self, *arguments: str, **environment: str) -> None:
         command = " ".join([sys.executable, "-m", "stages.distill", *arguments])
@@ -124,7 +127,7 @@ def dvc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dvc]:
 
 
 @pytest.mark.parametrize("how", [["end", "0"], ["end", "3"], ["say"], ["raise"], ["interrupt"], ["kill"], ["a", "b c"]])
-def test_it_says_and_ends_as_it_does_alone(dvc: Dvc, how: list[str], interruptible: None) -> None:
+def test_it_says_and_ends_as_it_does_alone(dvc: Dvc, how: list[str]) -> None:
     arguments = [f"'{word}'" for word in how]
     found, warm = dvc.run(*arguments)
     alone, cold = dvc.run(*arguments, ANOTHER="variable")

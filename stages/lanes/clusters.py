@@ -44,6 +44,7 @@ def _started(asked: argparse.Namespace) -> Any:
         cluster.scale(jobs=asked.slurm)
         return cluster
     # In this process. Its dashboard is all that can be reached, from this machine, and it takes no orders.
+    dask.config.set({"distributed.dashboard.link": "http://127.0.0.1:{port}/status"})
     return LocalCluster(
         n_workers=1,
         processes=False,

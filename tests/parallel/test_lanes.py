@@ -6,6 +6,7 @@ These are on one machine. tests/parallel/test_machines.py has several.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -240,6 +241,7 @@ def test_dvc_has_nothing_left_to_do_after(repository: Path) -> None:
     ended = in_lanes(repository, 2)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert [line.split(":")[0] for line in sorted(ended.stdout.splitlines())][1:] == ["a", "b", "c"]
+    assert re.match(r"What runs where: http://127\.0\.0\.1:\d+/status\n", ended.stderr)
     assert "up to date" in toy_repository.dvc(repository, "repro")
     assert in_lanes(repository, 2).stdout == "Everything is up to date\n"
 
